@@ -1,0 +1,35 @@
+"""FPAC (feature point actor-critic, arXiv 2106.07995) for Stable-Baselines3: agents that learn from images."""
+
+import sys
+
+from sb3_fpac.camera_shift import decode_camera_shift, encode_camera_shift
+from sb3_fpac.cameras import CameraView, MujocoCamera
+from sb3_fpac.envs import register_envs
+from sb3_fpac.extractor import FeaturePointCombinedExtractor, FeaturePointExtractor
+from sb3_fpac.feature_points import feature_points, joint_probabilities, marginal_probabilities
+from sb3_fpac.policies import FPACPolicy, FPACTQCPolicy, fpac_hyperparams, fpac_kwargs
+from sb3_fpac.wrappers import ActionRepeat, CameraShift, FrameStack
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ActionRepeat",
+    "CameraShift",
+    "CameraView",
+    "FPACPolicy",
+    "FPACTQCPolicy",
+    "FeaturePointCombinedExtractor",
+    "FeaturePointExtractor",
+    "FrameStack",
+    "MujocoCamera",
+    "decode_camera_shift",
+    "encode_camera_shift",
+    "feature_points",
+    "fpac_hyperparams",
+    "fpac_kwargs",
+    "joint_probabilities",
+    "marginal_probabilities",
+]
+
+register_envs()
+

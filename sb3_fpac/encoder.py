@@ -1,0 +1,104 @@
+"""The convolutional encoder: frames to feature maps, and the precision it computes in."""
+
+from functools import lru_cache
+from typing import Literal
+
+import torch as th
+from torch import nn
+
+from sb3_fpac.feature_points import marginals
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+STRIDE = 2
+"""Distance, in pixels of the frame, between neighbouring cells of a feature map."""
+
+_N_CHANNELS = 32
+_N_UNSTRIDED = 3  # 3×3 convolutions after the first, each of which takes one cell off every side
+
+
+def map_size(height: int, width: int) -> tuple[int, int]:
+    """
+    Size of the feature maps of a frame.
+
+    :param height: Height of the frame in pixels
+    :param width: Width of the frame in pixels
+    :return: (H', W'), for 84×84 (35, 35); not positive where the frame is too small for the encoder
+    """
+    return (height - 3) // STRIDE + 1 - 2 * _N_UNSTRIDED, (width - 3) // STRIDE + 1 - 2 * _N_UNSTRIDED
+
+
+class Encoder(nn.Module):
+    """
+    Four 3×3 convolutions of 32 channels, the first with stride 2, none padded, Swish after each; then a 1×1 convolution
+    to K maps. Weights of the convolutions start orthogonal with ReLU's gain, biases at zero.
+
+    The layers are those of the authors' code; the paper names the first four only.
+
+    :param in_channels: Channels of a frame: 3 for RGB, 1 for grey
+    :param n_maps: K, number of feature maps
+    :param precision: ``"auto"``: bfloat16 autocast where the hardware multiplies bfloat16 natively, float32 elsewhere;
+        ``"float32"`` and ``"bfloat16"`` force it. Parameters are float32 in any case.
+    """
+
+    def __init__(self, in_channels: int, n_maps: int, precision: Precision = "auto") -> None:
+        super().__init__()
+        if precision not in ("auto", "float32", "bfloat16"):
+            raise ValueError(f"precision must be 'auto', 'float32' or 'bfloat16', got {precision!r}.")
+        self.precision = precision
+        layers: list[nn.Module] = [nn.Conv2d(in_channels, _N_CHANNELS, kernel_size=3, stride=STRIDE), nn.SiLU()]
+        for _ in range(_N_UNSTRIDED):
+            layers += [nn.Conv2d(_N_CHANNELS, _N_CHANNELS, kernel_size=3), nn.SiLU()]
+        self.convolutions = nn.Sequential(*layers)
+        self.to_maps = nn.Conv2d(_N_CHANNELS, n_maps, kernel_size=1)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.orthogonal_(module.weight, gain=nn.init.calculate_gain("relu"))
+                assert module.bias is not None
+                nn.init.zeros_(module.bias)
+        self.to(memory_format=th.channels_last)  # type: ignore[call-overload]
+
+    def feature_maps(self, frames: th.Tensor) -> th.Tensor:
+        """
+        :param frames: ``(N, C, H, W)`` float, in [0, 1]
+        :return: ``(N, K, H', W')``, float32
+        """
+        with self._autocast(frames.device):
+            return self.to_maps(self._convolve(frames)).float()
+
+    def marginals(self, frames: th.Tensor) -> tuple[th.Tensor, th.Tensor]:
+        """
+        Means of every feature map along either axis, without computing the maps: a 1×1 convolution commutes with a mean,
+        so that the last layer runs on H' + W' pooled positions instead of H'·W' cells.
+
+        :param frames: ``(N, C, H, W)`` float, in [0, 1]
+        :return: g along x ``(N, K, W')`` and along y ``(N, K, H')``, float32
+        """
+        with self._autocast(frames.device):
+            activations = self._convolve(frames)
+        pooled = th.cat(marginals(activations), dim=-1)  # (N, 32, W' + H'), float32
+        maps = th.nn.functional.conv1d(pooled, self.to_maps.weight.flatten(start_dim=2), self.to_maps.bias)
+        g_x, g_y = maps.split([activations.shape[-1], activations.shape[-2]], dim=-1)
+        return g_x, g_y
+
+    def _convolve(self, frames: th.Tensor) -> th.Tensor:
+        return self.convolutions(frames.contiguous(memory_format=th.channels_last))
+
+    def _autocast(self, device: th.device) -> th.autocast:
+        use_bfloat16 = self.precision == "bfloat16" or (self.precision == "auto" and multiplies_bfloat16(device))
+        return th.autocast(device.type, dtype=th.bfloat16, enabled=use_bfloat16)
+
+
+@lru_cache
+def multiplies_bfloat16(device: th.device) -> bool:
+    """
+    Whether the hardware has instructions that multiply bfloat16, so that it is faster than float32.
+
+    :param device: CPU (AVX-512 BF16 or AMX) or CUDA (compute capability 8.0 and later); False for any other
+    :return: True if it has
+    """
+    if device.type == "cuda":
+        return th.cuda.get_device_capability(device) >= (8, 0)
+    if device.type == "cpu":
+        return th.cpu._is_avx512_bf16_supported() or th.cpu._is_amx_tile_supported()
+    return False

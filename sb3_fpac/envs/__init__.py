@@ -1,0 +1,14 @@
+"""DeepMind Control tasks under Gymnasium ids: ``gym.make("dmc-cheetah-run")``."""
+
+from gymnasium.envs.registration import register, registry
+
+from sb3_fpac.envs.tasks import TASKS, Task
+
+__all__ = ["TASKS", "Task", "register_envs"]
+
+
+def register_envs() -> None:
+    """Register an id for every task of ``dm_control.suite``. Imports no dm_control; making an environment does."""
+    for env_id, task in TASKS.items():
+        if env_id not in registry:
+            register(env_id, entry_point="sb3_fpac.envs.dmc:make_dmc", kwargs=task._asdict())

@@ -1,0 +1,134 @@
+"""DeepMind Control tasks as Gymnasium environments, over Shimmy's adapter."""
+
+from typing import Any, Literal
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from gymnasium.utils import RecordConstructorArgs
+from gymnasium.wrappers import DtypeObservation, FlattenObservation
+
+from sb3_fpac.cameras import MujocoCamera, find_camera, follows, mujoco_model_and_data
+from sb3_fpac.envs.rendering import choose_backend
+from sb3_fpac.envs.tasks import Task
+from sb3_fpac.wrappers import ActionRepeat, CameraShift, FrameStack
+
+
+def make_dmc(
+    domain: str,
+    task: str,
+    observation: Literal["pixels", "state"] = "pixels",
+    action_repeat: int | None = None,
+    size: int = 84,
+    frame_stack: int = 2,
+    camera_id: int | str = 0,
+    camera_shift: bool | Literal["auto"] = "auto",
+    render_mode: str | None = None,
+    render_size: int = 256,
+    time_limit: float | None = None,
+) -> gym.Env:
+    """
+    A task of ``dm_control.suite``. ``gym.make("dmc-cheetah-run", ...)`` calls this with the same keywords.
+
+    Actions are float32 in [-1, 1], scaled to the task's range (LQR, whose forces are unbounded: [-1, 1] as they are). A time-out
+    arrives as ``truncated``, a true ending as ``terminated``. ``reset(seed=...)`` makes an episode and all that follow it
+    reproducible, to the pixel on the same machine.
+
+    :param domain: Domain of the suite, ``"cheetah"``
+    :param task: Task of the domain, ``"run"``
+    :param observation: ``"pixels"``: a channel-first uint8 stack of frames; ``"state"``: the task's own observations,
+        flattened in alphabetical order of their names, float32
+    :param action_repeat: Env steps for each agent step; None: PlaNet's for its six tasks, 2 elsewhere
+    :param size: Height and width of a frame in pixels
+    :param frame_stack: Number of frames, oldest first
+    :param camera_id: Number or name of the camera that the agent sees through
+    :param camera_shift: Whether a header plane tells the agent how its camera moved; ``"auto"``: if the camera follows a
+        body and there are at least two frames
+    :param render_mode: ``None``, ``"rgb_array"`` or ``"human"`` (needs a display), for ``env.render()``
+    :param render_size: Height and width of what ``env.render()`` returns, in pixels; not what the agent sees
+    :param time_limit: Seconds of simulated time in an episode; None: the suite's own, 1000 env steps in all tasks
+    :return: The environment
+    :raises ValueError: if an argument is out of range or the model has no such camera
+    :raises RuntimeError: if there is nothing to draw with
+    """
+    if observation not in ("pixels", "state"):
+        raise ValueError(f"observation must be 'pixels' or 'state', got {observation!r}.")
+    if size < 1 or render_size < 1:
+        raise ValueError(f"Frames need at least one pixel, got size={size} and render_size={render_size}.")
+    if time_limit is not None and not time_limit > 0:
+        raise ValueError(f"time_limit must be a positive number of seconds, got {time_limit}.")
+    spec = Task(domain, task)
+    env = _load(spec, spec.time_limit if time_limit is None else time_limit, camera_id, render_mode, render_size)
+    action_repeat = spec.action_repeat if action_repeat is None else action_repeat
+    fps = 1 / (env.unwrapped.control_timestep() * action_repeat)  # type: ignore[attr-defined]
+    env = ActionRepeat(UnitActions(env), action_repeat)
+    if observation == "state":
+        env = DtypeObservation(FlattenObservation(env), np.float32)
+    else:
+        env = FrameStack(Pixels(env, size, camera_id), frame_stack)
+        if camera_shift == "auto":
+            model, _ = mujoco_model_and_data(env)
+            camera_shift = frame_stack > 1 and follows(model, find_camera(model, camera_id))
+        if camera_shift:
+            env = CameraShift(env, MujocoCamera(camera_id), n_frames=frame_stack)
+    env.metadata = {**env.metadata, "render_fps": fps}
+    return env
+
+
+class UnitActions(gym.ActionWrapper, RecordConstructorArgs):
+    """
+    Actions of float32 in [-1, 1], whatever the range of the environment's own. A bound beyond ±1e6 counts as none, and then
+    actions pass as they are.
+
+    :param env: Environment with a Box of actions
+    """
+
+    def __init__(self, env: gym.Env) -> None:
+        RecordConstructorArgs.__init__(self)
+        gym.ActionWrapper.__init__(self, env)
+        assert isinstance(env.action_space, spaces.Box)
+        low, high = env.action_space.low.astype(np.float64), env.action_space.high.astype(np.float64)
+        bounded = (np.abs(low) <= 1e6) & (np.abs(high) <= 1e6)
+        self._low, self._high = np.where(bounded, low, -1.0), np.where(bounded, high, 1.0)
+        self.action_space = spaces.Box(-1.0, 1.0, env.action_space.shape, np.float32)
+
+    def action(self, action: np.ndarray) -> np.ndarray:
+        return self._low + (np.asarray(action, dtype=np.float64) + 1) / 2 * (self._high - self._low)
+
+
+class Pixels(gym.ObservationWrapper, RecordConstructorArgs):
+    """
+    What a camera sees, instead of the observation: one frame drawn for every reset and step.
+
+    :param env: A dm_control environment under Shimmy's adapter
+    :param size: Height and width in pixels
+    :param camera_id: Number or name of the camera
+    :raises ValueError: if the model has no such camera
+    """
+
+    def __init__(self, env: gym.Env, size: int, camera_id: int | str) -> None:
+        find_camera(mujoco_model_and_data(env)[0], camera_id)
+        RecordConstructorArgs.__init__(self, size=size, camera_id=camera_id)
+        gym.ObservationWrapper.__init__(self, env)
+        self._size, self._camera_id = size, camera_id
+        self.observation_space = spaces.Box(0, 255, (size, size, 3), np.uint8)
+
+    def observation(self, observation: Any) -> np.ndarray:
+        physics = self.env.unwrapped.physics  # type: ignore[attr-defined]
+        return physics.render(height=self._size, width=self._size, camera_id=self._camera_id)
+
+
+def _load(task: Task, time_limit: float | None, camera_id: int | str, render_mode: str | None, render_size: int) -> gym.Env:
+    choose_backend()
+    # only now: dm_control chooses its OpenGL backend when it is imported
+    from dm_control import suite
+    from shimmy.dm_control_compatibility import DmControlCompatibilityV0
+
+    # Some tasks draw their very model at random (LQR's masses): the seed makes an id one and the same environment
+    task_kwargs: dict[str, Any] = {"random": np.random.RandomState(0)}
+    if time_limit is not None:
+        task_kwargs["time_limit"] = time_limit
+    env = suite.load(task.domain, task.task, task_kwargs=task_kwargs)
+    env.task._random = np.random.RandomState()  # episodes differ from one environment to the next, until reset(seed=...)
+    render_kwargs = {"height": render_size, "width": render_size, "camera_id": camera_id}
+    return DmControlCompatibilityV0(env, render_mode=render_mode, render_kwargs=render_kwargs)

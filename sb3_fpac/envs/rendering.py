@@ -1,0 +1,81 @@
+"""MuJoCo's OpenGL backend on machines without a display."""
+
+import ctypes
+import ctypes.util
+import os
+import sys
+
+HOW_TO_INSTALL = (
+    "install EGL (Debian and Ubuntu: apt-get install libegl1 libgl1-mesa-dri) "
+    "or OSMesa (apt-get install libosmesa6), or set MUJOCO_GL yourself"
+)
+
+
+def choose_backend() -> None:
+    """
+    Set ``MUJOCO_GL`` where it must be set: on Linux without a display, to ``egl`` if EGL works, else to ``osmesa``.
+
+    MuJoCo's own choice would be glfw, which fails there at the first frame. A value that the user set stays as it is.
+
+    :raises RuntimeError: if neither can draw, or if dm_control has made its choice already
+    """
+    if os.environ.get("MUJOCO_GL") or not sys.platform.startswith("linux") or _has_display():
+        return
+    chosen = getattr(sys.modules.get("dm_control._render"), "BACKEND", None)
+    if chosen == "glfw":
+        raise RuntimeError(
+            "dm_control was imported before the OpenGL backend could be chosen and took glfw, which needs a display: "
+            "set MUJOCO_GL=egl, or import dm_control after the environment is made."
+        )
+    if egl_works():
+        os.environ["MUJOCO_GL"] = "egl"
+    elif osmesa_works():
+        os.environ["MUJOCO_GL"] = "osmesa"
+    else:
+        raise RuntimeError(f"There is no display, and neither EGL nor OSMesa can draw: {HOW_TO_INSTALL}.")
+
+
+def egl_works() -> bool:
+    """Whether EGL can be initialised on some device, with or without a GPU."""
+    egl = _load("EGL", "libEGL.so.1")
+    if egl is None:
+        return False
+    egl.eglGetProcAddress.restype = ctypes.c_void_p
+    egl.eglGetProcAddress.argtypes = [ctypes.c_char_p]
+    query_devices = egl.eglGetProcAddress(b"eglQueryDevicesEXT")
+    get_display = egl.eglGetProcAddress(b"eglGetPlatformDisplayEXT")
+    if not query_devices or not get_display:
+        return False
+    devices, n_devices = (ctypes.c_void_p * 16)(), ctypes.c_int()
+    query = ctypes.CFUNCTYPE(ctypes.c_uint, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)(query_devices)
+    query(len(devices), ctypes.byref(devices), ctypes.byref(n_devices))
+    display_of = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_uint, ctypes.c_void_p, ctypes.c_void_p)(get_display)
+    egl.eglInitialize.argtypes = [ctypes.c_void_p] * 3
+    platform_device = 0x313F  # EGL_PLATFORM_DEVICE_EXT
+    displays = (display_of(platform_device, device, None) for device in devices[: n_devices.value])
+    return any(display and egl.eglInitialize(display, None, None) for display in displays)
+
+
+def osmesa_works() -> bool:
+    """Whether OSMesa can make a context."""
+    osmesa = _load("OSMesa", "libOSMesa.so.8")
+    if osmesa is None:
+        return False
+    osmesa.OSMesaCreateContextExt.restype = ctypes.c_void_p
+    osmesa.OSMesaDestroyContext.argtypes = [ctypes.c_void_p]
+    rgba = 0x1908  # OSMESA_RGBA
+    context = osmesa.OSMesaCreateContextExt(rgba, 24, 8, 0, None)
+    if context:
+        osmesa.OSMesaDestroyContext(context)
+    return bool(context)
+
+
+def _has_display() -> bool:
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _load(name: str, soname: str) -> ctypes.CDLL | None:
+    try:
+        return ctypes.CDLL(ctypes.util.find_library(name) or soname)
+    except OSError:
+        return None

@@ -1,0 +1,232 @@
+"""Feature points as features of an SB3 policy."""
+
+from typing import Any
+
+import torch as th
+from gymnasium import spaces
+from stable_baselines3.common.preprocessing import is_image_space
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, CombinedExtractor
+
+from sb3_fpac.camera_shift import check_header_fits, decode_camera_shift
+from sb3_fpac.encoder import STRIDE, Encoder, Precision, map_size
+from sb3_fpac.feature_points import Softmax, feature_points, points_from_marginals
+
+
+class FeaturePointExtractor(BaseFeaturesExtractor):
+    """
+    The state of the FPAC paper (arXiv 2106.07995): the feature points of the current frame and their velocities.
+
+    Every frame of the stack is encoded on its own into K points (x, y, m). For a stack of S frames the features are
+    ``[points_t, points_t − points_{t−1}, …]``: the points of the last frame, then the S − 1 successive differences, oldest
+    first, each flattened point by point as (x, y, m): ``3 K S`` numbers, 6K for a stack of two. A single frame gives its
+    points alone.
+
+    Takes any image space that SB3 takes: channel-first or, through SB3's own transposing, channel-last; RGB or grey.
+
+    :param observation_space: Box of shape ``(C, H, W)``, C = S × ``frame_channels``, plus one header plane in front if the
+        stack carries camera shift (see :class:`~sb3_fpac.wrappers.CameraShift`); at least 15×15 pixels
+    :param n_points: K, number of feature points
+    :param temperature: β of the softmax
+    :param softmax: ``"separable"`` (Eq. 3) or ``"full"`` (Eq. 1, Fig. 13)
+    :param presence: Whether the presence m is part of a point (Fig. 11)
+    :param velocity: Whether past frames enter as differences (Fig. 12); if not, as the points themselves, oldest first
+    :param relative: Whether positions are given relative to their mean over the K points (Fig. 14); velocities are those
+        of the absolute positions all the same
+    :param frame_channels: Channels of one frame: 3 for RGB, 1 for grey
+    :param camera_shift: Whether the stack starts with a header plane, by which the past points are moved into the frame of
+        the current camera (Fig. 3). None: yes if one plane is left over and there are at least two frames. For grey
+        frames no plane can be left over, so that it must be said.
+    :param normalized_image: As in SB3's NatureCNN: pass True together with ``normalize_images=False``, so that images of
+        0…255 are divided here and images in [0, 1] are taken as they are. :class:`~sb3_fpac.policies.FPACPolicy` does so
+        by itself.
+    :param precision: ``"auto"``: bfloat16 convolutions where the hardware multiplies bfloat16, float32 elsewhere;
+        ``"float32"``, ``"bfloat16"``: as said. Parameters and features are float32.
+    :raises ValueError: if the space is no image space, its channels do not fit, the image is too small, or a parameter is
+        out of range
+    """
+
+    _units_per_pixel: th.Tensor
+
+    def __init__(
+        self,
+        observation_space: spaces.Box,
+        n_points: int = 32,
+        temperature: float = 0.5,
+        softmax: Softmax = "separable",
+        presence: bool = True,
+        velocity: bool = True,
+        relative: bool = False,
+        frame_channels: int = 3,
+        camera_shift: bool | None = None,
+        normalized_image: bool = False,
+        precision: Precision = "auto",
+    ) -> None:
+        _check_image_space(observation_space, normalized_image)
+        if n_points < 1:
+            raise ValueError(f"n_points must be at least 1, got {n_points}.")
+        if not temperature > 0:
+            raise ValueError(f"temperature must be positive, got {temperature}.")
+        if softmax not in ("separable", "full"):
+            raise ValueError(f"softmax must be 'separable' or 'full', got {softmax!r}.")
+        n_channels, height, width = observation_space.shape
+        n_frames, camera_shift = split_channels(n_channels, frame_channels, camera_shift)
+        map_height, map_width = map_size(height, width)
+        smallest = 2 if camera_shift else 1  # one cell has no scale to measure a shift by
+        if min(map_height, map_width) < smallest:
+            raise ValueError(
+                f"Images of {height}×{width} pixels are too small for the encoder, which needs at least "
+                f"{13 + 2 * smallest}×{13 + 2 * smallest}: render or resize them larger."
+            )
+        if camera_shift:
+            check_header_fits(n_frames - 1, height, width)
+
+        super().__init__(observation_space, n_points * n_frames * (3 if presence else 2))
+        self.n_points = n_points
+        self.n_frames = n_frames
+        self.frame_channels = frame_channels
+        self.camera_shift = camera_shift
+        self.temperature = temperature
+        self.softmax: Softmax = softmax
+        self.presence = presence
+        self.velocity = velocity
+        self.relative = relative
+        # what forward multiplies its input with to get [0, 1], and [0, 1] with to get the header's bytes
+        self._scale = 1 / 255 if normalized_image and observation_space.high.max() > 1 else 1.0
+        self.encoder = Encoder(frame_channels, n_points, precision)
+        if camera_shift:
+            units_per_pixel = th.tensor([2 / ((cells - 1) * STRIDE) for cells in (map_width, map_height)])
+            self.register_buffer("_units_per_pixel", units_per_pixel, persistent=False)
+
+    def forward(self, observations: th.Tensor) -> th.Tensor:
+        """
+        :param observations: ``(B, C, H, W)`` as SB3 preprocesses them
+        :return: ``(B, features_dim)``
+        """
+        points = self.points(observations)
+        if self.camera_shift:
+            points = self._to_current_camera(points, observations)
+        positions, presences = points[..., :2], points[..., 2:]
+        if self.relative:
+            positions = positions - positions.mean(dim=2, keepdim=True)
+        state = th.cat([positions, presences], dim=-1) if self.relative else points
+        if self.velocity:
+            state = th.cat([state[:, -1:], points[:, 1:] - points[:, :-1]], dim=1)
+        return (state if self.presence else state[..., :2]).flatten(start_dim=1)
+
+    def points(self, observations: th.Tensor) -> th.Tensor:
+        """
+        The feature points of every frame, each in the coordinates of its own frame.
+
+        :param observations: ``(B, C, H, W)`` as SB3 preprocesses them
+        :return: ``(B, S, K, 3)``: x, y, m; oldest frame first
+        """
+        frames = self._frames(observations)
+        if self.softmax == "separable":
+            points = points_from_marginals(*self.encoder.marginals(frames), self.temperature)
+        else:
+            points = feature_points(self.encoder.feature_maps(frames), self.temperature, self.softmax)
+        return points.unflatten(0, (-1, self.n_frames))
+
+    def feature_maps(self, observations: th.Tensor) -> th.Tensor:
+        """
+        The feature maps of every frame, for whoever wants to look.
+
+        :param observations: ``(B, C, H, W)`` as SB3 preprocesses them
+        :return: ``(B, S, K, H', W')``; oldest frame first
+        """
+        return self.encoder.feature_maps(self._frames(observations)).unflatten(0, (-1, self.n_frames))
+
+    def _frames(self, observations: th.Tensor) -> th.Tensor:
+        """(B, C, H, W) → (B·S, frame_channels, H, W), in [0, 1]"""
+        if not self.training:  # acting: few images, and the one place where foreign values arrive
+            self._check_range(observations)
+        frames = observations[:, 1:] if self.camera_shift else observations
+        frames = frames.reshape(-1, self.frame_channels, *frames.shape[-2:])
+        return frames if self._scale == 1 else frames * self._scale
+
+    def _to_current_camera(self, points: th.Tensor, observations: th.Tensor) -> th.Tensor:
+        header = (observations[:, 0] * (255 * self._scale)).round()
+        shift = decode_camera_shift(header, self.n_frames - 1) * self._units_per_pixel  # (B, S − 1, 2)
+        now = th.zeros_like(points[:, -1:, :1, :2])
+        shift = th.cat([shift[:, :, None], now], dim=1)  # (B, S, 1, 2)
+        return th.cat([points[..., :2] + shift, points[..., 2:]], dim=-1)
+
+    def _check_range(self, observations: th.Tensor) -> None:
+        highest = 1 / self._scale
+        if observations.numel() and not (observations.min() >= 0 and observations.max() <= highest * (1 + 1e-6)):
+            raise ValueError(
+                f"Images reach FeaturePointExtractor with values from {observations.min():.4g} to {observations.max():.4g} "
+                f"instead of 0 to {highest:.0f}: use a uint8 space, or with normalize_images=False pass "
+                "features_extractor_kwargs=dict(normalized_image=True)."
+            )
+
+
+class FeaturePointCombinedExtractor(CombinedExtractor):
+    """
+    Feature points for every image of a Dict observation, and SB3's CombinedExtractor for the rest.
+
+    :param observation_space: Dict; keys of different image shapes need a ``camera_shift`` and ``frame_channels`` that fit all
+    :param normalized_image: As in CombinedExtractor; SB3 passes it when ``normalize_images=False``
+    :param point_kwargs: Keyword arguments of :class:`FeaturePointExtractor`
+    :raises ValueError: if the space is no Dict, has no image, or an image does not fit
+    """
+
+    def __init__(self, observation_space: spaces.Dict, normalized_image: bool = False, **point_kwargs: Any) -> None:
+        if not isinstance(observation_space, spaces.Dict):
+            raise ValueError(
+                f"FeaturePointCombinedExtractor needs a Dict observation space, got {observation_space}: "
+                "use FeaturePointExtractor for a single image."
+            )
+        images = {
+            key: space for key, space in observation_space.items() if is_image_space(space, normalized_image=normalized_image)
+        }
+        if not images:
+            raise ValueError(f"No key of the observation space holds an image: {observation_space}.")
+        # SB3's extractor for everything else (cnn_output_dim is its default, and only images would see it)
+        rest = spaces.Dict({key: space for key, space in observation_space.items() if key not in images})
+        super().__init__(rest, normalized_image=normalized_image)
+        self._observation_space = observation_space
+        for key, space in images.items():
+            assert isinstance(space, spaces.Box)
+            extractor = FeaturePointExtractor(space, normalized_image=normalized_image, **point_kwargs)
+            self.extractors[key] = extractor
+            self._features_dim += extractor.features_dim
+
+
+def split_channels(n_channels: int, frame_channels: int, camera_shift: bool | None) -> tuple[int, bool]:
+    """
+    How many frames a stack holds, and whether a header plane goes before them.
+
+    :param n_channels: C, channels of the observation
+    :param frame_channels: Channels of one frame
+    :param camera_shift: True or False as the user says, or None: find out
+    :return: S and whether there is a header plane
+    :raises ValueError: if the channels do not fit
+    """
+    if frame_channels < 1:
+        raise ValueError(f"frame_channels must be at least 1, got {frame_channels}.")
+    n_frames, left_over = divmod(n_channels, frame_channels)
+    if camera_shift is None:
+        camera_shift = left_over == 1 and n_frames >= 2
+    if camera_shift:
+        n_frames, left_over = divmod(n_channels - 1, frame_channels)
+    if left_over or n_frames < 1 + camera_shift:
+        raise ValueError(
+            f"{n_channels} channels are no stack of frames of {frame_channels} channels"
+            f"{' behind a camera-shift plane' if camera_shift else ''}: pass frame_channels=1 for grey frames, "
+            "3 for RGB, and camera_shift=True only for at least two frames behind a header plane."
+        )
+    return n_frames, camera_shift
+
+
+def _check_image_space(space: spaces.Space, normalized_image: bool) -> None:
+    if not is_image_space(space, check_channels=False, normalized_image=normalized_image):
+        raise ValueError(
+            f"FeaturePointExtractor needs images, a uint8 Box of shape (channels, height, width) from 0 to 255, got {space}: "
+            "for images that are already divided by 255 pass policy_kwargs=dict(normalize_images=False, "
+            "features_extractor_kwargs=dict(normalized_image=True)); for Dict observations use "
+            "FeaturePointCombinedExtractor."
+        )
+    assert isinstance(space, spaces.Box)
+    if not (space.low.min() >= 0 and space.high.max() in (1, 255)):
+        raise ValueError(f"Images must range from 0 to 255, or from 0 to 1 with normalized_image=True, got {space}.")
