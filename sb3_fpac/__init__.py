@@ -33,3 +33,5 @@ __all__ = [
 
 register_envs()
 
+if "rl_zoo3" in sys.modules:  # RL Zoo is running: --gym-packages sb3_fpac
+    import sb3_fpac.zoo  # noqa: F401
