@@ -56,7 +56,6 @@ class Encoder(nn.Module):
                 nn.init.orthogonal_(module.weight, gain=nn.init.calculate_gain("relu"))
                 assert module.bias is not None
                 nn.init.zeros_(module.bias)
-        self.to(memory_format=th.channels_last)  # type: ignore[call-overload]
 
     def feature_maps(self, frames: th.Tensor) -> th.Tensor:
         """
@@ -82,6 +81,7 @@ class Encoder(nn.Module):
         return g_x, g_y
 
     def _convolve(self, frames: th.Tensor) -> th.Tensor:
+        # Convolutions run in the memory format of their input. The weights stay contiguous, as SB3's ortho_init needs them.
         return self.convolutions(frames.contiguous(memory_format=th.channels_last))
 
     def _autocast(self, device: th.device) -> th.autocast:

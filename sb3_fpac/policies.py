@@ -74,14 +74,17 @@ class _DetachedActor(_Borrower):
 
 class _TrainingCritic(_Borrower):
     _for_actor_loss = False
+    _with_gradient = True
 
     def forward(self, obs: PyTorchObs, actions: th.Tensor) -> Any:
         # Actions with a gradient are the actor's: its loss goes through the critic, but not into the encoder
         self._for_actor_loss = actions.requires_grad
+        self._with_gradient = th.is_grad_enabled()  # SB3 turns gradients on for the encoder, even that of a target
         return super().forward(obs, actions)
 
     def extract_features(self, obs: PyTorchObs, features_extractor: BaseFeaturesExtractor) -> th.Tensor:
-        features = self._features(obs, features_extractor, self._for_actor_loss)
+        with th.set_grad_enabled(self._with_gradient):
+            features = self._features(obs, features_extractor, self._for_actor_loss)
         return features.detach() if self._for_actor_loss else features
 
 
