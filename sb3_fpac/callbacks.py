@@ -16,20 +16,18 @@ class LearningRateDrop(BaseCallback):
               learning_rate: 0.0003
 
     :param after: Agent steps, as SB3 counts them (over all environments), after which the new rate holds
-    :param learning_rate: The new rate
-    :param verbose: 1 to say when it happens
+    :param learning_rate: The new rate. It is not saved with the model: pass the callback again when training goes on.
+    :raises ValueError: if ``after`` is negative or the rate is not positive
     """
 
-    def __init__(self, after: int, learning_rate: float, verbose: int = 0) -> None:
-        super().__init__(verbose)
+    def __init__(self, after: int, learning_rate: float) -> None:
+        super().__init__()
+        if after < 0 or not learning_rate > 0:
+            raise ValueError(f"LearningRateDrop needs after ≥ 0 and a positive learning_rate, got {after} and {learning_rate}.")
         self.after = after
-        self.learning_rate = learning_rate
-        self._dropped = False
+        self.schedule = ConstantSchedule(learning_rate)
 
     def _on_step(self) -> bool:
-        if not self._dropped and self.num_timesteps >= self.after:
-            self._dropped = True
-            self.model.lr_schedule = ConstantSchedule(self.learning_rate)
-            if self.verbose:
-                print(f"Learning rate {self.learning_rate} from step {self.num_timesteps} on")
+        if self.num_timesteps >= self.after:
+            self.model.lr_schedule = self.schedule
         return True

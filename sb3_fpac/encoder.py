@@ -1,12 +1,11 @@
 """The convolutional encoder: frames to feature maps, and the precision it computes in."""
 
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import torch as th
 from torch import nn
-
-from sb3_fpac.feature_points import marginals
+from torch.autograd.function import once_differentiable
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -14,6 +13,7 @@ STRIDE = 2
 """Distance, in pixels of the frame, between neighbouring cells of a feature map."""
 
 _N_CHANNELS = 32
+_FRAMES_IN_CACHE = 16
 _N_UNSTRIDED = 3  # 3×3 convolutions after the first, each of which takes one cell off every side
 
 
@@ -75,8 +75,8 @@ class Encoder(nn.Module):
         """
         with self._autocast(frames.device):
             activations = self._convolve(frames)
-        pooled = th.cat(marginals(activations), dim=-1)  # (N, 32, W' + H'), float32
-        maps = th.nn.functional.conv1d(pooled, self.to_maps.weight.flatten(start_dim=2), self.to_maps.bias)
+        pooled = _Pool.apply(activations)  # (N, W' + H', 32), float32
+        maps = nn.functional.linear(pooled, self.to_maps.weight.flatten(start_dim=1), self.to_maps.bias).transpose(1, 2)
         g_x, g_y = maps.split([activations.shape[-1], activations.shape[-2]], dim=-1)
         return g_x, g_y
 
@@ -87,6 +87,43 @@ class Encoder(nn.Module):
     def _autocast(self, device: th.device) -> th.autocast:
         use_bfloat16 = self.precision == "bfloat16" or (self.precision == "auto" and multiplies_bfloat16(device))
         return th.autocast(device.type, dtype=th.bfloat16, enabled=use_bfloat16)
+
+
+class _Pool(th.autograd.Function):
+    """
+    Means of channels-last activations over the height and over the width, (N, C, H', W') → (N, W' + H', C), in float32.
+
+    PyTorch's own reductions along these axes, and their gradients, cost a fifth of an update on a CPU. Here the activations
+    are read once and their gradient is written once, a few frames at a time, so that what is in float32 stays in the cache.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, activations: th.Tensor) -> th.Tensor:
+        n, c, h, w = activations.shape
+        ctx.shape, ctx.dtype = activations.shape, activations.dtype
+        pooled = activations.new_empty((n, w + h, c), dtype=th.float32)
+        over_height, over_width = (activations.new_full((1, size), 1 / size, dtype=th.float32) for size in (h, w))
+        with th.autocast(activations.device.type, enabled=False):
+            for part, out in _parts(activations.permute(0, 2, 3, 1), pooled):
+                part = part.float().contiguous()
+                out[:, :w] = (over_height @ part.view(-1, h, w * c)).view(-1, w, c)
+                out[:, w:] = (over_width @ part.view(-1, w, c)).view(-1, h, c)
+        return pooled
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: th.Tensor) -> th.Tensor:  # type: ignore[override]
+        n, c, h, w = ctx.shape
+        grad_activations = grad.new_empty((n, h, w, c), dtype=ctx.dtype)
+        for part, out in _parts(grad, grad_activations):
+            out.copy_(part[:, None, :w] / h + part[:, w:, None] / w)
+        return grad_activations.permute(0, 3, 1, 2)
+
+
+def _parts(*tensors: th.Tensor) -> zip:
+    """Corresponding parts of tensors: a few frames each on a CPU, everything at once elsewhere"""
+    frames = _FRAMES_IN_CACHE if tensors[0].device.type == "cpu" else max(len(tensors[0]), 1)
+    return zip(*(tensor.split(frames) for tensor in tensors), strict=True)
 
 
 @lru_cache

@@ -24,7 +24,8 @@ class FeaturePointExtractor(BaseFeaturesExtractor):
     Takes any image space that SB3 takes: channel-first or, through SB3's own transposing, channel-last; RGB or grey.
 
     :param observation_space: Box of shape ``(C, H, W)``, C = S × ``frame_channels``, plus one header plane in front if the
-        stack carries camera shift (see :class:`~sb3_fpac.wrappers.CameraShift`); at least 15×15 pixels
+        stack carries camera shift (see :class:`~sb3_fpac.wrappers.CameraShift`); at least 15×15 pixels, 17×17 with
+        camera shift
     :param n_points: K, number of feature points
     :param temperature: β of the softmax
     :param softmax: ``"separable"`` (Eq. 3) or ``"full"`` (Eq. 1, Fig. 13)
@@ -37,8 +38,7 @@ class FeaturePointExtractor(BaseFeaturesExtractor):
         the current camera (Fig. 3). None: yes if one plane is left over and there are at least two frames. For grey
         frames no plane can be left over, so that it must be said.
     :param normalized_image: As in SB3's NatureCNN: pass True together with ``normalize_images=False``, so that images of
-        0…255 are divided here and images in [0, 1] are taken as they are. :class:`~sb3_fpac.policies.FPACPolicy` does so
-        by itself.
+        0…255 are divided here and images in [0, 1] are taken as they are. The policies of SAC and TQC do so by themselves.
     :param precision: ``"auto"``: bfloat16 convolutions where the hardware multiplies bfloat16, float32 elsewhere;
         ``"float32"``, ``"bfloat16"``: as said. Parameters and features are float32.
     :raises ValueError: if the space is no image space, its channels do not fit, the image is too small, or a parameter is
@@ -92,6 +92,7 @@ class FeaturePointExtractor(BaseFeaturesExtractor):
         self.relative = relative
         # what forward multiplies its input with to get [0, 1], and [0, 1] with to get the header's bytes
         self._scale = 1 / 255 if normalized_image and observation_space.high.max() > 1 else 1.0
+        self._range_is_checked = False
         self.encoder = Encoder(frame_channels, n_points, precision)
         if camera_shift:
             units_per_pixel = th.tensor([2 / ((cells - 1) * STRIDE) for cells in (map_width, map_height)])
@@ -138,8 +139,9 @@ class FeaturePointExtractor(BaseFeaturesExtractor):
 
     def _frames(self, observations: th.Tensor) -> th.Tensor:
         """(B, C, H, W) → (B·S, frame_channels, H, W), in [0, 1]"""
-        if not self.training:  # acting: few images, and the one place where foreign values arrive
+        if not (self._range_is_checked or self.training):  # the first images that it acts on show how they arrive
             self._check_range(observations)
+            self._range_is_checked = True
         frames = observations[:, 1:] if self.camera_shift else observations
         frames = frames.reshape(-1, self.frame_channels, *frames.shape[-2:])
         return frames if self._scale == 1 else frames * self._scale

@@ -56,10 +56,10 @@ class FrameStack(gym.Wrapper, RecordConstructorArgs):
     The first frame of an episode fills the whole stack.
 
     >>> import gymnasium as gym, numpy as np
-    >>> from gymnasium.wrappers import AddRenderObservation
-    >>> env = AddRenderObservation(gym.make("CartPole-v1", render_mode="rgb_array"))  # doctest: +SKIP
-    >>> env.observation_space.shape, FrameStack(env, n=2).observation_space.shape  # doctest: +SKIP
-    ((400, 600, 3), (6, 400, 600))
+    >>> space = gym.spaces.Box(0, 255, (48, 64, 3), np.uint8)
+    >>> env = gym.wrappers.TransformObservation(gym.make("CartPole-v1"), lambda _: np.zeros((48, 64, 3), np.uint8), space)
+    >>> FrameStack(env, n=2).reset()[0].shape
+    (6, 48, 64)
 
     :param env: Environment whose observations are uint8 frames of shape (H, W, C) or, if grey, (H, W)
     :param n: Number of frames

@@ -1,17 +1,14 @@
 """What RL Zoo needs to know: this project's ids and their hyperparameters. Import it after, or through, rl_zoo3."""
 
-from collections import OrderedDict
+import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
-import rl_zoo3.exp_manager
-from rl_zoo3.exp_manager import ExperimentManager
+import rl_zoo3.utils
 
 from sb3_fpac.envs import TASKS
-
-_Read = Callable[[ExperimentManager], tuple[dict[str, Any], OrderedDict[str, Any]]]
 
 
 def config_file(algo: str) -> Path:
@@ -35,20 +32,41 @@ def config_file(algo: str) -> Path:
     return folder / f"{algo}.yml"
 
 
-def _with_our_hyperparameters(read: _Read) -> _Read:
+def _bring_our_hyperparameters() -> None:
+    """RL Zoo has no hook for hyperparameters: let it read ours for our ids, unless the user gave a file with -conf"""
+    from rl_zoo3.exp_manager import ExperimentManager
+
+    read = ExperimentManager.read_hyperparameters
+
     @wraps(read)
-    def read_hyperparameters(self: ExperimentManager) -> tuple[dict[str, Any], OrderedDict[str, Any]]:
+    def read_hyperparameters(self: ExperimentManager) -> Any:
         if self.env_name.gym_id in TASKS and _is_rl_zoos_own(self.config):
             self.config = str(config_file(self.algo))
         return read(self)
 
-    return read_hyperparameters
+    ExperimentManager.read_hyperparameters = read_hyperparameters
 
 
 def _is_rl_zoos_own(config: str) -> bool:
-    package = Path(rl_zoo3.exp_manager.__file__).parent
+    package = Path(rl_zoo3.utils.__file__).parent
     return Path(config).parent in (package / "hyperparams", package.parent / "hyperparams")
 
 
-# RL Zoo looks for hyperparameters in its own files and has no hook for others. For any id but ours, or with -conf, nothing changes.
-ExperimentManager.read_hyperparameters = _with_our_hyperparameters(ExperimentManager.read_hyperparameters)
+def _when_first_called(function: Callable[..., Any], do: Callable[[], None]) -> Callable[..., Any]:
+    pending = [do]
+
+    @wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        while pending:
+            pending.pop()()
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+_exp_manager = sys.modules.get("rl_zoo3.exp_manager")
+if _exp_manager is None or hasattr(_exp_manager, "ExperimentManager"):
+    _bring_our_hyperparameters()
+else:
+    # That very module is being imported, and imports us: wait for the first ExperimentManager, which asks for its run's number
+    rl_zoo3.utils.get_latest_run_id = _when_first_called(rl_zoo3.utils.get_latest_run_id, _bring_our_hyperparameters)

@@ -2,9 +2,10 @@
 
 from gymnasium.envs.registration import register, registry
 
+from sb3_fpac.envs.rendering import choose_backend
 from sb3_fpac.envs.tasks import TASKS, Task
 
-__all__ = ["TASKS", "Task", "register_envs"]
+__all__ = ["TASKS", "Task", "choose_backend", "register_envs"]
 
 
 def register_envs() -> None:

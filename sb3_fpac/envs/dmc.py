@@ -46,7 +46,8 @@ def make_dmc(
         body and there are at least two frames
     :param render_mode: ``None``, ``"rgb_array"`` or ``"human"`` (needs a display), for ``env.render()``
     :param render_size: Height and width of what ``env.render()`` returns, in pixels; not what the agent sees
-    :param time_limit: Seconds of simulated time in an episode; None: the suite's own, 1000 env steps in all tasks
+    :param time_limit: Seconds of simulated time in an episode; None: 1000 env steps, as the suite itself has it (and
+        30 seconds for LQR, where it has no limit)
     :return: The environment
     :raises ValueError: if an argument is out of range or the model has no such camera
     :raises RuntimeError: if there is nothing to draw with
@@ -58,6 +59,7 @@ def make_dmc(
     if time_limit is not None and not time_limit > 0:
         raise ValueError(f"time_limit must be a positive number of seconds, got {time_limit}.")
     spec = Task(domain, task)
+    choose_backend(must_draw=observation == "pixels" or render_mode is not None)
     env = _load(spec, spec.time_limit if time_limit is None else time_limit, camera_id, render_mode, render_size)
     action_repeat = spec.action_repeat if action_repeat is None else action_repeat
     fps = 1 / (env.unwrapped.control_timestep() * action_repeat)  # type: ignore[attr-defined]
@@ -119,8 +121,7 @@ class Pixels(gym.ObservationWrapper, RecordConstructorArgs):
 
 
 def _load(task: Task, time_limit: float | None, camera_id: int | str, render_mode: str | None, render_size: int) -> gym.Env:
-    choose_backend()
-    # only now: dm_control chooses its OpenGL backend when it is imported
+    # only now: dm_control looks at the chosen OpenGL backend when it is imported
     from dm_control import suite
     from shimmy.dm_control_compatibility import DmControlCompatibilityV0
 

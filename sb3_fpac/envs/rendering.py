@@ -11,18 +11,21 @@ HOW_TO_INSTALL = (
 )
 
 
-def choose_backend() -> None:
+def choose_backend(must_draw: bool = True) -> None:
     """
     Set ``MUJOCO_GL`` where it must be set: on Linux without a display, to ``egl`` if EGL works, else to ``osmesa``.
 
     MuJoCo's own choice would be glfw, which fails there at the first frame. A value that the user set stays as it is.
 
+    Call it before the first frame of Gymnasium's own MuJoCo environments, too; ``dmc-*`` environments do so by themselves.
+
+    :param must_draw: Whether it is an error if nothing can draw
     :raises RuntimeError: if neither can draw, or if dm_control has made its choice already
     """
     if os.environ.get("MUJOCO_GL") or not sys.platform.startswith("linux") or _has_display():
         return
     chosen = getattr(sys.modules.get("dm_control._render"), "BACKEND", None)
-    if chosen == "glfw":
+    if must_draw and chosen == "glfw":
         raise RuntimeError(
             "dm_control was imported before the OpenGL backend could be chosen and took glfw, which needs a display: "
             "set MUJOCO_GL=egl, or import dm_control after the environment is made."
@@ -31,7 +34,7 @@ def choose_backend() -> None:
         os.environ["MUJOCO_GL"] = "egl"
     elif osmesa_works():
         os.environ["MUJOCO_GL"] = "osmesa"
-    else:
+    elif must_draw:
         raise RuntimeError(f"There is no display, and neither EGL nor OSMesa can draw: {HOW_TO_INSTALL}.")
 
 

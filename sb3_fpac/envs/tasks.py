@@ -11,7 +11,7 @@ class Task(NamedTuple):
 
     @property
     def env_id(self) -> str:
-        """The Gymnasium id: ``dmc-`` and hyphens throughout, ``dmc-ball-in-cup-catch``."""
+        """The Gymnasium id: ``dmc-``, then the suite's names with hyphens throughout: ``dmc-ball-in-cup-catch``."""
         return f"dmc-{self.domain}-{self.task}".replace("_", "-")
 
     @property

@@ -1,0 +1,53 @@
+"""Timing several things side by side in one run, and telling on which machine."""
+
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch as th
+
+from sb3_fpac.encoder import multiplies_bfloat16
+
+
+def interleaved_medians(things: dict[str, Callable[[], object]], rounds: int, device: th.device) -> dict[str, float]:
+    """
+    Median seconds of each thing, taking turns so that a busy moment of the machine hits all alike.
+
+    :param things: What to time, by name; each is called once beforehand
+    :param rounds: How often each is timed
+    :param device: Waited for after each call
+    :return: Seconds by name
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in things}
+    for timed in range(rounds + 1):
+        for name, thing in things.items():
+            start = time.perf_counter()
+            thing()
+            if device.type == "cuda":
+                th.cuda.synchronize(device)
+            if timed:
+                seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def print_table(title: str, seconds: dict[str, float], baseline: str) -> None:
+    """A Markdown table of times, and of how many times faster than the baseline each is"""
+    print(f"\n| {title} | ms | × faster than “{baseline}” |\n| --- | ---: | ---: |")
+    for name, value in seconds.items():
+        print(f"| {name} | {1000 * value:.1f} | {seconds[baseline] / value:.2f} |")
+
+
+def describe_machine(device: th.device) -> str:
+    """One line: processor or GPU, threads, Python, torch, and whether it multiplies bfloat16"""
+    if device.type == "cuda":
+        name = th.cuda.get_device_name(device)
+    else:
+        cpuinfo = Path("/proc/cpuinfo")
+        models = [line for line in cpuinfo.read_text().splitlines() if "model name" in line] if cpuinfo.exists() else []
+        name = models[0].split(":")[1].strip() if models else platform.processor()
+    return (
+        f"Machine: {name}, {th.get_num_threads()} threads, native bfloat16: {'yes' if multiplies_bfloat16(device) else 'no'}; "
+        f"Python {platform.python_version()}, torch {th.__version__}"
+    )

@@ -1,0 +1,135 @@
+"""The choice of MuJoCo's OpenGL backend on machines without a display."""
+
+import ctypes.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import sb3_fpac
+from sb3_fpac.envs import rendering
+from sb3_fpac.envs.rendering import choose_backend, egl_works, osmesa_works
+
+
+def run_python(code, cwd, **extra):
+    """A fresh process without a display, and without a choice of the backend but the one in extra."""
+    unset = ("MUJOCO_GL", "PYOPENGL_PLATFORM", "DISPLAY", "WAYLAND_DISPLAY")
+    env = {name: value for name, value in os.environ.items() if name not in unset} | extra
+    root = str(Path(sb3_fpac.__file__).parents[1])
+    env["PYTHONPATH"] = os.pathsep.join(filter(None, [root, env.get("PYTHONPATH")]))
+    return subprocess.run([sys.executable, "-c", code], cwd=cwd, env=env, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """Makes the choice on a machine of one's own, and says what MUJOCO_GL is afterwards."""
+
+    def choose(egl=False, osmesa=False, platform="linux", dm_control=None, **env):
+        for name in ("MUJOCO_GL", "DISPLAY", "WAYLAND_DISPLAY"):
+            monkeypatch.setenv(name, "")  # so that monkeypatch knows what to bring back
+            monkeypatch.delenv(name)
+        for name, value in env.items():
+            monkeypatch.setenv(name, value)
+        modules = {"dm_control._render": SimpleNamespace(BACKEND=dm_control)} if dm_control else {}
+        monkeypatch.setattr(rendering, "sys", SimpleNamespace(platform=platform, modules=modules))
+        monkeypatch.setattr(rendering, "egl_works", lambda: egl)
+        monkeypatch.setattr(rendering, "osmesa_works", lambda: osmesa)
+        choose_backend()
+        return os.environ.get("MUJOCO_GL")
+
+    return choose
+
+
+def test_egl_comes_first(machine):
+    assert machine(egl=True, osmesa=True) == "egl"
+
+
+def test_osmesa_comes_second(machine):
+    assert machine(egl=False, osmesa=True) == "osmesa"
+
+
+def test_without_either_one_error_names_the_packages(machine):
+    with pytest.raises(RuntimeError) as refusal:
+        machine(egl=False, osmesa=False)
+    for words in ("no display", "libegl1", "libgl1-mesa-dri", "libosmesa6", "MUJOCO_GL"):
+        assert words in str(refusal.value)
+    assert "MUJOCO_GL" not in os.environ
+
+
+@pytest.mark.parametrize("chosen", ["egl", "osmesa", "glfw", "disabled"])
+@pytest.mark.parametrize("egl", [True, False])
+def test_users_choice_is_never_overridden(machine, chosen, egl):
+    assert machine(egl=egl, osmesa=True, MUJOCO_GL=chosen) == chosen
+    assert machine(dm_control="glfw", MUJOCO_GL=chosen) == chosen
+
+
+def test_empty_choice_is_no_choice(machine):
+    assert machine(egl=True, MUJOCO_GL="") == "egl"
+
+
+@pytest.mark.parametrize("display", [{"DISPLAY": ":0"}, {"WAYLAND_DISPLAY": "wayland-0"}])
+def test_with_a_display_nothing_is_set(machine, display):
+    assert machine(egl=True, osmesa=True, **display) is None
+    assert machine(dm_control="glfw", **display) is None
+
+
+@pytest.mark.parametrize("platform", ["darwin", "win32"])
+def test_off_linux_nothing_is_set(machine, platform):
+    assert machine(egl=True, platform=platform) is None
+    assert machine(platform=platform) is None
+
+
+def test_dm_control_that_has_taken_glfw_already_is_refused_with_the_cure(machine):
+    with pytest.raises(RuntimeError, match="imported before.*glfw.*MUJOCO_GL=egl"):
+        machine(egl=True, dm_control="glfw")
+    assert "MUJOCO_GL" not in os.environ
+
+
+@pytest.mark.parametrize("chosen", ["egl", "osmesa"])
+def test_dm_control_that_can_draw_is_left_alone(machine, chosen):
+    assert machine(egl=chosen == "egl", osmesa=True, dm_control=chosen) == chosen
+
+
+def test_making_an_environment_says_what_is_missing(monkeypatch, machine):
+    import gymnasium as gym
+
+    machine(egl=True)
+    monkeypatch.delenv("MUJOCO_GL")
+    monkeypatch.setattr(rendering, "egl_works", lambda: False)
+    with pytest.raises(RuntimeError, match="libegl1"):
+        gym.make("dmc-cheetah-run")
+
+
+@pytest.mark.parametrize("works", [egl_works, osmesa_works])
+def test_missing_library_does_not_work(monkeypatch, works):
+    monkeypatch.setattr(ctypes.util, "find_library", lambda name: "libthere-is-none.so.0")
+    assert works() is False
+
+
+@pytest.mark.skipif(ctypes.util.find_library("EGL") is None, reason="no libEGL")
+def test_egl_works_where_mujoco_can_draw_with_it(tmp_path):
+    run = run_python("from mujoco.egl import GLContext; GLContext(8, 8).make_current()", tmp_path, MUJOCO_GL="egl")
+    assert egl_works() is (run.returncode == 0)
+
+
+@pytest.mark.skipif(ctypes.util.find_library("OSMesa") is None, reason="no libOSMesa")
+def test_osmesa_works_where_mujoco_can_draw_with_it(tmp_path):
+    run = run_python("from mujoco.osmesa import GLContext; GLContext(8, 8).make_current()", tmp_path, MUJOCO_GL="osmesa")
+    assert osmesa_works() is (run.returncode == 0)
+
+
+def test_fresh_process_that_imported_dm_control_first_is_told_the_cure(tmp_path):
+    code = """
+from dm_control import suite
+import gymnasium as gym, sb3_fpac
+try:
+    gym.make("dmc-cheetah-run")
+except RuntimeError as refusal:
+    print(refusal)
+"""
+    run = run_python(code, tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert "imported before" in run.stdout and "MUJOCO_GL=egl" in run.stdout
