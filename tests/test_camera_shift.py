@@ -27,7 +27,7 @@ def shifts(lowest, highest):
     return st.integers(1, 4).flatmap(lambda n: arrays(np.float64, (n, 2), elements=numbers))
 
 
-# ------------------------------------------------------------------------------------------------------- the header's bytes
+# ---------------------------------------------------------------------------------------------------------- the header's bytes
 
 
 @given(shifts(LOWEST, HIGHEST), st.integers(4, 9), st.integers(4, 9))
@@ -256,7 +256,7 @@ def test_reset_in_the_middle_of_an_episode_starts_from_zero():
         assert not observation[0].any()
 
 
-# ------------------------------------------------------------------------------------------- Gymnasium's MuJoCo environments
+# --------------------------------------------------------------------------------------------- Gymnasium's MuJoCo environments
 
 
 @pytest.fixture
@@ -301,6 +301,9 @@ MODEL = """
     <camera name="targetbodycom" mode="targetbodycom" target="robot" pos="1 -3 2"/>
     <camera name="orthographic" projection="orthographic" fovy="2" pos="0 -4 2"/>
     <camera name="sensor" sensorsize="0.02 0.02" resolution="10 10" focal="0.02 0.02" pos="0 -4 2"/>
+    <body name="crate" pos="2 1 0">
+      <geom type="box" size="0.2 0.2 0.2"/>
+    </body>
     <body name="robot">
       <freejoint/>
       <camera name="track" mode="track" pos="0.3 -3 1" xyaxes="1 0.2 0 0 1 3" fovy="60"/>
@@ -369,7 +372,7 @@ def test_camera_that_is_not_given_by_its_field_of_view_is_refused(name):
 
 
 def test_camera_that_a_body_carries_is_refused_with_the_cure():
-    with pytest.raises(ValueError, match="carried by a body.*camera_shift=False"):
+    with pytest.raises(ValueError, match=r"carried by a body.*camera_shift=False"):
         MujocoCamera("carried")(Simulation(), 48, 48)
     assert not follows(Simulation().model, find_camera(Simulation().model, "carried"))
 

@@ -91,7 +91,7 @@ def test_unknown_id_gets_the_nearest_suggested(wrong, nearest):
 
 
 def test_import_stays_light(tmp_path):
-    heavy = "dm_control mujoco rl_zoo3 shimmy".split()
+    heavy = ["dm_control", "mujoco", "rl_zoo3", "shimmy"]
     code = f"import sb3_fpac, sys; print([name for name in {heavy} if name in sys.modules])"
     assert python(code, tmp_path) == "[]"
 
@@ -112,7 +112,7 @@ print(os.environ["MUJOCO_GL"])
     np.testing.assert_array_equal(np.load(tmp_path / "pixels.npy"), observations)
 
 
-# ------------------------------------------------------------------------------------------------------------ all tasks, checked
+# ---------------------------------------------------------------------------------------------------------- all tasks, checked
 
 
 @pytest.fixture(scope="module", params=[(env_id, kind) for env_id in TASKS for kind in ("pixels", "state")], ids="-".join)
@@ -204,7 +204,7 @@ def test_closing_works_and_twice_does_no_harm(kwargs, used):
         assert another.reset(seed=0)[0] in another.observation_space
 
 
-# -------------------------------------------------------------------------------------------------------------------- rendering
+# ------------------------------------------------------------------------------------------------------------------- rendering
 
 
 @pytest.fixture
@@ -267,7 +267,7 @@ def test_observation_holds_the_last_two_frames_as_the_camera_sees_them():
             assert (past != now).any()
 
 
-# ------------------------------------------------------------------------------------------------------------------------ seeds
+# ----------------------------------------------------------------------------------------------------------------------- seeds
 
 
 @pytest.mark.parametrize(
@@ -306,7 +306,7 @@ def test_environments_without_a_seed_begin_differently():
         assert (one.reset()[0] != other.reset()[0]).any()
 
 
-# ------------------------------------------------------------------------------------------------------------- ends of episodes
+# ------------------------------------------------------------------------------------------------------------ ends of episodes
 
 
 def test_time_out_arrives_as_truncated():
@@ -337,7 +337,7 @@ def test_true_ending_arrives_as_terminated():
         assert (terminated, truncated, info["env_steps"]) == (True, False, 1)
 
 
-# ---------------------------------------------------------------------------------------------------------------------- keywords
+# -------------------------------------------------------------------------------------------------------------------- keywords
 
 
 def test_action_repeat_repeats_the_action_and_sums_the_rewards():
@@ -445,11 +445,11 @@ def test_bad_keyword_is_refused_in_one_sentence(kwargs, words):
 
 
 def test_shift_of_a_camera_that_the_robot_carries_is_refused_when_the_environment_is_made():
-    with pytest.raises(ValueError, match="carried by a body.*camera_shift=False"):
+    with pytest.raises(ValueError, match=r"carried by a body.*camera_shift=False"):
         gym.make("dmc-fish-swim", camera_id="eye", camera_shift=True)
 
 
-# ----------------------------------------------------------------------------------------------------------------------- actions
+# --------------------------------------------------------------------------------------------------------------------- actions
 
 
 def test_unit_actions_reach_the_whole_range_of_the_task():

@@ -27,7 +27,7 @@ def run_python(code, cwd, **extra):
 def machine(monkeypatch):
     """Makes the choice on a machine of one's own, and says what MUJOCO_GL is afterwards."""
 
-    def choose(egl=False, osmesa=False, platform="linux", dm_control=None, **env):
+    def choose(egl=False, osmesa=False, platform="linux", dm_control=None, must_draw=True, **env):
         for name in ("MUJOCO_GL", "DISPLAY", "WAYLAND_DISPLAY"):
             monkeypatch.setenv(name, "")  # so that monkeypatch knows what to bring back
             monkeypatch.delenv(name)
@@ -37,7 +37,7 @@ def machine(monkeypatch):
         monkeypatch.setattr(rendering, "sys", SimpleNamespace(platform=platform, modules=modules))
         monkeypatch.setattr(rendering, "egl_works", lambda: egl)
         monkeypatch.setattr(rendering, "osmesa_works", lambda: osmesa)
-        choose_backend()
+        choose_backend(must_draw)
         return os.environ.get("MUJOCO_GL")
 
     return choose
@@ -83,14 +83,30 @@ def test_off_linux_nothing_is_set(machine, platform):
 
 
 def test_dm_control_that_has_taken_glfw_already_is_refused_with_the_cure(machine):
-    with pytest.raises(RuntimeError, match="imported before.*glfw.*MUJOCO_GL=egl"):
+    with pytest.raises(RuntimeError, match=r"imported before.*glfw.*MUJOCO_GL=egl"):
         machine(egl=True, dm_control="glfw")
     assert "MUJOCO_GL" not in os.environ
+
+
+def test_dm_control_that_has_taken_glfw_is_no_excuse_for_advice_that_cannot_work(machine):
+    with pytest.raises(RuntimeError, match="libegl1"):
+        machine(egl=False, osmesa=False, dm_control="glfw")
 
 
 @pytest.mark.parametrize("chosen", ["egl", "osmesa"])
 def test_dm_control_that_can_draw_is_left_alone(machine, chosen):
     assert machine(egl=chosen == "egl", osmesa=True, dm_control=chosen) == chosen
+
+
+def test_whoever_draws_nothing_needs_nothing_to_draw_with(machine):
+    assert machine(egl=True, must_draw=False) == "egl"
+    assert machine(osmesa=True, must_draw=False) == "osmesa"
+    assert machine(must_draw=False) is None
+
+
+def test_choice_that_comes_too_late_is_not_made(machine):
+    """Or MUJOCO_GL would say egl while dm_control uses glfw, and the next environment with pixels would not be refused"""
+    assert machine(egl=True, dm_control="glfw", must_draw=False) is None
 
 
 def test_making_an_environment_says_what_is_missing(monkeypatch, machine):
@@ -99,8 +115,11 @@ def test_making_an_environment_says_what_is_missing(monkeypatch, machine):
     machine(egl=True)
     monkeypatch.delenv("MUJOCO_GL")
     monkeypatch.setattr(rendering, "egl_works", lambda: False)
-    with pytest.raises(RuntimeError, match="libegl1"):
-        gym.make("dmc-cheetah-run")
+    for kwargs in ({}, {"observation": "state", "render_mode": "rgb_array"}):
+        with pytest.raises(RuntimeError, match="libegl1"):
+            gym.make("dmc-cheetah-run", **kwargs)
+    with gym.make("dmc-cheetah-run", observation="state") as env:  # draws nothing
+        env.reset(seed=0)
 
 
 @pytest.mark.parametrize("works", [egl_works, osmesa_works])
@@ -121,10 +140,12 @@ def test_osmesa_works_where_mujoco_can_draw_with_it(tmp_path):
     assert osmesa_works() is (run.returncode == 0)
 
 
+@pytest.mark.skipif(not egl_works(), reason="nothing can draw")
 def test_fresh_process_that_imported_dm_control_first_is_told_the_cure(tmp_path):
     code = """
 from dm_control import suite
 import gymnasium as gym, sb3_fpac
+gym.make("dmc-cheetah-run", observation="state").reset()
 try:
     gym.make("dmc-cheetah-run")
 except RuntimeError as refusal:
