@@ -23,7 +23,9 @@ class LearningRateDrop(BaseCallback):
     def __init__(self, after: int, learning_rate: float) -> None:
         super().__init__()
         if after < 0 or not learning_rate > 0:
-            raise ValueError(f"LearningRateDrop needs after ≥ 0 and a positive learning_rate, got {after} and {learning_rate}.")
+            raise ValueError(
+                f"LearningRateDrop needs after ≥ 0 and a positive learning_rate, got {after} and {learning_rate}."
+            )
         self.after = after
         self.schedule = ConstantSchedule(learning_rate)
 

@@ -48,16 +48,18 @@ def decode_camera_shift(plane: _Array, n_past_frames: int) -> _Array:
     :return: ``(..., S − 1, 2)``: x and y in pixels, as float64 (NumPy) or float32 (torch)
     """
     pairs = plane.reshape(*plane.shape[:-2], -1)[..., : 4 * n_past_frames].reshape(*plane.shape[:-2], n_past_frames, 2, 2)
-    if isinstance(pairs, th.Tensor):
-        pairs = pairs.float()
-    else:
-        pairs = pairs.astype(np.float64)
+    pairs = pairs.float() if isinstance(pairs, th.Tensor) else pairs.astype(np.float64)
     units = 256 * pairs[..., 0] + pairs[..., 1]
     return (units - 2**16 * (units >= 2**15)) / UNITS_PER_PIXEL
 
 
 def check_header_fits(n_past_frames: int, height: int, width: int) -> None:
     """
+    Refuse planes that are too small.
+
+    :param n_past_frames: S − 1
+    :param height: Height of the plane
+    :param width: Width of the plane
     :raises ValueError: if a plane of this size cannot hold the shifts of so many past frames
     """
     if 4 * n_past_frames > height * width:

@@ -1,6 +1,7 @@
 """What a camera sees of the world: the source of the camera shift."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import gymnasium as gym
@@ -28,6 +29,7 @@ class CameraView(NamedTuple):
     """Where the camera shows a point of the world: (x, y) in pixels, x to the right and y downwards, from any fixed origin"""
 
 
+@dataclass(frozen=True)
 class MujocoCamera:
     """
     A camera of a MuJoCo model, for :class:`~sb3_fpac.wrappers.CameraShift`: exact for the centre of mass of the body that
@@ -39,8 +41,7 @@ class MujocoCamera:
     :raises ValueError: if the model has no such camera, or it is carried by a body instead of following it
     """
 
-    def __init__(self, camera_id: int | str = 0) -> None:
-        self.camera_id = camera_id
+    camera_id: int | str = 0
 
     def __call__(self, env: gym.Env, height: int, width: int) -> CameraView:
         """
@@ -87,7 +88,9 @@ def followed_body(model: Any, camera: int) -> int:
     if mode in _TURNING:
         return target
     if mode == _FIXED and body != 0:
-        raise ValueError(f"Camera {camera} is carried by a body of the model: its shift is not defined, use camera_shift=False.")
+        raise ValueError(
+            f"Camera {camera} is carried by a body of the model: its shift is not defined, use camera_shift=False."
+        )
     return body
 
 

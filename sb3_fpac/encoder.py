@@ -28,6 +28,16 @@ def map_size(height: int, width: int) -> tuple[int, int]:
     return (height - 3) // STRIDE + 1 - 2 * _N_UNSTRIDED, (width - 3) // STRIDE + 1 - 2 * _N_UNSTRIDED
 
 
+def cell_centres(cells: th.Tensor) -> th.Tensor:
+    """
+    Where in the frame the cells of a feature map look.
+
+    :param cells: Column or row numbers, not necessarily whole
+    :return: The centre of each one's receptive field of 15×15 pixels, in pixels; 0 is the middle of the first pixel
+    """
+    return STRIDE * (cells + _N_UNSTRIDED) + 1
+
+
 class Encoder(nn.Module):
     """
     Four 3×3 convolutions of 32 channels, the first with stride 2, none padded, Swish after each; then a 1×1 convolution
@@ -112,7 +122,7 @@ class _Pool(th.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: th.Tensor) -> th.Tensor:  # type: ignore[override]
+    def backward(ctx: Any, grad: th.Tensor) -> th.Tensor:
         n, c, h, w = ctx.shape
         grad_activations = grad.new_empty((n, h, w, c), dtype=ctx.dtype)
         for part, out in _parts(grad, grad_activations):

@@ -8,7 +8,7 @@ from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, CombinedExtractor
 
 from sb3_fpac.camera_shift import check_header_fits, decode_camera_shift
-from sb3_fpac.encoder import STRIDE, Encoder, Precision, map_size
+from sb3_fpac.encoder import STRIDE, Encoder, Precision, cell_centres, map_size
 from sb3_fpac.feature_points import Softmax, feature_points, points_from_marginals
 
 
@@ -136,6 +136,18 @@ class FeaturePointExtractor(BaseFeaturesExtractor):
         :return: ``(B, S, K, H', W')``; oldest frame first
         """
         return self.encoder.feature_maps(self._frames(observations)).unflatten(0, (-1, self.n_frames))
+
+    def to_pixels(self, points: th.Tensor) -> th.Tensor:
+        """
+        Where in the frame feature points lie.
+
+        :param points: ``(..., 3)`` or ``(..., 2)``: x and y in [-1, 1], as :meth:`points` gives them
+        :return: ``(..., 2)``: x and y in pixels of the frame; (0, 0) is the middle of the upper left pixel
+        """
+        _, height, width = self._observation_space.shape  # type: ignore[misc]
+        map_height, map_width = map_size(height, width)
+        last_cell = points.new_tensor([map_width - 1, map_height - 1])
+        return cell_centres((points[..., :2] + 1) / 2 * last_cell)
 
     def _frames(self, observations: th.Tensor) -> th.Tensor:
         """(B, C, H, W) → (B·S, frame_channels, H, W), in [0, 1]"""

@@ -116,6 +116,8 @@ def _working_dtype(maps: th.Tensor) -> th.dtype:
 
 def _check(maps: th.Tensor, temperature: float) -> None:
     if maps.dim() != 4 or not maps.is_floating_point():
-        raise ValueError(f"Feature maps must be floats of shape (B, K, H', W'), got {maps.dtype} of shape {tuple(maps.shape)}.")
+        raise ValueError(
+            f"Feature maps must be floats of shape (B, K, H', W'), got {maps.dtype} of shape {tuple(maps.shape)}."
+        )
     if not temperature > 0:
         raise ValueError(f"The softmax temperature must be positive, got {temperature}.")

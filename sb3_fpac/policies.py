@@ -117,6 +117,9 @@ class _CriticTrainedEncoder(BasePolicy):
 
     actor_class: ClassVar[type[nn.Module]]
     critic_class: ClassVar[type[nn.Module]]
+    share_features_extractor: bool
+    actor_kwargs: dict[str, Any]
+    critic_kwargs: dict[str, Any]
     actor: Any
     critic: Any
     critic_target: Any
@@ -133,7 +136,7 @@ class _CriticTrainedEncoder(BasePolicy):
             raise ValueError(f"target_encoder must be 'online' or 'polyak', got {target_encoder!r}.")
         if actor_update_interval < 1:
             raise ValueError(f"actor_update_interval must be at least 1, got {actor_update_interval}.")
-        self._options = dict(
+        self._options: dict[str, Any] = dict(
             target_encoder=target_encoder, actor_update_interval=actor_update_interval, last_layer_init=last_layer_init
         )
         super().__init__(*args, **kwargs)
@@ -149,7 +152,7 @@ class _CriticTrainedEncoder(BasePolicy):
                     "target_encoder, actor_update_interval and last_layer_init need a feature-point extractor, "
                     f"not {self.features_extractor_class.__name__}: add features_extractor_class=FeaturePointExtractor."
                 )
-            super()._build(lr_schedule)
+            super()._build(lr_schedule)  # type: ignore[misc]
             return
         if self.share_features_extractor:
             raise ValueError(
@@ -296,8 +299,8 @@ class FPACPolicy(SACCnnPolicy):
     :param last_layer_init: The last layer of every head is drawn from U(±last_layer_init)
     """
 
-    def __init__(self, observation_space: spaces.Space, action_space: spaces.Box, lr_schedule: Schedule, **kwargs: Any) -> None:
-        super().__init__(observation_space, action_space, lr_schedule, **_with_defaults(observation_space, kwargs))
+    def __init__(self, observation_space: spaces.Space, *args: Any, **kwargs: Any) -> None:
+        super().__init__(observation_space, *args, **_with_defaults(observation_space, kwargs))
 
 
 class FPACTQCPolicy(TQCCnnPolicy):
@@ -309,8 +312,8 @@ class FPACTQCPolicy(TQCCnnPolicy):
     :param last_layer_init: The last layer of every head is drawn from U(±last_layer_init)
     """
 
-    def __init__(self, observation_space: spaces.Space, action_space: spaces.Box, lr_schedule: Schedule, **kwargs: Any) -> None:
-        super().__init__(observation_space, action_space, lr_schedule, **_with_defaults(observation_space, kwargs))
+    def __init__(self, observation_space: spaces.Space, *args: Any, **kwargs: Any) -> None:
+        super().__init__(observation_space, *args, **_with_defaults(observation_space, kwargs))
 
 
 _DEFAULTS = dict(fpac_kwargs)  # SB3 writes into the policy_kwargs that it is given

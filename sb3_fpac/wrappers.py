@@ -33,17 +33,17 @@ class ActionRepeat(gym.Wrapper, RecordConstructorArgs):
     """
 
     def __init__(self, env: gym.Env, n: int) -> None:
-        if n < 1:
-            raise ValueError(f"An action must be repeated at least once, got n={n}.")
+        if not isinstance(n, int) or n < 1:
+            raise ValueError(f"Actions are repeated a whole number of times, at least once, got n={n}.")
         RecordConstructorArgs.__init__(self, n=n)
         gym.Wrapper.__init__(self, env)
         self.n = n
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
-        total_reward = 0.0
-        for env_steps in range(1, self.n + 1):
+        total_reward, env_steps = 0.0, 0
+        for _ in range(self.n):
             observation, reward, terminated, truncated, info = self.env.step(action)
-            total_reward += float(reward)
+            total_reward, env_steps = total_reward + float(reward), env_steps + 1
             if terminated or truncated:
                 break
         return observation, total_reward, terminated, truncated, {**info, "env_steps": env_steps}
@@ -110,10 +110,12 @@ class CameraShift(gym.Wrapper, RecordConstructorArgs):
 
     def __init__(self, env: gym.Env, camera: Callable[[gym.Env, int, int], CameraView], n_frames: int = 2) -> None:
         space = env.observation_space
-        if not isinstance(space, spaces.Box) or len(space.shape) != 3 or space.dtype != np.uint8 or space.shape[0] % n_frames:
-            raise ValueError(f"CameraShift needs channel-first stacks of {n_frames} uint8 frames, as from FrameStack, got {space}.")
         if n_frames < 2:
             raise ValueError(f"CameraShift needs at least two frames to compare, got n_frames={n_frames}.")
+        if not isinstance(space, spaces.Box) or len(space.shape) != 3 or space.dtype != np.uint8 or space.shape[0] % n_frames:
+            raise ValueError(
+                f"CameraShift needs channel-first stacks of {n_frames} uint8 frames, as from FrameStack, got {space}."
+            )
         self._height, self._width = space.shape[1:]
         check_header_fits(n_frames - 1, self._height, self._width)
         RecordConstructorArgs.__init__(self, camera=camera, n_frames=n_frames)
@@ -143,4 +145,5 @@ class CameraShift(gym.Wrapper, RecordConstructorArgs):
 
 
 def _channels_first(frame: np.ndarray) -> np.ndarray:
-    return frame[None] if frame.ndim == 2 else frame.transpose(2, 0, 1)
+    """A copy, since an environment may draw the next frame into the same memory"""
+    return np.array(frame[None] if frame.ndim == 2 else frame.transpose(2, 0, 1))

@@ -44,7 +44,7 @@ def _bring_our_hyperparameters() -> None:
             self.config = str(config_file(self.algo))
         return read(self)
 
-    ExperimentManager.read_hyperparameters = read_hyperparameters
+    ExperimentManager.read_hyperparameters = read_hyperparameters  # type: ignore[method-assign]
 
 
 def _is_rl_zoos_own(config: str) -> bool:

@@ -133,6 +133,22 @@ def test_a_sharp_point_follows_an_object_by_the_stated_scale():
     th.testing.assert_close(shift, th.tensor([-3 * one_cell, 4 * one_cell]).expand_as(shift), atol=1e-3, rtol=0)
 
 
+@pytest.mark.parametrize("x, y", [(20, 28), (33, 15), (40, 21)])
+def test_points_are_drawn_where_the_pixels_are_that_they_answer_to(x, y):
+    """A bright pixel changes the cells that see it; their mean, in pixels, is where it is"""
+    extractor = make(image_space(3, 44, 56))
+    frame = th.full((1, 3, 44, 56), 0.2)
+    bright = frame.clone()
+    bright[..., y, x] = 1.0
+    changed = (extractor.feature_maps(bright) - extractor.feature_maps(frame)).abs().amax(dim=(0, 1, 2)) > 1e-6
+    rows, columns = changed.nonzero().float().unbind(1)
+    map_height, map_width = changed.shape
+    centre = th.stack(
+        [(columns.min() + columns.max()) / (map_width - 1) - 1, (rows.min() + rows.max()) / (map_height - 1) - 1]
+    )
+    th.testing.assert_close(extractor.to_pixels(centre), th.tensor([x, y]).float(), atol=1e-3, rtol=0)
+
+
 def with_header(obs: th.Tensor, shifts: list[list[list[float]]]) -> th.Tensor:
     planes = np.stack([encode_camera_shift(np.array(shift), *obs.shape[-2:]) for shift in shifts])
     return th.cat([th.as_tensor(planes)[:, None] / 255, obs], dim=1)

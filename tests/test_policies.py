@@ -109,8 +109,10 @@ def test_one_encoder_is_in_the_optimizers_once(algorithm, policy, target_encoder
     in_actor = [p for group in model.actor.optimizer.param_groups for p in group["params"]]
     assert all(sum(p is q for q in in_critic) == 1 for p in encoder)
     assert not any(p is q for p in encoder for q in in_actor)
-    assert len(in_critic) == len(set(map(id, in_critic))) == len(encoder) + sum(
-        1 for q_network in model.critic.q_networks for _ in q_network.parameters()
+    assert (
+        len(in_critic)
+        == len(set(map(id, in_critic)))
+        == len(encoder) + sum(1 for q_network in model.critic.q_networks for _ in q_network.parameters())
     )
     assert model.actor.features_extractor is model.critic.features_extractor is model.policy.features_extractor
     n_extractors = sum(isinstance(module, FeaturePointExtractor) for module in model.policy.modules())
@@ -167,8 +169,8 @@ def test_target_heads_move_as_tau_and_interval_say_and_the_encoder_is_not_scaled
     distances = []
     for gradient_steps in (1, 2, 3):  # SB3 updates at steps 0, 2, … of each call: 1, 1 and 2 times
         model.train(gradient_steps=gradient_steps, batch_size=8)
-        pairs = zip(model.critic_target.q_networks.__iter__(), model.critic.q_networks.__iter__(), strict=True)
-        distances.append({round((t - q).mean().item(), 5) for a, b in pairs for t, q in zip(snapshot(a), snapshot(b), strict=True)})
+        pairs = zip(snapshot(model.critic_target), snapshot(model.critic), strict=True)
+        distances.append({round((target - online).mean().item(), 5) for target, online in pairs})
     assert distances == [{0.75}, {round(0.75**2, 5)}, {round(0.75**4, 5)}]
     assert same(encoder_before, snapshot(model.policy.features_extractor))
 

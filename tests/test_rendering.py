@@ -118,8 +118,6 @@ def test_making_an_environment_says_what_is_missing(monkeypatch, machine):
     for kwargs in ({}, {"observation": "state", "render_mode": "rgb_array"}):
         with pytest.raises(RuntimeError, match="libegl1"):
             gym.make("dmc-cheetah-run", **kwargs)
-    with gym.make("dmc-cheetah-run", observation="state") as env:  # draws nothing
-        env.reset(seed=0)
 
 
 @pytest.mark.parametrize("works", [egl_works, osmesa_works])
@@ -154,3 +152,21 @@ except RuntimeError as refusal:
     run = run_python(code, tmp_path)
     assert run.returncode == 0, run.stderr
     assert "imported before" in run.stdout and "MUJOCO_GL=egl" in run.stdout
+
+
+def test_fresh_process_in_which_nothing_can_draw_has_states_and_is_told_the_packages_for_pixels(tmp_path):
+    code = """
+import gymnasium as gym, sb3_fpac
+from sb3_fpac.envs import rendering
+rendering.egl_works = rendering.osmesa_works = lambda: False
+with gym.make("dmc-cheetah-run", observation="state") as env:
+    env.reset(seed=0)
+    print(env.step(env.action_space.sample())[0].shape)
+try:
+    gym.make("dmc-cheetah-run")
+except RuntimeError as refusal:
+    print(refusal)
+"""
+    run = run_python(code, tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.startswith("(17,)") and "libegl1" in run.stdout

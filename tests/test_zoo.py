@@ -27,6 +27,9 @@ def installed(tmp_path_factory) -> Path:
     return site
 
 
+TRAIN = ["-m", "rl_zoo3.train", "--algo"]
+
+
 def run(site: Path, folder: Path, *arguments: str, expect: int = 0) -> str:
     """What Python prints, started in a folder that knows nothing of the checkout"""
     environment = {**os.environ, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "1"}
@@ -39,13 +42,14 @@ def run(site: Path, folder: Path, *arguments: str, expect: int = 0) -> str:
 
 
 def test_the_wheel_is_what_runs(installed, tmp_path):
-    output = run(installed, tmp_path, "-c", "import sb3_fpac, custom_envs; print(sb3_fpac.__file__); print(custom_envs.__file__)")
+    program = "import sb3_fpac, custom_envs; print(sb3_fpac.__file__); print(custom_envs.__file__)"
+    output = run(installed, tmp_path, "-c", program)
     assert [Path(line).parent for line in output.splitlines()[-2:]] == [installed / "sb3_fpac", installed]
 
 
 def test_train_enjoy_and_record_video(installed, tmp_path):
     options = ["-n", "60", "--eval-freq", "30", "--eval-episodes", "1", "--save-freq", "30", "-tb", "tb", "-P", "--seed", "1"]
-    output = run(installed, tmp_path, "-m", "rl_zoo3.train", "--algo", "sac", *CHEETAH, *options, *TINY, "--vec-env", "subproc")
+    output = run(installed, tmp_path, *TRAIN, "sac", *CHEETAH, *options, *TINY, "--vec-env", "subproc")
     logs = tmp_path / "logs" / "sac" / "dmc-cheetah-run_1"
     assert f"Loading hyperparameters from: {installed / 'sb3_fpac' / 'zoo_configs' / 'sac.yml'}" in output
     assert "Eval num_timesteps=60" in output and "n_updates" in output
@@ -53,46 +57,47 @@ def test_train_enjoy_and_record_video(installed, tmp_path):
         assert (logs / file).stat().st_size > 0
     assert list((tmp_path / "tb").rglob("events*"))
 
-    output = run(installed, tmp_path, "-m", "rl_zoo3.enjoy", "--algo", "sac", *CHEETAH, "-f", "logs", "--no-render", "-n", "25")
+    agent = ["--algo", "sac", *CHEETAH, "-f", "logs"]
+    output = run(installed, tmp_path, "-m", "rl_zoo3.enjoy", *agent, "--no-render", "-n", "25")
     assert "2 Episodes" in output and "Mean reward" in output
 
-    output = run(installed, tmp_path, "-m", "rl_zoo3.record_video", "--algo", "sac", *CHEETAH, "-f", "logs", "-n", "10")
+    output = run(installed, tmp_path, "-m", "rl_zoo3.record_video", *agent, "-n", "10")
     assert "not available" not in output
     (video,) = (logs / "videos").glob("*.mp4")
     assert video.stat().st_size > 1000
 
 
 def test_tqc_and_a_yaml_of_ones_own(installed, tmp_path):
-    output = run(installed, tmp_path, "-m", "rl_zoo3.train", "--algo", "tqc", *CHEETAH, "-n", "40", "--eval-freq", "-1", *TINY)
+    output = run(installed, tmp_path, *TRAIN, "tqc", *CHEETAH, "-n", "40", "--eval-freq", "-1", *TINY)
     assert str(installed / "sb3_fpac" / "zoo_configs" / "tqc.yml") in output
 
     own = dict(policy="CnnPolicy", n_timesteps=20, buffer_size=100, learning_starts=10, policy_kwargs="dict(net_arch=[16])")
     (tmp_path / "own.yml").write_text(yaml.safe_dump({"dmc-cheetah-run": own}))
     options = ["-conf", "own.yml", "--eval-freq", "-1", "--env-kwargs", "size:48", "time_limit:0.4"]
-    output = run(installed, tmp_path, "-m", "rl_zoo3.train", "--algo", "sac", *CHEETAH, *options)
+    output = run(installed, tmp_path, *TRAIN, "sac", *CHEETAH, *options)
     assert "Loading hyperparameters from: own.yml" in output and "('policy', 'CnnPolicy')" in output
 
 
 def test_other_ids_are_not_affected(installed, tmp_path):
-    output = run(installed, tmp_path, "-m", "rl_zoo3.train", "--algo", "sac", "--env", "Pendulum-v1", "-n", "5", "--eval-freq", "-1")
+    output = run(installed, tmp_path, *TRAIN, "sac", "--env", "Pendulum-v1", "-n", "5", "--eval-freq", "-1")
     (line,) = [line for line in output.splitlines() if line.startswith("Loading hyperparameters from:")]
     assert line.endswith("rl_zoo3/hyperparams/sac.yml")
 
 
 def test_an_algorithm_without_hyperparameters_is_refused(installed, tmp_path):
-    output = run(installed, tmp_path, "-m", "rl_zoo3.train", "--algo", "ppo", *CHEETAH, "-n", "5", expect=1)
+    output = run(installed, tmp_path, *TRAIN, "ppo", *CHEETAH, "-n", "5", expect=1)
     assert "sb3-fpac has hyperparameters for sac and tqc, not for ppo" in output
     assert not (tmp_path / "logs").exists()
 
 
 def test_an_unknown_task_gets_the_nearest_suggested(installed, tmp_path):
-    output = run(installed, tmp_path, "-m", "rl_zoo3.train", "--algo", "sac", "--env", "dmc-cheeta-run", expect=1)
+    output = run(installed, tmp_path, *TRAIN, "sac", "--env", "dmc-cheeta-run", expect=1)
     assert "you maybe meant dmc-cheetah-run?" in output
 
 
 def test_a_custom_envs_of_the_users_own_wins_and_gym_packages_does_it(installed, tmp_path):
     (tmp_path / "custom_envs.py").write_text("print('mine')\n")
-    train = ["-m", "rl_zoo3.train", "--algo", "sac", *CHEETAH, "-n", "10", "--eval-freq", "-1", *TINY]
+    train = [*TRAIN, "sac", *CHEETAH, "-n", "10", "--eval-freq", "-1", *TINY]
     output = run(installed, tmp_path, *train, expect=1)
     assert "mine" in output and "dmc-cheetah-run not found" in output
     output = run(installed, tmp_path, *train, "--gym-packages", "sb3_fpac")

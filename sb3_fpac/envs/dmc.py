@@ -6,9 +6,8 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
-from gymnasium.wrappers import DtypeObservation, FlattenObservation
 
-from sb3_fpac.cameras import MujocoCamera, find_camera, follows, mujoco_model_and_data
+from sb3_fpac.cameras import MujocoCamera, find_camera, followed_body, follows, mujoco_model_and_data
 from sb3_fpac.envs.rendering import choose_backend
 from sb3_fpac.envs.tasks import Task
 from sb3_fpac.wrappers import ActionRepeat, CameraShift, FrameStack
@@ -30,9 +29,9 @@ def make_dmc(
     """
     A task of ``dm_control.suite``. ``gym.make("dmc-cheetah-run", ...)`` calls this with the same keywords.
 
-    Actions are float32 in [-1, 1], scaled to the task's range (LQR, whose forces are unbounded: [-1, 1] as they are). A time-out
-    arrives as ``truncated``, a true ending as ``terminated``. ``reset(seed=...)`` makes an episode and all that follow it
-    reproducible, to the pixel on the same machine.
+    Actions are float32 in [-1, 1], scaled to the task's range (LQR, whose forces are unbounded: [-1, 1] as they are).
+    A time-out arrives as ``truncated``, a true ending as ``terminated``. ``reset(seed=...)`` makes an episode and all that
+    follow it reproducible, to the pixel on the same machine.
 
     :param domain: Domain of the suite, ``"cheetah"``
     :param task: Task of the domain, ``"run"``
@@ -44,7 +43,7 @@ def make_dmc(
     :param camera_id: Number or name of the camera that the agent sees through
     :param camera_shift: Whether a header plane tells the agent how its camera moved; ``"auto"``: if the camera follows a
         body and there are at least two frames
-    :param render_mode: ``None``, ``"rgb_array"`` or ``"human"`` (needs a display), for ``env.render()``
+    :param render_mode: None, ``"rgb_array"`` or ``"human"`` (needs a display), for ``env.render()``
     :param render_size: Height and width of what ``env.render()`` returns, in pixels; not what the agent sees
     :param time_limit: Seconds of simulated time in an episode; None: 1000 env steps, as the suite itself has it (and
         30 seconds for LQR, where it has no limit)
@@ -54,27 +53,35 @@ def make_dmc(
     """
     if observation not in ("pixels", "state"):
         raise ValueError(f"observation must be 'pixels' or 'state', got {observation!r}.")
+    if camera_shift not in (True, False, "auto"):
+        raise ValueError(f"camera_shift must be True, False or 'auto', got {camera_shift!r}.")
+    if render_mode not in (None, "rgb_array", "human"):
+        raise ValueError(f"render_mode must be None, 'rgb_array' or 'human', got {render_mode!r}.")
     if size < 1 or render_size < 1:
         raise ValueError(f"Frames need at least one pixel, got size={size} and render_size={render_size}.")
     if time_limit is not None and not time_limit > 0:
         raise ValueError(f"time_limit must be a positive number of seconds, got {time_limit}.")
     spec = Task(domain, task)
     choose_backend(must_draw=observation == "pixels" or render_mode is not None)
-    env = _load(spec, spec.time_limit if time_limit is None else time_limit, camera_id, render_mode, render_size)
-    action_repeat = spec.action_repeat if action_repeat is None else action_repeat
-    fps = 1 / (env.unwrapped.control_timestep() * action_repeat)  # type: ignore[attr-defined]
-    env = ActionRepeat(UnitActions(env), action_repeat)
+    render_kwargs = {"height": render_size, "width": render_size, "camera_id": camera_id}
+    env = _load(spec, spec.time_limit if time_limit is None else time_limit, render_mode, render_kwargs)
+    model, _ = mujoco_model_and_data(env)
+    camera = find_camera(model, camera_id)
+    buffer = model.vis.global_  # the largest picture that can be drawn, 640×480 unless it is told otherwise
+    buffer.offwidth, buffer.offheight = (max(side, size, render_size) for side in (buffer.offwidth, buffer.offheight))
+
+    env = ActionRepeat(UnitActions(env), spec.action_repeat if action_repeat is None else action_repeat)
+    fps = 1 / (env.unwrapped.control_timestep() * env.n)  # type: ignore[attr-defined]
+    env.metadata = {"render_modes": ["rgb_array", "human"], "render_fps": fps}
     if observation == "state":
-        env = DtypeObservation(FlattenObservation(env), np.float32)
-    else:
-        env = FrameStack(Pixels(env, size, camera_id), frame_stack)
-        if camera_shift == "auto":
-            model, _ = mujoco_model_and_data(env)
-            camera_shift = frame_stack > 1 and follows(model, find_camera(model, camera_id))
-        if camera_shift:
-            env = CameraShift(env, MujocoCamera(camera_id), n_frames=frame_stack)
-    env.metadata = {**env.metadata, "render_fps": fps}
-    return env
+        return FlatState(env)
+    if camera_shift == "auto":
+        camera_shift = frame_stack > 1 and follows(model, camera)
+    stack = FrameStack(Pixels(env, size, camera_id), frame_stack)
+    if not camera_shift:
+        return stack
+    followed_body(model, camera)  # refuses a camera that has none
+    return CameraShift(stack, MujocoCamera(camera_id), n_frames=frame_stack)
 
 
 class UnitActions(gym.ActionWrapper, RecordConstructorArgs):
@@ -96,6 +103,22 @@ class UnitActions(gym.ActionWrapper, RecordConstructorArgs):
 
     def action(self, action: np.ndarray) -> np.ndarray:
         return self._low + (np.asarray(action, dtype=np.float64) + 1) / 2 * (self._high - self._low)
+
+
+class FlatState(gym.ObservationWrapper, RecordConstructorArgs):
+    """
+    All observations of a Dict in one float32 vector, in the order of the Dict.
+
+    :param env: Environment with a Dict of Boxes
+    """
+
+    def __init__(self, env: gym.Env) -> None:
+        RecordConstructorArgs.__init__(self)
+        gym.ObservationWrapper.__init__(self, env)
+        self.observation_space = spaces.Box(-np.inf, np.inf, (spaces.flatdim(env.observation_space),), np.float32)
+
+    def observation(self, observation: Any) -> np.ndarray:
+        return np.asarray(spaces.flatten(self.env.observation_space, observation), dtype=np.float32)
 
 
 class Pixels(gym.ObservationWrapper, RecordConstructorArgs):
@@ -120,7 +143,7 @@ class Pixels(gym.ObservationWrapper, RecordConstructorArgs):
         return physics.render(height=self._size, width=self._size, camera_id=self._camera_id)
 
 
-def _load(task: Task, time_limit: float | None, camera_id: int | str, render_mode: str | None, render_size: int) -> gym.Env:
+def _load(task: Task, time_limit: float | None, render_mode: str | None, render_kwargs: dict[str, Any]) -> gym.Env:
     # only now: dm_control looks at the chosen OpenGL backend when it is imported
     from dm_control import suite
     from shimmy.dm_control_compatibility import DmControlCompatibilityV0
@@ -131,5 +154,4 @@ def _load(task: Task, time_limit: float | None, camera_id: int | str, render_mod
         task_kwargs["time_limit"] = time_limit
     env = suite.load(task.domain, task.task, task_kwargs=task_kwargs)
     env.task._random = np.random.RandomState()  # episodes differ from one environment to the next, until reset(seed=...)
-    render_kwargs = {"height": render_size, "width": render_size, "camera_id": camera_id}
     return DmControlCompatibilityV0(env, render_mode=render_mode, render_kwargs=render_kwargs)

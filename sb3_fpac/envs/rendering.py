@@ -24,18 +24,20 @@ def choose_backend(must_draw: bool = True) -> None:
     """
     if os.environ.get("MUJOCO_GL") or not sys.platform.startswith("linux") or _has_display():
         return
-    chosen = getattr(sys.modules.get("dm_control._render"), "BACKEND", None)
-    if must_draw and chosen == "glfw":
-        raise RuntimeError(
+    backend = "egl" if egl_works() else "osmesa" if osmesa_works() else None
+    taken_by_dm_control = getattr(sys.modules.get("dm_control._render"), "BACKEND", None)
+    if backend is None:
+        problem = f"There is no display, and neither EGL nor OSMesa can draw: {HOW_TO_INSTALL}."
+    elif taken_by_dm_control == "glfw":
+        problem = (
             "dm_control was imported before the OpenGL backend could be chosen and took glfw, which needs a display: "
-            "set MUJOCO_GL=egl, or import dm_control after the environment is made."
+            f"set MUJOCO_GL={backend}, or import dm_control after the environment is made."
         )
-    if egl_works():
-        os.environ["MUJOCO_GL"] = "egl"
-    elif osmesa_works():
-        os.environ["MUJOCO_GL"] = "osmesa"
-    elif must_draw:
-        raise RuntimeError(f"There is no display, and neither EGL nor OSMesa can draw: {HOW_TO_INSTALL}.")
+    else:
+        os.environ["MUJOCO_GL"] = backend
+        return
+    if must_draw:
+        raise RuntimeError(problem)
 
 
 def egl_works() -> bool:

@@ -1,0 +1,38 @@
+# make demo: trains an agent from pixels and shows the result.   make test: runs the tests.
+# Both set up everything they need in .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test check docs benchmarks clean
+
+demo: .venv/ready
+	$(BIN)/python examples/demo.py
+
+test: .venv/ready
+	$(BIN)/python -m pytest
+
+check: .venv/ready
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs docs/_build
+
+docs: .venv/ready
+	$(BIN)/python -m sphinx --fail-on-warning docs docs/_build
+
+benchmarks: .venv/ready
+	$(BIN)/python benchmarks/feature_points.py
+	$(BIN)/python benchmarks/update.py
+
+# Without a display MuJoCo draws through EGL: if that is missing, Debian's packages bring it.
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[zoo,dev,docs,demo]"
+	$(BIN)/python -c "from sb3_fpac.envs import choose_backend; choose_backend()" \
+		|| (apt-get update --quiet && apt-get install --quiet --yes libegl1 libgl1-mesa-dri)
+	touch $@
+
+clean:
+	rm -rf .venv build dist demo docs/_build
