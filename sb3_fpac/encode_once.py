@@ -2,9 +2,11 @@
 
 import weakref
 from collections.abc import Callable
+from typing import Any
 
 import torch as th
 from stable_baselines3.common.type_aliases import PyTorchObs
+from torch import nn
 
 
 class EncodeOnce:
@@ -18,37 +20,47 @@ class EncodeOnce:
 
     def __init__(self) -> None:
         self._batches: list[_EncodedBatch] = []
+        self._steps = 0
 
-    def __call__(self, obs: PyTorchObs, encode: Callable[[], th.Tensor], weights: int, for_actor_loss: bool) -> th.Tensor:
+    def __call__(
+        self, obs: PyTorchObs, encoder: nn.Module, encode: Callable[[], th.Tensor], for_actor_loss: bool
+    ) -> th.Tensor:
         """
+        The features of a batch, computed or remembered.
+
         :param obs: The observations as the replay buffer gave them: a tensor, or a dict of tensors
-        :param encode: Computes the features of ``obs``
-        :param weights: Version of the encoder's weights
+        :param encoder: The encoder
+        :param encode: Computes the features of ``obs`` with it
         :param for_actor_loss: Whether features from before the last change of weights will do
         :return: ``(B, features_dim)``, attached to the encoder if gradients are on
         """
         tensors = list(obs.values()) if isinstance(obs, dict) else [obs]
+        weights = (id(encoder), self._steps, sum(parameter._version for parameter in encoder.parameters()))
         for batch in self._batches:
             if batch.holds(tensors) and (for_actor_loss or batch.serves(weights, th.is_grad_enabled())):
-                return batch.features
+                return batch.features if th.is_grad_enabled() else batch.features.detach()
         batch = _EncodedBatch(tensors, encode(), weights)
         self._batches = [batch, *(other for other in self._batches if not other.holds(tensors))][:2]
         return batch.features
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Forget everything, which frees its memory."""
         self._batches = []
+
+    def note_step(self, *args: Any) -> None:
+        """A hook for the encoder's optimizer: fused ones write to the weights without PyTorch's knowing."""
+        self._steps += 1
 
     def __reduce__(self) -> tuple[type["EncodeOnce"], tuple[()]]:
         return EncodeOnce, ()  # a copy, or one from disk, has encoded nothing yet
 
 
 class _EncodedBatch:
-    def __init__(self, tensors: list[th.Tensor], features: th.Tensor, weights: int) -> None:
+    def __init__(self, tensors: list[th.Tensor], features: th.Tensor, weights: tuple[int, ...]) -> None:
         self.features = features
         self._tensors = [(weakref.ref(tensor), tensor._version) for tensor in tensors]
         self._weights = weights
-        if features.requires_grad:
+        if features.requires_grad:  # once the critic's loss has gone backward, the graph is gone
             this = weakref.ref(self)
 
             def free_graph(grad: th.Tensor) -> None:
@@ -64,5 +76,5 @@ class _EncodedBatch:
             for tensor, (ref, version) in zip(tensors, self._tensors, strict=True)
         )
 
-    def serves(self, weights: int, with_gradient: bool) -> bool:
+    def serves(self, weights: tuple[int, ...], with_gradient: bool) -> bool:
         return weights == self._weights and (self.features.requires_grad or not with_gradient)

@@ -85,8 +85,9 @@ class Encoder(nn.Module):
         """
         with self._autocast(frames.device):
             activations = self._convolve(frames)
-        pooled = _Pool.apply(activations)  # (N, W' + H', 32), float32
-        maps = nn.functional.linear(pooled, self.to_maps.weight.flatten(start_dim=1), self.to_maps.bias).transpose(1, 2)
+        with th.autocast(frames.device.type, enabled=False):
+            pooled = _Pool.apply(activations)  # (N, W' + H', 32), float32
+            maps = nn.functional.linear(pooled, self.to_maps.weight.flatten(start_dim=1), self.to_maps.bias).transpose(1, 2)
         g_x, g_y = maps.split([activations.shape[-1], activations.shape[-2]], dim=-1)
         return g_x, g_y
 
@@ -113,11 +114,10 @@ class _Pool(th.autograd.Function):
         ctx.shape, ctx.dtype = activations.shape, activations.dtype
         pooled = activations.new_empty((n, w + h, c), dtype=th.float32)
         over_height, over_width = (activations.new_full((1, size), 1 / size, dtype=th.float32) for size in (h, w))
-        with th.autocast(activations.device.type, enabled=False):
-            for part, out in _parts(activations.permute(0, 2, 3, 1), pooled):
-                part = part.float().contiguous()
-                out[:, :w] = (over_height @ part.view(-1, h, w * c)).view(-1, w, c)
-                out[:, w:] = (over_width @ part.view(-1, w, c)).view(-1, h, c)
+        for part, out in _parts(activations.permute(0, 2, 3, 1), pooled):
+            part = part.float().contiguous()
+            out[:, :w] = (over_height @ part.view(-1, h, w * c)).view(-1, w, c)
+            out[:, w:] = (over_width @ part.view(-1, w, c)).view(-1, h, c)
         return pooled
 
     @staticmethod

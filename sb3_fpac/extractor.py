@@ -155,7 +155,7 @@ class FeaturePointExtractor(BaseFeaturesExtractor):
             self._check_range(observations)
             self._range_is_checked = True
         frames = observations[:, 1:] if self.camera_shift else observations
-        frames = frames.reshape(-1, self.frame_channels, *frames.shape[-2:])
+        frames = frames.reshape(len(frames) * self.n_frames, self.frame_channels, *frames.shape[-2:])
         return frames if self._scale == 1 else frames * self._scale
 
     def _to_current_camera(self, points: th.Tensor, observations: th.Tensor) -> th.Tensor:

@@ -79,8 +79,7 @@ def points_from_marginals(g_x: th.Tensor, g_y: th.Tensor, temperature: float = 0
     :param temperature: β, positive
     :return: ``(B, K, 3)``: x, y, m
     """
-    x = (g_x / temperature).softmax(dim=-1) @ coordinates(g_x.shape[-1], g_x.device, g_x.dtype)
-    y = (g_y / temperature).softmax(dim=-1) @ coordinates(g_y.shape[-1], g_y.device, g_y.dtype)
+    x, y = (_expectation((g / temperature).softmax(dim=-1)) for g in (g_x, g_y))
     return th.stack([x, y, g_x.mean(dim=-1).tanh()], dim=-1)
 
 
@@ -103,11 +102,14 @@ def feature_points(feature_maps: th.Tensor, temperature: float = 0.5, softmax: S
     if softmax != "full":
         raise ValueError(f"softmax must be 'separable' or 'full', got {softmax!r}.")
     probabilities = joint_probabilities(feature_maps, temperature)
-    p_x, p_y = probabilities.sum(dim=-2), probabilities.sum(dim=-1)
-    x = p_x @ coordinates(p_x.shape[-1], p_x.device, p_x.dtype)
-    y = p_y @ coordinates(p_y.shape[-1], p_y.device, p_y.dtype)
-    mean = feature_maps.sum(dim=(-2, -1), dtype=p_x.dtype) / feature_maps.shape[-2:].numel()
+    x, y = _expectation(probabilities.sum(dim=-2)), _expectation(probabilities.sum(dim=-1))
+    mean = feature_maps.sum(dim=(-2, -1), dtype=x.dtype) / feature_maps.shape[-2:].numel()
     return th.stack([x, y, mean.tanh()], dim=-1)
+
+
+def _expectation(probabilities: th.Tensor) -> th.Tensor:
+    """Expected position along the last axis; no matrix product, which the user's autocast would make bfloat16"""
+    return (probabilities * coordinates(probabilities.shape[-1], probabilities.device, probabilities.dtype)).sum(dim=-1)
 
 
 def _working_dtype(maps: th.Tensor) -> th.dtype:

@@ -6,6 +6,7 @@ its features without gradient. ``SAC.train`` and ``TQC.train`` run unchanged.
 """
 
 from copy import deepcopy
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import torch as th
@@ -31,7 +32,11 @@ fpac_kwargs: dict[str, Any] = dict(
     last_layer_init=3e-3,
     actor_update_interval=2,
 )
-"""``policy_kwargs`` that make SB3's ``"CnnPolicy"`` the policy of the paper (Table I), for SAC and TQC."""
+"""
+``policy_kwargs`` that make SB3's ``"CnnPolicy"`` the policy of the paper (Table I), for SAC and TQC.
+
+SB3 writes into the dict that it is given (``use_sde``): for several models that differ there, give each ``dict(fpac_kwargs)``.
+"""
 
 fpac_hyperparams: dict[str, Any] = dict(
     learning_rate=3e-4,
@@ -62,9 +67,8 @@ class _Borrower(BaseModel):
     def _features(self, obs: PyTorchObs, encoder: BaseFeaturesExtractor, for_actor_loss: bool) -> th.Tensor:
         if not encoder.training:  # acting, or a target critic with an encoder of its own
             return super().extract_features(obs, encoder)
-        weights = sum(parameter._version for parameter in encoder.parameters())
         extract = super().extract_features
-        return self.encode_once(obs, lambda: extract(obs, encoder), weights, for_actor_loss)
+        return self.encode_once(obs, encoder, lambda: extract(obs, encoder), for_actor_loss)
 
 
 class _DetachedActor(_Borrower):
@@ -74,16 +78,20 @@ class _DetachedActor(_Borrower):
 
 class _TrainingCritic(_Borrower):
     _for_actor_loss = False
-    _with_gradient = True
+    _without_gradient = False
 
     def forward(self, obs: PyTorchObs, actions: th.Tensor) -> Any:
         # Actions with a gradient are the actor's: its loss goes through the critic, but not into the encoder
         self._for_actor_loss = actions.requires_grad
-        self._with_gradient = th.is_grad_enabled()  # SB3 turns gradients on for the encoder, even that of a target
-        return super().forward(obs, actions)
+        # SB3 turns gradients on around the encoder, even that of a target critic
+        self._without_gradient = not th.is_grad_enabled()
+        try:
+            return super().forward(obs, actions)
+        finally:
+            self._for_actor_loss = self._without_gradient = False
 
     def extract_features(self, obs: PyTorchObs, features_extractor: BaseFeaturesExtractor) -> th.Tensor:
-        with th.set_grad_enabled(self._with_gradient):
+        with th.set_grad_enabled(th.is_grad_enabled() and not self._without_gradient):
             features = self._features(obs, features_extractor, self._for_actor_loss)
         return features.detach() if self._for_actor_loss else features
 
@@ -111,7 +119,8 @@ class _CriticTrainedEncoder(BasePolicy):
 
     :param target_encoder: ``"online"``: the target critic has Q heads of its own and uses the online encoder, as in the
         authors' code; ``"polyak"``: it has a Polyak-averaged encoder, too
-    :param actor_update_interval: The actor is updated on every n-th update only. (α is not: its optimizer is SAC's.)
+    :param actor_update_interval: The actor's optimizer acts on every n-th update only. (α's does not: it belongs to SAC. The
+        actor's loss is computed all the same, so that this saves no time.)
     :param last_layer_init: Weights and biases of every head's last layer are drawn from U(±last_layer_init); None: as SB3 does
     """
 
@@ -176,15 +185,18 @@ class _CriticTrainedEncoder(BasePolicy):
             model.encode_once = self.encode_once
         self.critic_target.load_state_dict(self.critic.state_dict())
         self.critic_target.set_training_mode(False)
-        self.features_extractor.train()
 
         heads = [parameter for q_network in self.critic.q_networks for parameter in q_network.parameters()]
         critic_parameters = [*self.features_extractor.parameters(), *heads]
         learning_rate = lr_schedule(1)
         self.critic.optimizer = self.optimizer_class(critic_parameters, lr=learning_rate, **self.optimizer_kwargs)  # type: ignore[call-arg]
         self.actor.optimizer = self.optimizer_class(self.actor.parameters(), lr=learning_rate, **self.optimizer_kwargs)  # type: ignore[call-arg]
-        self.actor.optimizer.param_groups[0].update(update_interval=self._options["actor_update_interval"], updates=0)
-        self.actor.optimizer.register_step_pre_hook(_drop_gradients_between_updates)
+        self._register_hooks()
+
+    def _register_hooks(self) -> None:
+        interval = self._options["actor_update_interval"]
+        self.actor.optimizer.register_step_pre_hook(partial(_drop_gradients_between_updates, interval))
+        self.critic.optimizer.register_step_post_hook(self.encode_once.note_step)
 
     def make_features_extractor(self) -> BaseFeaturesExtractor:
         kwargs = self.features_extractor_kwargs
@@ -219,12 +231,12 @@ class _CriticTrainedEncoder(BasePolicy):
                 nn.init.uniform_(last.bias, -bound, bound)
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
-        return {**super()._get_constructor_parameters(), **self._options}
+        return {**super()._get_constructor_parameters(), **(self._options if self._has_feature_points else {})}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        if self._has_feature_points:  # optimizers lose their hooks when they are copied or pickled
-            self.actor.optimizer.register_step_pre_hook(_drop_gradients_between_updates)
+        if self._has_feature_points:
+            self._register_hooks()  # optimizers lose them when they are copied or pickled
 
 
 def _borrow_features_extractor(model: BaseModel) -> None:
@@ -234,22 +246,15 @@ def _borrow_features_extractor(model: BaseModel) -> None:
     model.__dict__["features_extractor"] = features_extractor
 
 
-def _drop_gradients_between_updates(optimizer: th.optim.Optimizer, args: Any, kwargs: Any) -> None:
+def _drop_gradients_between_updates(interval: int, optimizer: th.optim.Optimizer, *args: Any) -> None:
     """
     Let an optimizer act on every n-th step only: it skips parameters that have no gradient. The count is kept in the
     optimizer's state dict, so that saved training continues in step.
     """
     group = optimizer.param_groups[0]
-    group["updates"] += 1
-    if group["updates"] % group["update_interval"]:
+    group["updates"] = group.get("updates", 0) + 1
+    if group["updates"] % interval:
         optimizer.zero_grad(set_to_none=True)
-
-
-class SACMlpPolicy(_CriticTrainedEncoder, sac.SACPolicy):
-    """SB3's MlpPolicy of SAC; with a feature-point extractor, its one encoder is trained by the critic."""
-
-    actor_class = _SACActor
-    critic_class = _SACCritic
 
 
 class SACCnnPolicy(_CriticTrainedEncoder, sac.CnnPolicy):
@@ -264,13 +269,6 @@ class SACMultiInputPolicy(_CriticTrainedEncoder, sac.MultiInputPolicy):
 
     actor_class = _SACActor
     critic_class = _SACCritic
-
-
-class TQCMlpPolicy(_CriticTrainedEncoder, tqc.TQCPolicy):
-    """sb3-contrib's MlpPolicy of TQC; with a feature-point extractor, its one encoder is trained by the critic."""
-
-    actor_class = _TQCActor
-    critic_class = _TQCCritic
 
 
 class TQCCnnPolicy(_CriticTrainedEncoder, tqc.CnnPolicy):
@@ -292,7 +290,8 @@ class FPACPolicy(SACCnnPolicy):
     The policy of the FPAC paper for SAC: ``"CnnPolicy"`` with :data:`fpac_kwargs` as its defaults. Every keyword argument
     of SB3's CnnPolicy is taken, and ``target_encoder``, ``actor_update_interval`` and ``last_layer_init`` besides.
 
-    For a Dict observation space the extractor is :class:`~sb3_fpac.extractor.FeaturePointCombinedExtractor`.
+    For a Dict observation space the extractor is :class:`~sb3_fpac.extractor.FeaturePointCombinedExtractor`. For TQC there is
+    :class:`FPACTQCPolicy`.
 
     :param target_encoder: ``"online"`` or ``"polyak"``: which encoder the target critic uses
     :param actor_update_interval: The actor is updated on every n-th update only
@@ -305,7 +304,7 @@ class FPACPolicy(SACCnnPolicy):
 
 class FPACTQCPolicy(TQCCnnPolicy):
     """
-    The policy of the FPAC paper with TQC's distributional critic; see :class:`FPACPolicy`.
+    The policy of the FPAC paper for TQC, with TQC's distributional critic; for the rest see :class:`FPACPolicy`.
 
     :param target_encoder: ``"online"`` or ``"polyak"``: which encoder the target critic uses
     :param actor_update_interval: The actor is updated on every n-th update only
@@ -326,5 +325,6 @@ def _with_defaults(observation_space: spaces.Space, kwargs: dict[str, Any]) -> d
     return {**defaults, **kwargs}
 
 
-SAC.policy_aliases.update(MlpPolicy=SACMlpPolicy, CnnPolicy=SACCnnPolicy, MultiInputPolicy=SACMultiInputPolicy)
-TQC.policy_aliases.update(MlpPolicy=TQCMlpPolicy, CnnPolicy=TQCCnnPolicy, MultiInputPolicy=TQCMultiInputPolicy)
+# Without a feature-point extractor these are SB3's own policies. "MlpPolicy" stays as it is.
+SAC.policy_aliases.update(CnnPolicy=SACCnnPolicy, MultiInputPolicy=SACMultiInputPolicy)
+TQC.policy_aliases.update(CnnPolicy=TQCCnnPolicy, MultiInputPolicy=TQCMultiInputPolicy)

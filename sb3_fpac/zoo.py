@@ -69,4 +69,5 @@ if _exp_manager is None or hasattr(_exp_manager, "ExperimentManager"):
     _bring_our_hyperparameters()
 else:
     # That very module is being imported, and imports us: wait for the first ExperimentManager, which asks for its run's number
+    # with this function (and imports it only after us)
     rl_zoo3.utils.get_latest_run_id = _when_first_called(rl_zoo3.utils.get_latest_run_id, _bring_our_hyperparameters)

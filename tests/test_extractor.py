@@ -92,6 +92,42 @@ def test_pooling_before_the_last_layer_gives_the_points_of_the_full_maps(height,
     th.testing.assert_close(extractor.points(obs), the_long_way, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("batch", [1, 8, 9, 20])  # 2, 16, 18 and 40 frames: pooled 16 at a time on a CPU
+def test_gradients_of_the_pooled_way_are_those_of_the_full_maps(batch):
+    extractor = make(image_space(6, 33, 40))
+    obs = observations(extractor, batch)
+    direction = th.randn(batch, 2, 5, 3)
+    parameters = list(extractor.parameters())
+    long_way = feature_points(extractor.feature_maps(obs).flatten(0, 1)).unflatten(0, (batch, 2))
+    th.testing.assert_close(extractor.points(obs), long_way, atol=1e-5, rtol=0)
+    ours = th.autograd.grad((extractor.points(obs) * direction).sum(), parameters)
+    expected = th.autograd.grad((long_way * direction).sum(), parameters)
+    for one, other in zip(ours, expected, strict=True):
+        th.testing.assert_close(one, other, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("native, precision", [(True, "bfloat16"), (False, "float32")])
+def test_auto_precision_follows_the_hardware(monkeypatch, native, precision):
+    monkeypatch.setattr("sb3_fpac.encoder.multiplies_bfloat16", lambda device: native)
+    auto, forced = make(precision="auto"), make(precision=precision)
+    obs = observations(auto)
+    assert th.equal(auto(obs), forced(obs))
+
+
+def test_float32_stays_float32_under_the_users_own_autocast():
+    extractor = make()
+    obs = observations(extractor)
+    expected = extractor(obs)
+    with th.autocast("cpu", dtype=th.bfloat16):
+        assert th.equal(extractor(obs), expected)
+
+
+@pytest.mark.parametrize("channels", [9, 12])
+def test_observations_of_another_channel_count_are_refused(channels):
+    with pytest.raises(RuntimeError, match="invalid for input"):
+        make()(th.zeros(2, channels, 40, 44))
+
+
 def test_full_softmax_is_that_of_the_maps():
     extractor = make(softmax="full", temperature=0.2)
     obs = observations(extractor)
