@@ -1,9 +1,10 @@
 """
 Trains SAC with feature points on a DeepMind Control task from pixels, in minutes, and shows what came out.
 
-Writes to --out: video.mp4 (an episode with the feature points drawn on it), learning_curve.png, model.zip.
+Writes to --out: video.mp4 (an episode with the feature points drawn on it), points.png (four moments of it),
+learning_curve.png, model.zip.
 
-Usage: python examples/demo.py [--steps 4000] [--seed 0] [--out demo]
+Usage: python examples/demo.py [--steps 5000] [--seed 0] [--out demo]
 """
 
 import argparse
@@ -20,6 +21,7 @@ from stable_baselines3 import SAC
 from stable_baselines3.common.callbacks import EvalCallback
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.utils import LinearSchedule
 
 from sb3_fpac import FPACPolicy, fpac_hyperparams
 
@@ -55,7 +57,8 @@ def draw_points(picture: np.ndarray, model: SAC, observation: np.ndarray) -> np.
     return picture.astype(np.uint8)
 
 
-def record_episode(model: SAC, path: Path, seed: int) -> float:
+def record_episode(model: SAC, folder: Path, seed: int) -> float:
+    """Writes video.mp4 and, with four moments of it, points.png; returns the return"""
     env = make_env(seed, render_mode="rgb_array")
     observation, _ = env.reset()
     frames, total, done = [], 0.0, False
@@ -64,7 +67,8 @@ def record_episode(model: SAC, path: Path, seed: int) -> float:
         action, _ = model.predict(observation, deterministic=True)
         observation, reward, terminated, truncated, _ = env.step(action)
         total, done = total + float(reward), terminated or truncated
-    imageio.mimwrite(path, frames, fps=round(env.metadata["render_fps"]))
+    imageio.mimwrite(folder / "video.mp4", frames, fps=round(env.metadata["render_fps"]))
+    imageio.imwrite(folder / "points.png", np.concatenate(frames[:: len(frames) // 4][:4], axis=1))
     env.close()
     return total
 
@@ -81,15 +85,16 @@ def plot_learning_curve(evaluations: Path, before: float, path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", default=4000, type=int, help="agent steps")
+    parser.add_argument("--steps", default=5000, type=int, help="agent steps")
     parser.add_argument("--seed", default=0, type=int)
     parser.add_argument("--out", default=Path("demo"), type=Path)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
 
     policy_kwargs = dict(net_arch=[256, 256], features_extractor_kwargs=dict(n_points=N_POINTS))
-    # Table I, but for what lets a short run get somewhere: a higher learning rate, smaller batches, fewer random steps
-    faster = dict(learning_rate=1e-3, batch_size=64, learning_starts=500, buffer_size=args.steps)
+    # Table I, but for what gets a short run somewhere: a higher, falling learning rate, small batches, fewer random steps
+    learning_rate = LinearSchedule(start=1e-3, end=1e-4, end_fraction=1.0)
+    faster = dict(learning_rate=learning_rate, batch_size=64, learning_starts=500, buffer_size=args.steps)
     hyperparams = {**fpac_hyperparams, **faster}
     model = SAC(FPACPolicy, make_env(args.seed), policy_kwargs=policy_kwargs, seed=args.seed, **hyperparams)
     test_env = make_env(args.seed + 1000)
@@ -101,14 +106,12 @@ def main() -> None:
     )
     model.learn(args.steps, callback=evaluation, progress_bar=True)
     after, _ = evaluate_policy(model, test_env, n_eval_episodes=TEST_EPISODES)
-    print(
-        f"Return before training: {before:.0f}, after {args.steps} agent steps: {after:.0f} (means of {TEST_EPISODES} episodes)"
-    )
+    print(f"Return before training: {before:.0f}, after {args.steps} agent steps: {after:.0f} (means of {TEST_EPISODES})")
 
     model.save(args.out / "model")
     plot_learning_curve(args.out / "evaluations.npz", before, args.out / "learning_curve.png")
-    total = record_episode(model, args.out / "video.mp4", args.seed + 2000)
-    print(f"Written to {args.out}/: video.mp4 (an episode with a return of {total:.0f}), learning_curve.png, model.zip")
+    total = record_episode(model, args.out, args.seed + 2000)
+    print(f"In {args.out}/: video.mp4 and points.png (an episode with a return of {total:.0f}), learning_curve.png, model.zip")
 
 
 if __name__ == "__main__":
