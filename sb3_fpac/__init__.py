@@ -7,7 +7,8 @@ from sb3_fpac.cameras import CameraView, MujocoCamera
 from sb3_fpac.envs import register_envs
 from sb3_fpac.extractor import FeaturePointCombinedExtractor, FeaturePointExtractor
 from sb3_fpac.feature_points import feature_points, joint_probabilities, marginal_probabilities
-from sb3_fpac.policies import FPACPolicy, FPACTQCPolicy, fpac_hyperparams, fpac_kwargs
+from sb3_fpac.hyperparams import fpac_hyperparams, fpac_kwargs
+from sb3_fpac.policies import FPACPolicy, FPACTQCPolicy
 from sb3_fpac.wrappers import ActionRepeat, CameraShift, FrameStack
 
 __version__ = "0.1.0"

@@ -1,10 +1,12 @@
-"""Encoding a batch of observations once, however often an algorithm asks for its features."""
+"""Encoding a batch of observations once, however often an algorithm asks for its features, and for whom."""
 
 import weakref
 from collections.abc import Callable
 from typing import Any
 
 import torch as th
+from stable_baselines3.common.policies import BaseModel
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.type_aliases import PyTorchObs
 from torch import nn
 
@@ -78,3 +80,47 @@ class _EncodedBatch:
 
     def serves(self, weights: tuple[int, ...], with_gradient: bool) -> bool:
         return weights == self._weights and (self.features.requires_grad or not with_gradient)
+
+
+class _Borrower(BaseModel):
+    """An actor or a critic that gets its features from the policy's encoder."""
+
+    encode_once: EncodeOnce
+
+    def extract_features(self, obs: PyTorchObs, features_extractor: BaseFeaturesExtractor) -> th.Tensor:
+        return self._features(obs, features_extractor, for_actor_loss=False)
+
+    def _features(self, obs: PyTorchObs, encoder: BaseFeaturesExtractor, for_actor_loss: bool) -> th.Tensor:
+        if not encoder.training:  # acting, or a target critic with an encoder of its own
+            return super().extract_features(obs, encoder)
+        extract = super().extract_features
+        return self.encode_once(obs, encoder, lambda: extract(obs, encoder), for_actor_loss)
+
+
+class DetachedActor(_Borrower):
+    """Mixin for an actor: it sees the features, and its losses do not reach the encoder."""
+
+    def extract_features(self, obs: PyTorchObs, features_extractor: BaseFeaturesExtractor) -> th.Tensor:
+        return super().extract_features(obs, features_extractor).detach()
+
+
+class TrainingCritic(_Borrower):
+    """Mixin for a critic: its own loss trains the encoder, the actor's loss that goes through it does not."""
+
+    _for_actor_loss = False
+    _without_gradient = False
+
+    def forward(self, obs: PyTorchObs, actions: th.Tensor) -> Any:
+        # Actions with a gradient are the actor's: its loss goes through the critic, but not into the encoder
+        self._for_actor_loss = actions.requires_grad
+        # SB3 turns gradients on around the encoder, even that of a target critic
+        self._without_gradient = not th.is_grad_enabled()
+        try:
+            return super().forward(obs, actions)
+        finally:
+            self._for_actor_loss = self._without_gradient = False
+
+    def extract_features(self, obs: PyTorchObs, features_extractor: BaseFeaturesExtractor) -> th.Tensor:
+        with th.set_grad_enabled(th.is_grad_enabled() and not self._without_gradient):
+            features = self._features(obs, features_extractor, self._for_actor_loss)
+        return features.detach() if self._for_actor_loss else features

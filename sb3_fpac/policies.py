@@ -16,99 +16,30 @@ from sb3_contrib.tqc import policies as tqc
 from stable_baselines3 import SAC
 from stable_baselines3.common.policies import BaseModel, BasePolicy, ContinuousCritic
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
-from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
+from stable_baselines3.common.type_aliases import Schedule
 from stable_baselines3.sac import policies as sac
 from torch import nn
 
-from sb3_fpac.encode_once import EncodeOnce
+from sb3_fpac.encode_once import DetachedActor, EncodeOnce, TrainingCritic
 from sb3_fpac.extractor import FeaturePointCombinedExtractor, FeaturePointExtractor
+from sb3_fpac.hyperparams import fpac_kwargs
 
 TargetEncoder = Literal["online", "polyak"]
 
-fpac_kwargs: dict[str, Any] = dict(
-    features_extractor_class=FeaturePointExtractor,
-    net_arch=[1024, 1024],
-    activation_fn=nn.SiLU,
-    last_layer_init=3e-3,
-    actor_update_interval=2,
-)
-"""
-``policy_kwargs`` that make SB3's ``"CnnPolicy"`` the policy of the paper (Table I), for SAC and TQC.
 
-SB3 writes into the dict that it is given (``use_sde``): for several models that differ there, give each ``dict(fpac_kwargs)``.
-"""
-
-fpac_hyperparams: dict[str, Any] = dict(
-    learning_rate=3e-4,
-    buffer_size=100_000,
-    learning_starts=1000,
-    batch_size=128,
-    tau=0.01,
-    gamma=0.99,
-    train_freq=2,
-    gradient_steps=2,
-    ent_coef="auto_0.1",
-    target_update_interval=2,
-)
-"""
-Table I as keyword arguments of SAC and TQC. Two gradient steps after every two agent steps, because SAC counts
-``target_update_interval`` within one call of ``train()``: with one gradient step a call, every step would update the target.
-"""
-
-
-class _Borrower(BaseModel):
-    """An actor or a critic that gets its features from the policy's encoder."""
-
-    encode_once: EncodeOnce
-
-    def extract_features(self, obs: PyTorchObs, features_extractor: BaseFeaturesExtractor) -> th.Tensor:
-        return self._features(obs, features_extractor, for_actor_loss=False)
-
-    def _features(self, obs: PyTorchObs, encoder: BaseFeaturesExtractor, for_actor_loss: bool) -> th.Tensor:
-        if not encoder.training:  # acting, or a target critic with an encoder of its own
-            return super().extract_features(obs, encoder)
-        extract = super().extract_features
-        return self.encode_once(obs, encoder, lambda: extract(obs, encoder), for_actor_loss)
-
-
-class _DetachedActor(_Borrower):
-    def extract_features(self, obs: PyTorchObs, features_extractor: BaseFeaturesExtractor) -> th.Tensor:
-        return super().extract_features(obs, features_extractor).detach()
-
-
-class _TrainingCritic(_Borrower):
-    _for_actor_loss = False
-    _without_gradient = False
-
-    def forward(self, obs: PyTorchObs, actions: th.Tensor) -> Any:
-        # Actions with a gradient are the actor's: its loss goes through the critic, but not into the encoder
-        self._for_actor_loss = actions.requires_grad
-        # SB3 turns gradients on around the encoder, even that of a target critic
-        self._without_gradient = not th.is_grad_enabled()
-        try:
-            return super().forward(obs, actions)
-        finally:
-            self._for_actor_loss = self._without_gradient = False
-
-    def extract_features(self, obs: PyTorchObs, features_extractor: BaseFeaturesExtractor) -> th.Tensor:
-        with th.set_grad_enabled(th.is_grad_enabled() and not self._without_gradient):
-            features = self._features(obs, features_extractor, self._for_actor_loss)
-        return features.detach() if self._for_actor_loss else features
-
-
-class _SACActor(_DetachedActor, sac.Actor):
+class _SACActor(DetachedActor, sac.Actor):
     pass
 
 
-class _SACCritic(_TrainingCritic, ContinuousCritic):
+class _SACCritic(TrainingCritic, ContinuousCritic):
     pass
 
 
-class _TQCActor(_DetachedActor, tqc.Actor):
+class _TQCActor(DetachedActor, tqc.Actor):
     pass
 
 
-class _TQCCritic(_TrainingCritic, tqc.Critic):
+class _TQCCritic(TrainingCritic, tqc.Critic):
     pass
 
 
@@ -287,8 +218,9 @@ class TQCMultiInputPolicy(_CriticTrainedEncoder, tqc.MultiInputPolicy):
 
 class FPACPolicy(SACCnnPolicy):
     """
-    The policy of the FPAC paper for SAC: ``"CnnPolicy"`` with :data:`fpac_kwargs` as its defaults. Every keyword argument
-    of SB3's CnnPolicy is taken, and ``target_encoder``, ``actor_update_interval`` and ``last_layer_init`` besides.
+    The policy of the FPAC paper for SAC: ``"CnnPolicy"`` with :data:`~sb3_fpac.hyperparams.fpac_kwargs` as its defaults. Every
+    keyword argument of SB3's CnnPolicy is taken, and ``target_encoder``, ``actor_update_interval`` and ``last_layer_init``
+    besides.
 
     For a Dict observation space the extractor is :class:`~sb3_fpac.extractor.FeaturePointCombinedExtractor`. For TQC there is
     :class:`FPACTQCPolicy`.
