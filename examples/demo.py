@@ -106,7 +106,7 @@ def main() -> None:
     )
     model.learn(args.steps, callback=evaluation, progress_bar=True)
     after, _ = evaluate_policy(model, test_env, n_eval_episodes=TEST_EPISODES)
-    print(f"Return before training: {before:.0f}, after {args.steps} agent steps: {after:.0f} (means of {TEST_EPISODES})")
+    print(f"Return before: {before:.0f}, after {args.steps} agent steps: {after:.0f} (means of {TEST_EPISODES} episodes)")
 
     model.save(args.out / "model")
     plot_learning_curve(args.out / "evaluations.npz", before, args.out / "learning_curve.png")
