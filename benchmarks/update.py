@@ -24,21 +24,28 @@ from sb3_fpac import FPACPolicy, fpac_hyperparams
 class PlainExtractor(BaseFeaturesExtractor):
     """What one would write: the same layers and the same points, in float32 and PyTorch's default memory format"""
 
-    def __init__(self, observation_space: spaces.Box, n_points: int = 32, temperature: float = 0.5) -> None:
+    def __init__(self, observation_space: spaces.Box, n_points: int = 32, one_by_one: bool = False) -> None:
         super().__init__(observation_space, 6 * n_points)
-        self.temperature = temperature
+        self.one_by_one = one_by_one  # whether the two frames of a stack are two batches, or one of twice the size
         layers: list[nn.Module] = [nn.Conv2d(3, 32, 3, stride=2), nn.SiLU()]
         for _ in range(3):
             layers += [nn.Conv2d(32, 32, 3), nn.SiLU()]
         self.cnn = nn.Sequential(*layers, nn.Conv2d(32, n_points, 1))
 
     def forward(self, observations: th.Tensor) -> th.Tensor:
-        maps = self.cnn(observations.reshape(-1, 3, *observations.shape[-2:]))
+        frames = observations.unflatten(1, (2, 3))
+        if self.one_by_one:
+            past, now = self.points(frames[:, 0]), self.points(frames[:, 1])
+        else:
+            past, now = self.points(frames.flatten(0, 1)).unflatten(0, (-1, 2)).unbind(1)
+        return th.cat([now, now - past], dim=1)
+
+    def points(self, frames: th.Tensor, temperature: float = 0.5) -> th.Tensor:
+        maps = self.cnn(frames)
         grid = th.linspace(-1, 1, maps.shape[-1], device=maps.device)
-        x = (th.softmax(maps.mean(2) / self.temperature, -1) * grid).sum(-1)
-        y = (th.softmax(maps.mean(3) / self.temperature, -1) * grid).sum(-1)
-        points = th.stack([x, y, th.tanh(maps.mean((2, 3)))], -1).unflatten(0, (-1, 2)).flatten(2)
-        return th.cat([points[:, 1], points[:, 1] - points[:, 0]], dim=1)
+        x = (th.softmax(maps.mean(2) / temperature, -1) * grid).sum(-1)
+        y = (th.softmax(maps.mean(3) / temperature, -1) * grid).sum(-1)
+        return th.stack([x, y, th.tanh(maps.mean((2, 3)))], -1).flatten(1)
 
 
 class Noise(gym.Env):
@@ -72,6 +79,9 @@ def main() -> None:
     models = {
         "SAC, NatureCNN": model(CnnPolicy, args.device),
         "SAC, plain swap": model(CnnPolicy, args.device, **plain),
+        "SAC, plain swap, frames one by one": model(
+            CnnPolicy, args.device, **plain, features_extractor_kwargs=dict(one_by_one=True)
+        ),
         "SAC, FPACPolicy, float32": model(FPACPolicy, args.device, **precise),
         "SAC, FPACPolicy, auto": model(FPACPolicy, args.device),
     }
