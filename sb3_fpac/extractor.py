@@ -106,10 +106,10 @@ class FeaturePointExtractor(BaseFeaturesExtractor):
         points = self.points(observations)
         if self.camera_shift:
             points = self._to_current_camera(points, observations)
-        positions, presences = points[..., :2], points[..., 2:]
+        state = points
         if self.relative:
-            positions = positions - positions.mean(dim=2, keepdim=True)
-        state = th.cat([positions, presences], dim=-1) if self.relative else points
+            centred = points[..., :2] - points[..., :2].mean(dim=2, keepdim=True)
+            state = th.cat([centred, points[..., 2:]], dim=-1)
         if self.velocity:
             state = th.cat([state[:, -1:], points[:, 1:] - points[:, :-1]], dim=1)
         return (state if self.presence else state[..., :2]).flatten(start_dim=1)
@@ -196,7 +196,7 @@ class FeaturePointCombinedExtractor(CombinedExtractor):
         }
         if not images:
             raise ValueError(f"No key of the observation space holds an image: {observation_space}.")
-        # SB3's extractor for everything else (cnn_output_dim is its default, and only images would see it)
+        # SB3's extractor for everything else
         rest = spaces.Dict({key: space for key, space in observation_space.items() if key not in images})
         super().__init__(rest, normalized_image=normalized_image)
         self._observation_space = observation_space

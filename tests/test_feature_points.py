@@ -128,7 +128,6 @@ def test_bad_input_is_refused(maps, kwargs, message):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not th.cuda.is_available(), reason="needs a CUDA GPU")
 @pytest.mark.parametrize("softmax_kind", ["separable", "full"])
 def test_gpu_and_cpu_agree(softmax_kind):
     maps = th.randn(4, 8, 35, 35)

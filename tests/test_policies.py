@@ -500,7 +500,6 @@ def test_discrete_actions_are_refused():
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not th.cuda.is_available(), reason="needs a CUDA GPU")
 @BOTH
 def test_trains_on_a_gpu(algorithm, policy, tmp_path):
     model = make(algorithm, policy, hyperparams=dict(device="cuda"))

@@ -126,19 +126,16 @@ def test_missing_library_does_not_work(monkeypatch, works):
     assert works() is False
 
 
-@pytest.mark.skipif(ctypes.util.find_library("EGL") is None, reason="no libEGL")
 def test_egl_works_where_mujoco_can_draw_with_it(tmp_path):
     run = run_python("from mujoco.egl import GLContext; GLContext(8, 8).make_current()", tmp_path, MUJOCO_GL="egl")
     assert egl_works() is (run.returncode == 0)
 
 
-@pytest.mark.skipif(ctypes.util.find_library("OSMesa") is None, reason="no libOSMesa")
 def test_osmesa_works_where_mujoco_can_draw_with_it(tmp_path):
     run = run_python("from mujoco.osmesa import GLContext; GLContext(8, 8).make_current()", tmp_path, MUJOCO_GL="osmesa")
     assert osmesa_works() is (run.returncode == 0)
 
 
-@pytest.mark.skipif(not egl_works(), reason="nothing can draw")
 def test_fresh_process_that_imported_dm_control_first_is_told_the_cure(tmp_path):
     code = """
 from dm_control import suite
@@ -151,7 +148,7 @@ except RuntimeError as refusal:
 """
     run = run_python(code, tmp_path)
     assert run.returncode == 0, run.stderr
-    assert "imported before" in run.stdout and "MUJOCO_GL=egl" in run.stdout
+    assert "imported before" in run.stdout and "MUJOCO_GL=" in run.stdout
 
 
 def test_fresh_process_in_which_nothing_can_draw_has_states_and_is_told_the_packages_for_pixels(tmp_path):
