@@ -2,11 +2,13 @@
 
 import sys
 
+from sb3_fpac.buffers import FrameBatch, FrameReplayBuffer
 from sb3_fpac.camera_shift import decode_camera_shift, encode_camera_shift
 from sb3_fpac.cameras import CameraView, MujocoCamera
 from sb3_fpac.envs import register_envs
 from sb3_fpac.extractor import FeaturePointCombinedExtractor, FeaturePointExtractor
 from sb3_fpac.feature_points import feature_points, joint_probabilities, marginal_probabilities
+from sb3_fpac.fpac import FPAC
 from sb3_fpac.hyperparams import fpac_hyperparams, fpac_kwargs
 from sb3_fpac.policies import FPACPolicy, FPACTQCPolicy
 from sb3_fpac.wrappers import ActionRepeat, CameraShift, FrameStack
@@ -14,6 +16,7 @@ from sb3_fpac.wrappers import ActionRepeat, CameraShift, FrameStack
 __version__ = "0.1.0"
 
 __all__ = [
+    "FPAC",
     "ActionRepeat",
     "CameraShift",
     "CameraView",
@@ -21,6 +24,8 @@ __all__ = [
     "FPACTQCPolicy",
     "FeaturePointCombinedExtractor",
     "FeaturePointExtractor",
+    "FrameBatch",
+    "FrameReplayBuffer",
     "FrameStack",
     "MujocoCamera",
     "decode_camera_shift",

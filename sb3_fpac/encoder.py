@@ -69,7 +69,7 @@ class Encoder(nn.Module):
 
     def feature_maps(self, frames: th.Tensor) -> th.Tensor:
         """
-        :param frames: ``(N, C, H, W)`` float, in [0, 1]
+        :param frames: ``(N, C, H, W)``: uint8 from 0 to 255, or floats in [0, 1]
         :return: ``(N, K, H', W')``, float32
         """
         with self._autocast(frames.device):
@@ -80,7 +80,7 @@ class Encoder(nn.Module):
         Means of every feature map along either axis, without computing the maps: a 1×1 convolution commutes with a mean,
         so that the last layer runs on H' + W' pooled positions instead of H'·W' cells.
 
-        :param frames: ``(N, C, H, W)`` float, in [0, 1]
+        :param frames: ``(N, C, H, W)``: uint8 from 0 to 255, or floats in [0, 1]
         :return: g along x ``(N, K, W')`` and along y ``(N, K, H')``, float32
         """
         with self._autocast(frames.device):
@@ -93,11 +93,16 @@ class Encoder(nn.Module):
 
     def _convolve(self, frames: th.Tensor) -> th.Tensor:
         # Convolutions run in the memory format of their input. The weights stay contiguous, as SB3's ortho_init needs them.
+        if frames.dtype == th.uint8:
+            dtype = th.bfloat16 if self._uses_bfloat16(frames.device) else th.float32
+            return self.convolutions(frames.to(dtype, memory_format=th.channels_last).div_(255))
         return self.convolutions(frames.contiguous(memory_format=th.channels_last))
 
     def _autocast(self, device: th.device) -> th.autocast:
-        use_bfloat16 = self.precision == "bfloat16" or (self.precision == "auto" and multiplies_bfloat16(device))
-        return th.autocast(device.type, dtype=th.bfloat16, enabled=use_bfloat16)
+        return th.autocast(device.type, dtype=th.bfloat16, enabled=self._uses_bfloat16(device))
+
+    def _uses_bfloat16(self, device: th.device) -> bool:
+        return self.precision == "bfloat16" or (self.precision == "auto" and multiplies_bfloat16(device))
 
 
 class _Pool(th.autograd.Function):

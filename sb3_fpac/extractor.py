@@ -103,16 +103,7 @@ class FeaturePointExtractor(BaseFeaturesExtractor):
         :param observations: ``(B, C, H, W)`` as SB3 preprocesses them
         :return: ``(B, features_dim)``
         """
-        points = self.points(observations)
-        if self.camera_shift:
-            points = self._to_current_camera(points, observations)
-        state = points
-        if self.relative:
-            centred = points[..., :2] - points[..., :2].mean(dim=2, keepdim=True)
-            state = th.cat([centred, points[..., 2:]], dim=-1)
-        if self.velocity:
-            state = th.cat([state[:, -1:], points[:, 1:] - points[:, :-1]], dim=1)
-        return (state if self.presence else state[..., :2]).flatten(start_dim=1)
+        return self.state(self.points(observations), self._camera_shifts(observations))
 
     def points(self, observations: th.Tensor) -> th.Tensor:
         """
@@ -121,12 +112,37 @@ class FeaturePointExtractor(BaseFeaturesExtractor):
         :param observations: ``(B, C, H, W)`` as SB3 preprocesses them
         :return: ``(B, S, K, 3)``: x, y, m; oldest frame first
         """
-        frames = self._frames(observations)
+        return self.frame_points(self._frames(observations)).unflatten(0, (-1, self.n_frames))
+
+    def frame_points(self, frames: th.Tensor) -> th.Tensor:
+        """
+        The feature points of single frames, whatever stacks they come from.
+
+        :param frames: ``(N, frame_channels, H, W)``: uint8 from 0 to 255, or floats in [0, 1]
+        :return: ``(N, K, 3)``: x, y, m
+        """
         if self.softmax == "separable":
-            points = points_from_marginals(*self.encoder.marginals(frames), self.temperature)
-        else:
-            points = feature_points(self.encoder.feature_maps(frames), self.temperature, self.softmax)
-        return points.unflatten(0, (-1, self.n_frames))
+            return points_from_marginals(*self.encoder.marginals(frames), self.temperature)
+        return feature_points(self.encoder.feature_maps(frames), self.temperature, self.softmax)
+
+    def state(self, points: th.Tensor, camera_shifts: th.Tensor | None = None) -> th.Tensor:
+        """
+        The features of stacks whose points are known.
+
+        :param points: ``(B, S, K, 3)``: x, y, m of every frame, oldest first, each in the coordinates of its own frame
+        :param camera_shifts: ``(B, S − 1, 2)``: how far the camera moved since each past frame, x and y in pixels, as
+            :func:`~sb3_fpac.camera_shift.decode_camera_shift` gives them; None: it stood still
+        :return: ``(B, features_dim)``
+        """
+        if camera_shifts is not None:
+            points = self._to_current_camera(points, camera_shifts)
+        state = points
+        if self.relative:
+            centred = points[..., :2] - points[..., :2].mean(dim=2, keepdim=True)
+            state = th.cat([centred, points[..., 2:]], dim=-1)
+        if self.velocity:
+            state = th.cat([state[:, -1:], points[:, 1:] - points[:, :-1]], dim=1)
+        return (state if self.presence else state[..., :2]).flatten(start_dim=1)
 
     def feature_maps(self, observations: th.Tensor) -> th.Tensor:
         """
@@ -158,9 +174,13 @@ class FeaturePointExtractor(BaseFeaturesExtractor):
         frames = frames.reshape(len(frames) * self.n_frames, self.frame_channels, *frames.shape[-2:])
         return frames if self._scale == 1 else frames * self._scale
 
-    def _to_current_camera(self, points: th.Tensor, observations: th.Tensor) -> th.Tensor:
-        header = (observations[:, 0] * (255 * self._scale)).round()
-        shift = decode_camera_shift(header, self.n_frames - 1) * self._units_per_pixel  # (B, S − 1, 2)
+    def _camera_shifts(self, observations: th.Tensor) -> th.Tensor | None:
+        if not self.camera_shift:
+            return None
+        return decode_camera_shift((observations[:, 0] * (255 * self._scale)).round(), self.n_frames - 1)
+
+    def _to_current_camera(self, points: th.Tensor, camera_shifts: th.Tensor) -> th.Tensor:
+        shift = camera_shifts * self._units_per_pixel  # (B, S − 1, 2)
         now = th.zeros_like(points[:, -1:, :1, :2])
         shift = th.cat([shift[:, :, None], now], dim=1)  # (B, S, 1, 2)
         return th.cat([points[..., :2] + shift, points[..., 2:]], dim=-1)

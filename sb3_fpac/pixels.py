@@ -1,0 +1,42 @@
+"""The encoder of FPAC without its bottleneck, to compare with: SAC from pixels."""
+
+from typing import Any
+
+import torch as th
+from gymnasium import spaces
+
+from sb3_fpac.encoder import map_size
+from sb3_fpac.extractor import FeaturePointExtractor
+
+
+class PixelExtractor(FeaturePointExtractor):
+    """
+    The K feature maps of every frame, flattened, in place of feature points: "SAC from pixels" of Fig. 2.
+
+    In FPAC and with :class:`~sb3_fpac.policies.FPACPolicy` it is trained by the critic, as feature points are. Its
+    ``S·K·H'·W'`` features, 78,400 for two 84×84 frames, make the first layer of every head large.
+
+    :param observation_space: As in FeaturePointExtractor; a header plane is not looked at
+    :param n_points: K, number of feature maps
+    :param extractor_kwargs: ``frame_channels``, ``camera_shift``, ``normalized_image`` and ``precision`` of FeaturePointExtractor
+    """
+
+    def __init__(self, observation_space: spaces.Box, n_points: int = 32, **extractor_kwargs: Any) -> None:
+        super().__init__(observation_space, n_points, **extractor_kwargs)
+        map_height, map_width = map_size(*observation_space.shape[1:])
+        self._features_dim = self.n_frames * n_points * map_height * map_width
+
+    def frame_points(self, frames: th.Tensor) -> th.Tensor:
+        """
+        :param frames: ``(N, frame_channels, H, W)``: uint8 from 0 to 255, or floats in [0, 1]
+        :return: ``(N, K, H'·W')``: the maps
+        """
+        return self.encoder.feature_maps(frames).flatten(start_dim=2)
+
+    def state(self, points: th.Tensor, camera_shifts: th.Tensor | None = None) -> th.Tensor:
+        """
+        :param points: ``(B, S, K, H'·W')``: the maps of every frame, oldest first
+        :param camera_shifts: Not used
+        :return: ``(B, features_dim)``
+        """
+        return points.flatten(start_dim=1)
