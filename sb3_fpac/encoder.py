@@ -1,6 +1,5 @@
 """The convolutional encoder: frames to feature maps, and the precision it computes in."""
 
-from functools import lru_cache
 from typing import Any, Literal
 
 import torch as th
@@ -72,8 +71,8 @@ class Encoder(nn.Module):
         :param frames: ``(N, C, H, W)``: uint8 from 0 to 255, or floats in [0, 1]
         :return: ``(N, K, H', W')``, float32
         """
-        with self._autocast(frames.device):
-            return self.to_maps(self._convolve(frames)).float()
+        with th.autocast(frames.device.type, enabled=False):
+            return self.to_maps(self._convolve(frames).float())
 
     def marginals(self, frames: th.Tensor) -> tuple[th.Tensor, th.Tensor]:
         """
@@ -83,31 +82,42 @@ class Encoder(nn.Module):
         :param frames: ``(N, C, H, W)``: uint8 from 0 to 255, or floats in [0, 1]
         :return: g along x ``(N, K, W')`` and along y ``(N, K, H')``, float32
         """
-        with self._autocast(frames.device):
-            activations = self._convolve(frames)
         with th.autocast(frames.device.type, enabled=False):
-            pooled = _Pool.apply(activations)  # (N, W' + H', 32), float32
+            activations = self._convolve(frames)
+            pool = _pool if th.compiler.is_compiling() else _Pool.apply
+            pooled = pool(activations)  # (N, W' + H', 32), float32
             maps = nn.functional.linear(pooled, self.to_maps.weight.flatten(start_dim=1), self.to_maps.bias).transpose(1, 2)
         g_x, g_y = maps.split([activations.shape[-1], activations.shape[-2]], dim=-1)
         return g_x, g_y
 
     def _convolve(self, frames: th.Tensor) -> th.Tensor:
-        # Convolutions run in the memory format of their input. The weights stay contiguous, as SB3's ortho_init needs them.
+        """(N, C, H, W) → (N, 32, H', W'), channels last, in the dtype that is computed in"""
+        # The parameters themselves stay float32 and contiguous, as optimizers and SB3's ortho_init need them.
+        dtype = th.bfloat16 if self._uses_bfloat16(frames.device) else th.float32
+        activations = frames.to(dtype, memory_format=th.channels_last)
         if frames.dtype == th.uint8:
-            dtype = th.bfloat16 if self._uses_bfloat16(frames.device) else th.float32
-            return self.convolutions(frames.to(dtype, memory_format=th.channels_last).div_(255))
-        return self.convolutions(frames.contiguous(memory_format=th.channels_last))
-
-    def _autocast(self, device: th.device) -> th.autocast:
-        return th.autocast(device.type, dtype=th.bfloat16, enabled=self._uses_bfloat16(device))
+            activations = activations.div_(255)
+        for layer in self.convolutions:
+            if isinstance(layer, nn.Conv2d):
+                weight = layer.weight.to(dtype, memory_format=th.channels_last)
+                activations = nn.functional.conv2d(activations, weight, layer.bias.to(dtype), layer.stride)
+            else:
+                activations = layer(activations)
+        return activations
 
     def _uses_bfloat16(self, device: th.device) -> bool:
         return self.precision == "bfloat16" or (self.precision == "auto" and multiplies_bfloat16(device))
 
 
+def _pool(activations: th.Tensor) -> th.Tensor:
+    """Means over the height and over the width, (N, C, H', W') → (N, W' + H', C), in float32"""
+    activations = activations.float()
+    return th.cat([activations.mean(dim=2), activations.mean(dim=3)], dim=2).transpose(1, 2)
+
+
 class _Pool(th.autograd.Function):
     """
-    Means of channels-last activations over the height and over the width, (N, C, H', W') → (N, W' + H', C), in float32.
+    The same for channels-last activations, without a compiler.
 
     PyTorch's own reductions along these axes, and their gradients, cost a fifth of an update on a CPU. Here the activations
     are read once and their gradient is written once, a few frames at a time, so that what is in float32 stays in the cache.
@@ -141,7 +151,7 @@ def _parts(*tensors: th.Tensor) -> zip:
     return zip(*(tensor.split(frames) for tensor in tensors), strict=True)
 
 
-@lru_cache
+@th.compiler.assume_constant_result
 def multiplies_bfloat16(device: th.device) -> bool:
     """
     Whether the hardware has instructions that multiply bfloat16, so that it is faster than float32.

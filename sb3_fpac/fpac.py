@@ -3,7 +3,8 @@
 import inspect
 import time
 import warnings
-from typing import Any, ClassVar, Literal, TypeVar
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch as th
@@ -14,7 +15,8 @@ from stable_baselines3.common.noise import ActionNoise
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
 
-from sb3_fpac.buffers import FrameReplayBuffer
+from sb3_fpac.acceleration import Compile, accelerate
+from sb3_fpac.buffers import FrameBatch, FrameReplayBuffer
 from sb3_fpac.extractor import FeaturePointExtractor
 from sb3_fpac.policies import FPACPolicy
 from sb3_fpac.update import Losses, Update
@@ -52,7 +54,7 @@ class FPAC(SAC):
     :param random_shift: Padding, in pixels, of DrQ's random shift (arXiv 2004.13649); 0: none; 4 in DrQ. All frames of a
         transition move together.
     :param compile: ``True``: losses go through ``torch.compile`` and, on CUDA, updates through a graph; ``False``: neither;
-        ``"auto"``: on CUDA, and on a CPU with a C++ compiler. Where compilation fails, training goes on without and says so.
+        ``"auto"``: True on CUDA. Where compilation fails, training goes on without and says so.
     :raises ValueError: if the observations are no image stacks, or an argument is out of range
     """
 
@@ -85,7 +87,7 @@ class FPAC(SAC):
         use_sde_at_warmup: bool = False,
         policy_delay: int = 2,
         random_shift: int = 0,
-        compile: bool | Literal["auto"] = "auto",
+        compile: Compile = "auto",
         stats_window_size: int = 100,
         tensorboard_log: str | None = None,
         policy_kwargs: dict[str, Any] | None = None,
@@ -178,7 +180,7 @@ class FPAC(SAC):
 
     def _fit_optimizers_to_device(self) -> None:
         """Fused steps, where the optimizer has them; on CUDA such as a graph can replay, with the learning rate in a tensor"""
-        self._update: Update | None = None
+        self._update: Callable[[FrameBatch, bool, bool], Losses] | None = None
         for optimizer in self._optimizers():
             options = inspect.signature(type(optimizer)).parameters
             for group in optimizer.param_groups:
@@ -210,15 +212,15 @@ class FPAC(SAC):
     def train(self, gradient_steps: int, batch_size: int = 128) -> None:
         self.policy.set_training_mode(True)
         self._update_learning_rate(self._optimizers())
-        if self._update is None:
-            self._update = self._make_update()
         for _ in range(gradient_steps):
             batch = self.replay_buffer.sample_frames(batch_size, env=self._vec_normalize_env)
+            if self._update is None:
+                self._update = accelerate(self._make_update(), self.compile, batch)
             self._n_updates += 1
             losses = self._update(
                 batch,
-                update_actor=self._n_updates % self.policy_delay == 0,
-                update_target=self._n_updates % self.target_update_interval == 0,
+                self._n_updates % self.policy_delay == 0,
+                self._n_updates % self.target_update_interval == 0,
             )
             self._add_losses(losses)
         if self.device.type == "cpu":

@@ -63,8 +63,6 @@ class Update:
         self.target_extractor = cast(FeaturePointExtractor, self.critic_target.features_extractor)
         self.log_ent_coef, self.ent_coef, self.ent_coef_optimizer = log_ent_coef, ent_coef, ent_coef_optimizer
         self.target_entropy, self.gamma, self.tau, self.shift_pixels = target_entropy, gamma, tau, shift_pixels
-        # what a compiler may replace
-        self.critic_loss, self.actor_loss = self._critic_loss, self._actor_loss
 
     def __call__(self, batch: FrameBatch, update_actor: bool, update_target: bool) -> Losses:
         """
@@ -98,15 +96,34 @@ class Update:
             self._move_target()
         return Losses(critic_loss.detach(), None if actor_loss is None else actor_loss.detach(), ent_coef_loss)
 
+    def try_out(self, batch: FrameBatch) -> None:
+        """
+        Compute both losses and their gradients once, and learn nothing.
+
+        :param batch: Transitions
+        """
+        noise = th.zeros_like(batch.actions)
+        ent_coef = th.ones(1, device=noise.device)
+        critic_loss, features = self.critic_loss(batch, ent_coef, noise)
+        critic_loss.backward()
+        self.critic.optimizer.zero_grad()
+        actor_loss, _ = self.actor_loss(features, ent_coef, noise)
+        actor_loss.backward()
+        self.actor.optimizer.zero_grad()
+
     def _draw_noise(self, batch: FrameBatch) -> th.Tensor | None:
         if self.actor.use_sde:
             self.actor.reset_noise()
             return None
         return th.randn_like(batch.actions)
 
-    def _critic_loss(
-        self, batch: FrameBatch, ent_coef: th.Tensor, next_noise: th.Tensor | None
-    ) -> tuple[th.Tensor, th.Tensor]:
+    def critic_loss(self, batch: FrameBatch, ent_coef: th.Tensor, next_noise: th.Tensor | None) -> tuple[th.Tensor, th.Tensor]:
+        """
+        :param batch: Transitions
+        :param ent_coef: α, ``(1,)`` or 0-d
+        :param next_noise: ``(B, action_dim)``, standard normal, of the next actions; None with gSDE
+        :return: The loss, and the features of the observations ``(B, features_dim)`` without gradient
+        """
         features, next_features, target_features = self._encode(batch.frames, batch.camera_shifts)
         with th.no_grad():
             next_actions, next_log_prob = sample_actions(self.actor, next_features, next_noise)
@@ -118,7 +135,13 @@ class Update:
         critic_loss = 0.5 * (current_q_values - target_q_values).square().mean(dim=0).sum()
         return critic_loss, features.detach()
 
-    def _actor_loss(self, features: th.Tensor, ent_coef: th.Tensor, noise: th.Tensor | None) -> tuple[th.Tensor, th.Tensor]:
+    def actor_loss(self, features: th.Tensor, ent_coef: th.Tensor, noise: th.Tensor | None) -> tuple[th.Tensor, th.Tensor]:
+        """
+        :param features: ``(B, features_dim)``
+        :param ent_coef: α, ``(1,)`` or 0-d
+        :param noise: ``(B, action_dim)``, standard normal; None with gSDE
+        :return: The loss, and the log probabilities of the actions ``(B, 1)`` without gradient
+        """
         actions, log_prob = sample_actions(self.actor, features, noise)
         q_values = _q_values(self.critic.q_networks, features, actions, frozen=True)
         return (ent_coef * log_prob - q_values.amin(dim=1, keepdim=True)).mean(), log_prob.detach()
@@ -163,9 +186,9 @@ def sample_actions(actor: Actor, features: th.Tensor, noise: th.Tensor | None) -
     latent_pi = actor.latent_pi(features)
     mean_actions = actor.mu(latent_pi)
     if noise is None:
-        actions, log_prob = actor.action_dist.log_prob_from_params(mean_actions, actor.log_std, latent_sde=latent_pi)  # type: ignore[call-arg]
+        actions, log_prob = actor.action_dist.log_prob_from_params(mean_actions, actor.log_std, latent_sde=latent_pi)
         return actions, log_prob.reshape(-1, 1)
-    log_std = actor.log_std(latent_pi).clamp(LOG_STD_MIN, LOG_STD_MAX)
+    log_std = cast(nn.Linear, actor.log_std)(latent_pi).clamp(LOG_STD_MIN, LOG_STD_MAX)
     actions = th.tanh(mean_actions + log_std.exp() * noise)
     log_gaussian = -0.5 * noise**2 - log_std - 0.5 * _LOG_2_PI
     log_squash = th.log(1 - actions**2 + actor.action_dist.epsilon)
