@@ -1,9 +1,11 @@
 """Timing several things side by side in one run, and telling on which machine."""
 
+import multiprocessing
 import platform
 import statistics
 import time
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch as th
@@ -30,6 +32,35 @@ def interleaved_medians(things: dict[str, Callable[[], object]], rounds: int, de
             if timed:
                 seconds[name].append(time.perf_counter() - start)
     return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+class OwnProcess:
+    """
+    A thing that lives in a process of its own, so that it cannot change what the others find: memory, threads, compilers.
+
+    :param make: Makes the thing; a picklable callable. Calling an OwnProcess calls what it made.
+    """
+
+    def __init__(self, make: Callable[[], Callable[[], object]]) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(make, theirs), daemon=True)
+        self._process.start()
+        self()
+
+    def __call__(self) -> None:
+        self._connection.send(None)
+        self._connection.recv()
+
+
+def _serve(make: Callable[[], Callable[[], object]], connection: Connection) -> None:
+    thing = make()
+    while True:
+        connection.recv()
+        thing()
+        if th.cuda.is_available():
+            th.cuda.synchronize()
+        connection.send(None)
 
 
 def print_table(title: str, seconds: dict[str, float], baseline: str) -> None:

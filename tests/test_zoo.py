@@ -1,19 +1,27 @@
 """RL Zoo as published, run from anywhere, with the installed wheel and not the checkout."""
 
+import inspect
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
+import optuna
 import pytest
 import yaml
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FixedTrial, TrialState
 
-from sb3_fpac import FPACPolicy, FPACTQCPolicy, fpac_hyperparams
+from sb3_fpac import FPAC, FeaturePointExtractor, FPACPolicy, FPACTQCPolicy, fpac_hyperparams, fpac_kwargs
 from sb3_fpac.callbacks import LearningRateDrop
 from sb3_fpac.envs import TASKS
+from sb3_fpac.zoo_sampler import convert_fpac_params, sample_fpac_params
 
 PROJECT = Path(__file__).parents[1]
-TINY = ["-params", "learning_starts:30", "batch_size:8", "buffer_size:200", "--env-kwargs", "time_limit:0.4", "size:32"]
+TINY = ["--env-kwargs", "time_limit:0.4", "size:32", "-params", "learning_starts:30", "batch_size:8", "buffer_size:200"]
+TINY_FPAC = [*TINY, "compile:False"]
 CHEETAH = ["--env", "dmc-cheetah-run"]
 
 
@@ -47,17 +55,18 @@ def test_the_wheel_is_what_runs(installed, tmp_path):
     assert [Path(line).parent for line in output.splitlines()[-2:]] == [installed / "sb3_fpac", installed]
 
 
-def test_train_enjoy_and_record_video(installed, tmp_path):
+@pytest.mark.parametrize("algo, tiny", [("sac", TINY), ("fpac", TINY_FPAC)])
+def test_train_enjoy_and_record_video(installed, tmp_path, algo, tiny):
     options = ["-n", "60", "--eval-freq", "30", "--eval-episodes", "1", "--save-freq", "30", "-tb", "tb", "-P", "--seed", "1"]
-    output = run(installed, tmp_path, *TRAIN, "sac", *CHEETAH, *options, *TINY, "--vec-env", "subproc")
-    logs = tmp_path / "logs" / "sac" / "dmc-cheetah-run_1"
-    assert f"Loading hyperparameters from: {installed / 'sb3_fpac' / 'zoo_configs' / 'sac.yml'}" in output
+    output = run(installed, tmp_path, *TRAIN, algo, *CHEETAH, *options, *tiny, "--vec-env", "subproc")
+    logs = tmp_path / "logs" / algo / "dmc-cheetah-run_1"
+    assert f"Loading hyperparameters from: {installed / 'sb3_fpac' / 'zoo_configs' / algo}.yml" in output
     assert "Eval num_timesteps=60" in output and "n_updates" in output
     for file in ("dmc-cheetah-run.zip", "best_model.zip", "evaluations.npz", "rl_model_30_steps.zip", "0.monitor.csv"):
         assert (logs / file).stat().st_size > 0
     assert list((tmp_path / "tb").rglob("events*"))
 
-    agent = ["--algo", "sac", *CHEETAH, "-f", "logs"]
+    agent = ["--algo", algo, *CHEETAH, "-f", "logs"]
     output = run(installed, tmp_path, "-m", "rl_zoo3.enjoy", *agent, "--no-render", "-n", "25")
     assert "2 Episodes" in output and "Mean reward" in output
 
@@ -86,8 +95,95 @@ def test_other_ids_are_not_affected(installed, tmp_path):
 
 def test_an_algorithm_without_hyperparameters_is_refused(installed, tmp_path):
     output = run(installed, tmp_path, *TRAIN, "ppo", *CHEETAH, "-n", "5", expect=1)
-    assert "sb3-fpac has hyperparameters for sac and tqc, not for ppo" in output
+    assert "sb3-fpac has hyperparameters for fpac, sac and tqc, not for ppo" in output
     assert not (tmp_path / "logs").exists()
+
+
+def test_fpac_takes_any_id_and_refuses_what_is_no_image(installed, tmp_path):
+    output = run(installed, tmp_path, *TRAIN, "fpac", "--env", "Pendulum-v1", "-n", "5", expect=1)
+    assert str(installed / "sb3_fpac" / "zoo_configs" / "fpac.yml") in output and "Using 'default' hyperparameters" in output
+    assert "FrameReplayBuffer needs stacks of uint8 images" in output
+
+
+WATCH_AND_GO_ON = """
+import numpy as np, torch as th
+from gymnasium import spaces
+from gymnasium.envs.classic_control import PendulumEnv
+import rl_zoo3.import_envs
+from rl_zoo3 import ALGOS
+from sb3_fpac import FPAC
+from stable_baselines3.common.vec_env import DummyVecEnv
+
+class Images(PendulumEnv):
+    def __init__(self):
+        super().__init__()
+        self.observation_space = spaces.Box(0, 255, (6, 16, 16), np.uint8)
+
+env = DummyVecEnv([Images])
+kwargs = dict(policy_kwargs=dict(net_arch=[4]), buffer_size=77, replay_buffer_kwargs=dict(handle_timeout_termination=False))
+model = FPAC("CnnPolicy", env, **kwargs)
+model.save("model.zip")
+for options in (dict(), dict(env=env), dict(env=env, tensorboard_log=None, verbose=1)):
+    loaded = ALGOS["fpac"].load("model.zip", seed=0, **options)
+    same = all(th.equal(a, b) for a, b in zip(loaded.policy.parameters(), model.policy.parameters(), strict=True))
+    print(isinstance(loaded, FPAC), same, loaded.replay_buffer.buffer_size, loaded.replay_buffer.handle_timeout_termination)
+"""
+
+
+def test_watching_an_fpac_agent_needs_no_replay_buffer_and_training_on_does(installed, tmp_path):
+    output = run(installed, tmp_path, "-c", WATCH_AND_GO_ON)
+    assert output.splitlines()[-3:] == ["True True 1 True", "True True 1 True", "True True 77 False"]
+
+
+def test_table_i_lies_within_what_optimize_tries():
+    table_i = dict(tau=0.01, policy_delay=2, n_steps=1)
+    drawn = dict(**table_i, initial_ent_coef=0.1, n_points_pow=5, temperature=0.5)
+    defaults = {name: parameter.default for name, parameter in inspect.signature(FPAC).parameters.items()}
+    extractor_defaults = inspect.signature(FeaturePointExtractor).parameters
+    for learning_rate in (3e-4, 1e-3):  # the second one for Reacher
+        trial = FixedTrial({**drawn, "learning_rate": learning_rate})  # warns of what lies outside
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            hyperparams = sample_fpac_params(trial, n_actions=1, n_envs=1, additional_args={})
+        extractor_kwargs = hyperparams.pop("policy_kwargs")["features_extractor_kwargs"]
+        assert extractor_kwargs == {name: extractor_defaults[name].default for name in ("n_points", "temperature")}
+        assert hyperparams.pop("learning_rate") == learning_rate
+        assert hyperparams == {name: defaults[name] for name in (*table_i, "ent_coef")}
+
+
+DIVERGES_AT_FIRST = """
+from itertools import count
+from sb3_fpac.zoo import ZooFPAC
+
+train, calls = ZooFPAC.train, count()
+
+def train_with_a_broken_critic_at_first(self, *args, **kwargs):
+    if next(calls) == 0:
+        next(self.critic.parameters()).data.fill_(float("nan"))
+    train(self, *args, **kwargs)
+
+ZooFPAC.train = train_with_a_broken_critic_at_first
+"""
+
+
+def test_optimize_prunes_what_diverges_and_a_trial_can_be_trained(installed, tmp_path):
+    (tmp_path / "custom_envs.py").write_text(DIVERGES_AT_FIRST)
+    train = [*TRAIN, "fpac", *CHEETAH, "-n", "40", "--eval-episodes", "1", "--storage", "trials.log", "--study-name", "points"]
+    options = ["-optimize", "--n-trials", "2", "--n-evaluations", "1", "--no-optim-plots"]
+    output = run(installed, tmp_path, *train, *options, *TINY_FPAC)
+    assert "The critic loss is nan" in output and "Number of finished trials:  2" in output
+    assert list((tmp_path / "logs" / "fpac").glob("report_dmc-cheetah-run_2-trials-40-*.csv"))
+    storage = JournalStorage(JournalFileBackend(str(tmp_path / "trials.log")))
+    diverged, trial = optuna.load_study(study_name="points", storage=storage).trials
+    assert diverged.state == TrialState.PRUNED and trial.state == TrialState.COMPLETE
+
+    (tmp_path / "custom_envs.py").unlink()
+    run(installed, tmp_path, *train, "--trial-id", "1", "--eval-freq", "-1", *TINY_FPAC)
+    (config,) = (tmp_path / "logs" / "fpac").glob("dmc-cheetah-run_*/dmc-cheetah-run/config.yml")
+    used = dict(yaml.load(config.read_text(), yaml.UnsafeLoader))
+    expected = convert_fpac_params(trial.params)
+    assert expected.items() <= used.items()
+    assert expected["policy_kwargs"]["features_extractor_kwargs"]["n_points"] == trial.user_attrs["n_points"]
 
 
 def test_an_unknown_task_gets_the_nearest_suggested(installed, tmp_path):
@@ -104,17 +200,26 @@ def test_a_custom_envs_of_the_users_own_wins_and_gym_packages_does_it(installed,
     assert "mine" in output and str(installed / "sb3_fpac" / "zoo_configs" / "sac.yml") in output
 
 
+def test_gym_packages_comes_too_late_for_the_algorithm(installed, tmp_path):
+    (tmp_path / "custom_envs.py").write_text("")
+    output = run(installed, tmp_path, *TRAIN, "fpac", *CHEETAH, "--gym-packages", "sb3_fpac", expect=2)
+    assert "argument --algo: invalid choice: 'fpac'" in output
+
+
 @pytest.mark.parametrize("first", ["rl_zoo3.exp_manager", "rl_zoo3.import_envs", "sb3_fpac.zoo", "rl_zoo3, sb3_fpac"])
 def test_any_order_of_imports_brings_the_hyperparameters(installed, tmp_path, first):
     program = f"""
 import {first}
 import argparse
 from rl_zoo3.exp_manager import ExperimentManager
+from rl_zoo3.utils import ALGOS
 manager = ExperimentManager(argparse.Namespace(), "sac", "dmc-cheetah-run", "logs")
 manager.read_hyperparameters()
+print("fpac" in ALGOS and ExperimentManager.objective.__wrapped__.__name__)
 """
     output = run(installed, tmp_path, "-W", "error::UserWarning:custom_envs", "-c", program)
     assert str(installed / "sb3_fpac" / "zoo_configs" / "sac.yml") in output
+    assert output.splitlines()[-1] == "objective"
 
 
 def test_a_missing_package_is_said_and_not_lost(installed, tmp_path):
@@ -140,3 +245,47 @@ def test_yaml_is_table_i_for_every_task(algo, policy):
             assert kwargs == {"after": 200_000 // task.action_repeat, "learning_rate": 3e-4}
             expected["learning_rate"] = 1e-3
         assert entry == expected
+
+
+def test_fpacs_yaml_and_defaults_are_sacs_yaml_for_every_task():
+    entries, of_sac = (yaml.safe_load((PROJECT / "zoo_configs" / f"{algo}.yml").read_text()) for algo in ("fpac", "sac"))
+    assert list(entries) == list(of_sac) == ["default", *TASKS]
+    assert FPAC.policy_aliases["CnnPolicy"] is FPACPolicy
+    defaults = {name: parameter.default for name, parameter in inspect.signature(FPAC).parameters.items()}
+    assert defaults["policy_delay"] == fpac_kwargs["actor_update_interval"]
+    # FPAC counts its intervals over all of training: it needs no rounds of two. Its policy is an alias
+    otherwise = dict(policy=("CnnPolicy", "sb3_fpac.FPACPolicy"), train_freq=(1, 2), gradient_steps=(1, 2))
+    for env_id, entry in entries.items():
+        assert entry.keys() <= of_sac[env_id].keys()
+        used = {**defaults, **entry}
+        for name, value in of_sac[env_id].items():
+            assert (used[name], value) == otherwise.get(name, (value, value)), f"{env_id}: {name}"
+
+
+CONSTRUCT_ALL = """
+import argparse
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from rl_zoo3 import ALGOS
+from rl_zoo3.exp_manager import ExperimentManager
+from sb3_fpac.envs import TASKS
+
+class Images(gym.Env):
+    observation_space = spaces.Box(0, 255, (7, 17, 17), np.uint8)
+    action_space = spaces.Box(-1, 1, (2,))
+
+for env_id in TASKS:
+    manager = ExperimentManager(argparse.Namespace(), "fpac", env_id, "logs")
+    hyperparams, _, callbacks, _ = manager._preprocess_hyperparams(manager.read_hyperparameters()[0])
+    model = ALGOS["fpac"](env=Images(), **hyperparams, policy_kwargs=dict(net_arch=[4]))
+    print(f"{env_id}: {manager.n_timesteps} steps at {model.lr_schedule(1)}, {[type(c).__name__ for c in callbacks]}")
+"""
+
+
+def test_every_entry_of_fpacs_yaml_makes_an_agent(installed, tmp_path):
+    output = run(installed, tmp_path, "-c", CONSTRUCT_ALL)
+    for env_id in TASKS:
+        assert f"\n{env_id}: " in output
+    assert "\ndmc-cheetah-run: 250000 steps at 0.0003, []" in output
+    assert "\ndmc-reacher-easy: 125000 steps at 0.001, ['LearningRateDrop']" in output

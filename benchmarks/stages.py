@@ -1,0 +1,86 @@
+"""
+Where the time of one update of FPAC goes, and how far it is from what its convolutions alone would take.
+
+The convolutions' operations are counted, and divided by the rate at which this machine multiplies two large matrices in the
+same precision: no encoder of this shape could be faster.
+
+Usage: python benchmarks/stages.py [--device cuda] [--updates 20]
+"""
+
+import argparse
+import time
+from collections import Counter
+
+import torch as th
+from agents import with_full_buffer
+from timing import describe_machine
+from torch.profiler import profile
+from torch.utils.flop_counter import FlopCounterMode
+
+from sb3_fpac.encoder import multiplies_bfloat16
+
+AGENT = "FPAC, auto, not compiled"
+STAGES = {  # of PyTorch's operators, by how their names begin
+    "convolutions, forward": ("aten::mkldnn_convolution", "aten::cudnn_convolution"),
+    "convolutions, backward": ("aten::convolution_backward", "aten::cudnn_convolution_backward"),
+    "SiLU": ("aten::silu",),
+    "matrix products (heads, pooling)": ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm"),
+    "Adam, target": ("aten::_fused_adam", "aten::_foreach_lerp", "aten::lerp"),
+    "copies and casts": ("aten::copy_",),
+}
+
+
+def matrix_rate(device: th.device) -> float:
+    """Floating-point operations per second, of the best of ten products of 2048×2048 matrices (8192×8192 on a GPU)"""
+    size = 8192 if device.type == "cuda" else 2048
+    dtype = th.bfloat16 if multiplies_bfloat16(device) else th.float32
+    a, b = (th.randn(size, size, device=device).to(dtype) for _ in range(2))
+    seconds = []
+    for _ in range(11):
+        start = time.perf_counter()
+        (a @ b).sum().item()
+        seconds.append(time.perf_counter() - start)
+    return 2 * size**3 / min(seconds)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--device", default="cpu", type=th.device)
+    parser.add_argument("--updates", default=20, type=int)
+    args = parser.parse_args()
+    model = with_full_buffer(AGENT, args.device)
+    model.train(4, 128)
+
+    with FlopCounterMode(display=False) as counter:
+        model.train(2, 128)
+    operations = counter.get_flop_counts()["Global"]
+    convolution_operations = sum(count for operator, count in operations.items() if "convolution" in str(operator)) / 2
+
+    start = time.perf_counter()
+    model.train(args.updates, 128)
+    if args.device.type == "cuda":
+        th.cuda.synchronize()
+    seconds = (time.perf_counter() - start) / args.updates
+    rate = matrix_rate(args.device)
+
+    with profile() as profiler:
+        model.train(args.updates, 128)
+    shares: Counter[str] = Counter()
+    for event in profiler.key_averages():
+        own = event.self_device_time_total if args.device.type == "cuda" else event.self_cpu_time_total
+        shares[next((stage for stage, names in STAGES.items() if event.key.startswith(names)), "everything else")] += own
+
+    print(describe_machine(args.device))
+    print(f"\n| stage of “{AGENT}” | share of an update |\n| --- | ---: |")
+    for stage, own in shares.most_common():
+        print(f"| {stage} | {own / shares.total():.0%} |")
+    limit = convolution_operations / rate
+    print(
+        f"\n{convolution_operations / 1e9:.1f} GFLOP of convolutions would take {1000 * limit:.0f} ms "
+        f"at {rate / 1e9:.0f} GFLOP/s; "
+        f"an update takes {1000 * seconds:.0f} ms, {seconds / limit:.2f} times as long."
+    )
+
+
+if __name__ == "__main__":
+    main()

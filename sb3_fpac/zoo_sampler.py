@@ -1,0 +1,48 @@
+"""What RL Zoo's ``-optimize`` tries for FPAC."""
+
+from typing import Any
+
+import optuna
+
+
+def sample_fpac_params(trial: optuna.Trial, n_actions: int, n_envs: int, additional_args: dict[str, Any]) -> dict[str, Any]:
+    """
+    Draw one trial's hyperparameters, within a factor of about three around the paper's Table I.
+
+    What is drawn is what a task decides: how fast each of the three loops learns (``learning_rate``, ``tau`` of the target,
+    ``policy_delay`` of the actor), how long it explores (the first α), how far a reward reaches back in one update
+    (``n_steps``), and the bottleneck itself (K = ``n_points`` and β = ``temperature``). The rest of Table I stays: γ and the
+    action repeat change the task, ``batch_size`` and the networks buy returns with time, and ``target_update_interval`` does
+    what ``tau`` does.
+
+    :param trial: Remembers what was drawn; :func:`convert_fpac_params` turns it back into hyperparameters
+    :param n_actions: RL Zoo's, not used
+    :param n_envs: RL Zoo's, not used
+    :param additional_args: RL Zoo's, not used
+    :return: Keyword arguments of FPAC
+    """
+    sampled_params = dict(
+        learning_rate=trial.suggest_float("learning_rate", 1e-4, 1e-3, log=True),  # 3e-4; Reacher: 1e-3
+        tau=trial.suggest_float("tau", 0.003, 0.03, log=True),  # 0.01
+        initial_ent_coef=trial.suggest_float("initial_ent_coef", 0.03, 0.3, log=True),  # 0.1
+        policy_delay=trial.suggest_int("policy_delay", 1, 4),  # 2
+        n_steps=trial.suggest_int("n_steps", 1, 3),  # 1
+        n_points_pow=trial.suggest_int("n_points_pow", 3, 6),  # 2^5 = 32
+        temperature=trial.suggest_float("temperature", 0.15, 1.5, log=True),  # 0.5
+    )
+    trial.set_user_attr("n_points", 2 ** sampled_params["n_points_pow"])
+    return convert_fpac_params(sampled_params)
+
+
+def convert_fpac_params(sampled_params: dict[str, Any]) -> dict[str, Any]:
+    """
+    The hyperparameters of a trial, also of one that RL Zoo reads from a storage.
+
+    :param sampled_params: What was drawn, under the names that Optuna knows
+    :return: Keyword arguments of FPAC
+    """
+    hyperparams = sampled_params.copy()
+    extractor_kwargs = dict(n_points=2 ** hyperparams.pop("n_points_pow"), temperature=hyperparams.pop("temperature"))
+    hyperparams["ent_coef"] = f"auto_{hyperparams.pop('initial_ent_coef')}"
+    hyperparams["policy_kwargs"] = dict(features_extractor_kwargs=extractor_kwargs)
+    return hyperparams
