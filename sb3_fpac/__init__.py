@@ -5,12 +5,15 @@ import sys
 from sb3_fpac.buffers import FrameBatch, FrameReplayBuffer
 from sb3_fpac.camera_shift import decode_camera_shift, encode_camera_shift
 from sb3_fpac.cameras import CameraView, MujocoCamera
+from sb3_fpac.checkpoint import ResumableCheckpoint, latest_checkpoint, resume
 from sb3_fpac.envs import register_envs
 from sb3_fpac.extractor import FeaturePointCombinedExtractor, FeaturePointExtractor
 from sb3_fpac.feature_points import feature_points, joint_probabilities, marginal_probabilities
 from sb3_fpac.fpac import FPAC
 from sb3_fpac.hyperparams import fpac_hyperparams, fpac_kwargs
+from sb3_fpac.pixels import PixelExtractor
 from sb3_fpac.policies import FPACPolicy, FPACTQCPolicy
+from sb3_fpac.random_shift import random_shift
 from sb3_fpac.wrappers import ActionRepeat, CameraShift, FrameStack
 
 __version__ = "0.1.0"
@@ -28,13 +31,18 @@ __all__ = [
     "FrameReplayBuffer",
     "FrameStack",
     "MujocoCamera",
+    "PixelExtractor",
+    "ResumableCheckpoint",
     "decode_camera_shift",
     "encode_camera_shift",
     "feature_points",
     "fpac_hyperparams",
     "fpac_kwargs",
     "joint_probabilities",
+    "latest_checkpoint",
     "marginal_probabilities",
+    "random_shift",
+    "resume",
 ]
 
 register_envs()

@@ -98,7 +98,7 @@ class Encoder(nn.Module):
         if frames.dtype == th.uint8:
             activations = activations.div_(255)
         for layer in self.convolutions:
-            if isinstance(layer, nn.Conv2d):
+            if isinstance(layer, nn.Conv2d) and layer.bias is not None:
                 weight = layer.weight.to(dtype, memory_format=th.channels_last)
                 activations = nn.functional.conv2d(activations, weight, layer.bias.to(dtype), layer.stride)
             else:

@@ -18,7 +18,7 @@ class PixelExtractor(FeaturePointExtractor):
 
     :param observation_space: As in FeaturePointExtractor; a header plane is not looked at
     :param n_points: K, number of feature maps
-    :param extractor_kwargs: ``frame_channels``, ``camera_shift``, ``normalized_image`` and ``precision`` of FeaturePointExtractor
+    :param extractor_kwargs: ``frame_channels``, ``camera_shift``, ``normalized_image`` and ``precision``, as there
     """
 
     def __init__(self, observation_space: spaces.Box, n_points: int = 32, **extractor_kwargs: Any) -> None:

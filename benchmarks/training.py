@@ -1,0 +1,135 @@
+"""
+A whole training loop on dmc-cheetah-run with Table I's hyperparameters: agent steps per second, where the time goes, and the
+peak memory of the process with a full replay buffer of 100k transitions. One update per agent step, whatever the number of
+environments; several environments run in processes of their own.
+
+Usage: python benchmarks/training.py [--device cuda] [--steps 100] [--n-envs 1 2 4] [--agents "FPAC, auto, compiled" …]
+"""
+
+import argparse
+import multiprocessing
+import resource
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import wraps
+from typing import Any
+
+import numpy as np
+import torch as th
+from agents import AGENTS, PLAIN_SWAP
+from dm_control import mujoco
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
+from timing import describe_machine
+
+TASK = "dmc-cheetah-run"
+WARM_UP = 20
+DEFAULT_AGENTS = (PLAIN_SWAP, "SAC, FPACPolicy, auto", "FPAC, auto, not compiled")
+STAGES = ("simulation", "rendering", "acting", "replay", "update")
+
+
+class Stopwatch:
+    """Seconds spent in wrapped methods, each without those that it calls"""
+
+    def __init__(self, device: th.device) -> None:
+        self.device = device
+        self.seconds: Counter[str] = Counter()
+        self._running: list[float] = []  # seconds spent in wrapped callees, of each method under way
+
+    def wrap(self, owner: Any, method: str, stage: str) -> None:
+        function: Callable[..., Any] = getattr(owner, method)
+
+        @wraps(function)
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            self._running.append(0.0)
+            start = time.perf_counter()
+            result = function(*args, **kwargs)
+            if stage == "update" and self.device.type == "cuda":
+                th.cuda.synchronize(self.device)
+            spent = time.perf_counter() - start
+            self.seconds[stage] += spent - self._running.pop()
+            if self._running:
+                self._running[-1] += spent
+            return result
+
+        setattr(owner, method, timed)
+
+
+def make_model(name: str, n_envs: int, device: th.device) -> OffPolicyAlgorithm:
+    env = make_vec_env(TASK, n_envs, seed=0, vec_env_cls=DummyVecEnv if n_envs == 1 else SubprocVecEnv)
+    return AGENTS[name](env, learning_starts=128, train_freq=1, gradient_steps=-1, device=device, seed=0)
+
+
+def measure_speed(name: str, n_envs: int, device: th.device, steps: int) -> tuple[float, dict[str, float]]:
+    """Agent steps per second, and the share of each stage"""
+    model = make_model(name, n_envs, device)
+    model.learn(128 + WARM_UP)
+    stopwatch = Stopwatch(device)
+    assert model.env is not None
+    stopwatch.wrap(mujoco.Physics, "render", "rendering")
+    stopwatch.wrap(model.env, "step", "simulation")
+    stopwatch.wrap(model, "predict", "acting")
+    stopwatch.wrap(model.replay_buffer, "add", "replay")
+    stopwatch.wrap(model.replay_buffer, "sample_frames" if name.startswith("FPAC") else "sample", "replay")
+    stopwatch.wrap(model, "train", "update")
+    model._last_obs, start, before = model.env.reset(), time.perf_counter(), model.num_timesteps
+    model.learn(steps, reset_num_timesteps=False)
+    seconds = time.perf_counter() - start
+    model.env.close()
+    shares = {stage: stopwatch.seconds[stage] / seconds for stage in STAGES}
+    return (model.num_timesteps - before) / seconds, {**shares, "other": 1 - sum(shares.values())}
+
+
+def measure_memory(name: str, n_envs: int, device: th.device) -> float:
+    """Peak gigabytes of the process, after 100k transitions in episodes of 250 and two updates"""
+    model = make_model(name, n_envs, device)
+    assert model.env is not None and model.replay_buffer is not None
+    model.env.close()
+    rng = np.random.default_rng(0)
+    n_header_planes = model.observation_space.shape[0] % 3  # type: ignore[index]
+    past = rng.integers(0, 256, (n_envs, 3, 84, 84), np.uint8)
+    header = np.zeros((n_envs, n_header_planes, 84, 84), np.uint8)
+    observation = np.concatenate([header, past, past], axis=1)
+    for step in range(1, 100_000 // n_envs + 1):
+        past, now = observation[:, -3:], rng.integers(0, 256, (n_envs, 3, 84, 84), np.uint8)
+        next_observation = np.concatenate([header, past, now], axis=1)
+        ends = np.full(n_envs, step % 250 == 0)
+        model.replay_buffer.add(observation, next_observation, np.zeros((n_envs, 6)), np.zeros(n_envs), ends, [{}] * n_envs)
+        observation = np.concatenate([header, now, now], axis=1) if ends[0] else next_observation
+    model.set_logger(Logger(None, []))
+    model.train(2, 128)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+def in_own_process(function: Callable[..., Any], *args: Any) -> Any:
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *args).result()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--device", default="cpu", type=th.device)
+    parser.add_argument("--steps", default=100, type=int)
+    parser.add_argument("--n-envs", default=[1, 2, 4], type=int, nargs="+")
+    parser.add_argument("--agents", default=DEFAULT_AGENTS, nargs="+", choices=AGENTS)
+    args = parser.parse_args()
+
+    print(describe_machine(args.device))
+    print(f"\n| {TASK} | environments | agent steps/s | × | {' | '.join(STAGES)} | other | peak memory |")
+    print(f"| --- | ---: | ---: | ---: |{' ---: |' * (len(STAGES) + 2)}")
+    baseline = 0.0
+    for n_envs in args.n_envs:
+        for name in args.agents:
+            speed, shares = in_own_process(measure_speed, name, n_envs, args.device, args.steps)
+            baseline = baseline or speed
+            gigabytes = in_own_process(measure_memory, name, n_envs, args.device) if n_envs == args.n_envs[0] else None
+            columns = [name, str(n_envs), f"{speed:.2f}", f"{speed / baseline:.2f}", *(f"{x:.0%}" for x in shares.values())]
+            print(f"| {' | '.join(columns)} | {'' if gigabytes is None else f'{gigabytes:.1f} GB'} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

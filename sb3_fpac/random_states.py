@@ -1,0 +1,57 @@
+"""The random states of training: PyTorch's, NumPy's, Python's, the action space's, and gSDE's noise."""
+
+import random
+from typing import Any
+
+import numpy as np
+import torch as th
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+
+
+def random_states(model: OffPolicyAlgorithm) -> dict[str, Any]:
+    """
+    Everything that training draws random numbers from, the environment's own generators aside.
+
+    :param model: Between two rollouts
+    :return: By name, for :func:`restore_random_states`
+    """
+    noise = getattr(model.actor, "action_dist", None) if model.use_sde else None
+    return {
+        "torch": th.get_rng_state(),
+        "cuda": th.cuda.get_rng_state(model.device) if model.device.type == "cuda" else None,
+        "numpy": np.random.get_state(),
+        "python": random.getstate(),
+        "actions": model.action_space.np_random.bit_generator.state,
+        "sde": None if noise is None else (noise.exploration_mat.detach(), noise.exploration_matrices.detach()),
+    }
+
+
+def restore_random_states(model: OffPolicyAlgorithm, states: dict[str, Any]) -> None:
+    """
+    Go on drawing where :func:`random_states` was taken.
+
+    :param model: A model of the same spaces, on any device
+    :param states: As :func:`random_states` gave them
+    """
+    if states["sde"] is not None:
+        model.actor.reset_noise = _SameNoise(model.actor, states["sde"])  # type: ignore[assignment]
+    model.action_space.np_random.bit_generator.state = states["actions"]
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])
+    if states["cuda"] is not None and model.device.type == "cuda":
+        th.cuda.set_rng_state(states["cuda"], model.device)
+    th.set_rng_state(states["torch"])
+
+
+class _SameNoise:
+    """In place of an actor's ``reset_noise``, once: gSDE's noise, which SB3 draws before the moment of a checkpoint"""
+
+    def __init__(self, actor: Any, noise: tuple[th.Tensor, th.Tensor]) -> None:
+        self.actor, self.noise = actor, noise
+
+    def __call__(self, batch_size: int = 1) -> None:
+        del self.actor.reset_noise
+        distribution = self.actor.action_dist
+        distribution.exploration_mat, distribution.exploration_matrices = (
+            noise.to(self.actor.log_std.device) for noise in self.noise
+        )
