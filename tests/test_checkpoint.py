@@ -24,6 +24,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from sb3_fpac import FPAC, checkpoint
 from sb3_fpac.checkpoint import ResumableCheckpoint, latest_checkpoint, resume, save_checkpoint
+from sb3_fpac.random_states import random_states
 
 EPISODE = 7
 
@@ -106,12 +107,12 @@ def everything(model: Any) -> dict[str, Any]:
     tree = dict(
         parameters=model.get_parameters(),
         log_ent_coef=getattr(model, "log_ent_coef", None),
-        random=checkpoint._random_states(model),
+        random=random_states(model),
         buffer=[getattr(buffer, name) for name in ("actions", "rewards", "dones", "timeouts", "pos", "full")],
         counters=[getattr(model, name, None) for name in ("num_timesteps", "num_env_steps", "_n_updates", "_episode_num")],
         progress=model._current_progress_remaining,
         samples=tuple(buffer.sample(16, model.get_vec_normalize_env())),
-        afterwards=checkpoint._random_states(model),
+        afterwards=random_states(model),
     )
     return flat(tree)
 
@@ -319,7 +320,7 @@ def kill(*args: Any, **kwargs: Any) -> Any:
         (FPAC, "save"),
         (FPAC, "save_replay_buffer"),
         (checkpoint.th, "save"),
-        (checkpoint, "_random_states"),
+        (checkpoint, "random_states"),
         (checkpoint, "_sync"),
         (Path, "rename"),
     ],
