@@ -1,87 +1,104 @@
 """
-Train one agent with the paper's hyperparameters, evaluate it every 10k env steps, and write its curve.
+Train one agent with the paper's hyperparameters, evaluate it every 10k env steps, and write its curve. Started again with the
+same --checkpoint after an interruption, it goes on.
 
 Usage: python benchmarks/learning.py dmc-cartpole-swingup [--agent fpac|pixels] [--seed 0] [--env-steps 100000]
-                                     [--episodes 10] [--out results]
+                                     [--episodes 10] [--out results] [--checkpoint FOLDER]
 """
 
 import argparse
 import csv
 import time
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
-import torch as th
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
 
-from sb3_fpac import FPAC
+from sb3_fpac import FPAC, PixelExtractor, ResumableCheckpoint, latest_checkpoint, resume
 from sb3_fpac.envs import TASKS
-from sb3_fpac.pixels import PixelExtractor
 
-EXTRACTORS = {"fpac": {}, "pixels": dict(features_extractor_class=PixelExtractor)}
+EVERY = 10_000  # env steps
+AGENTS: dict[str, dict[str, Any]] = {"fpac": {}, "pixels": dict(features_extractor_class=PixelExtractor)}
 COLUMNS = ("env_steps", "agent_steps", "mean", "std", "returns", "hours")
 
 
 class WriteCurve(BaseCallback):
-    """Evaluates with the mean action and appends a row to a CSV"""
+    """Evaluates with the mean action, and appends a row to a CSV; an existing file goes on at the model's step"""
 
-    def __init__(self, path: Path, env: gym.Env, every: int, episodes: int, action_repeat: int) -> None:
+    def __init__(self, path: Path, env: gym.Env, episodes: int, action_repeat: int) -> None:
         super().__init__()
-        self.path, self.env, self.every, self.episodes, self.action_repeat = path, env, every, episodes, action_repeat
+        self.path, self.env, self.episodes, self.action_repeat = path, env, episodes, action_repeat
         self.start = time.monotonic()
-        self.done = 0
+        self.hours_before = 0.0
+        self.evaluated_at = -1  # agent steps
 
     def _on_training_start(self) -> None:
-        self.done = self.num_timesteps // self.every
-        if self.num_timesteps == 0:
-            with self.path.open("w", newline="") as file:
-                csv.writer(file).writerow(COLUMNS)
+        rows = []
+        if self.num_timesteps > 0:
+            with self.path.open(newline="") as file:
+                rows = [row for row in csv.DictReader(file) if int(row["agent_steps"]) <= self.num_timesteps]
+            self.hours_before, self.evaluated_at = float(rows[-1]["hours"]), int(rows[-1]["agent_steps"])
+        with self.path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def _on_rollout_start(self) -> None:  # here everything so far has been learned from
+        every = EVERY // self.action_repeat
+        if self.num_timesteps // every > self.evaluated_at // every:
             self._evaluate()
 
     def _on_step(self) -> bool:
         return True
 
-    def _on_rollout_start(self) -> None:  # here everything so far has been learned from
-        if self.num_timesteps // self.every > self.done:
-            self.done = self.num_timesteps // self.every
-            self._evaluate()
-
     def _on_training_end(self) -> None:
         self._on_rollout_start()
 
     def _evaluate(self) -> None:
-        random_state = th.random.get_rng_state()
+        self.evaluated_at = self.num_timesteps
         returns, _ = evaluate_policy(self.model, self.env, self.episodes, return_episode_rewards=True)
-        th.random.set_rng_state(random_state)
-        hours = (time.monotonic() - self.start) / 3600
-        row = [self.num_timesteps * self.action_repeat, self.num_timesteps, np.mean(returns), np.std(returns)]
-        row += [" ".join(f"{value:.1f}" for value in returns), hours]
+        hours = self.hours_before + (time.monotonic() - self.start) / 3600
+        row = [
+            self.num_timesteps * self.action_repeat,
+            self.num_timesteps,
+            f"{np.mean(returns):.2f}",
+            f"{np.std(returns):.2f}",
+        ]
+        row += [" ".join(f"{value:.1f}" for value in returns), f"{hours:.3f}"]
         with self.path.open("a", newline="") as file:
-            csv.writer(file).writerow([round(value, 3) if isinstance(value, float) else value for value in row])
+            csv.writer(file).writerow(row)
         print(*row, flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("task", choices=sorted(TASKS))
-    parser.add_argument("--agent", choices=EXTRACTORS, default="fpac")
+    parser.add_argument("--agent", choices=AGENTS, default="fpac")
     parser.add_argument("--seed", default=0, type=int)
     parser.add_argument("--env-steps", default=100_000, type=int)
     parser.add_argument("--episodes", default=10, type=int)
     parser.add_argument("--out", default="results", type=Path)
+    parser.add_argument("--checkpoint", type=Path)
     args = parser.parse_args()
 
     action_repeat = TASKS[args.task].action_repeat
     env, evaluation_env = Monitor(gym.make(args.task)), Monitor(gym.make(args.task))
     evaluation_env.reset(seed=1000 + args.seed)
-    model = FPAC("CnnPolicy", env, policy_kwargs=EXTRACTORS[args.agent], seed=args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / f"{args.task.removeprefix('dmc-')}_{args.agent}_seed{args.seed}.csv"
-    curve = WriteCurve(path, evaluation_env, 10_000 // action_repeat, args.episodes, action_repeat)
-    model.learn(args.env_steps // action_repeat, callback=curve)
+    callbacks: list[BaseCallback] = [WriteCurve(path, evaluation_env, args.episodes, action_repeat)]
+    if args.checkpoint is not None:
+        callbacks.append(ResumableCheckpoint(EVERY // action_repeat, args.checkpoint))
+    if args.checkpoint is not None and latest_checkpoint(args.checkpoint) is not None:
+        model = resume(args.checkpoint, env)
+    else:
+        model = FPAC("CnnPolicy", env, policy_kwargs=AGENTS[args.agent], seed=args.seed)
+    steps = args.env_steps // action_repeat - model.num_timesteps
+    model.learn(steps, callback=callbacks, reset_num_timesteps=False)
 
 
 if __name__ == "__main__":

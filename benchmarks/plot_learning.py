@@ -1,0 +1,59 @@
+"""
+Draw the learning curves that benchmarks/learning.py has written, with published scores of the same task beside them.
+
+Usage: python benchmarks/plot_learning.py cartpole-swingup [--results results] [--out docs/images]
+"""
+
+import argparse
+import csv
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+NAMES = {"fpac": "FPAC", "pixels": "SAC from pixels"}
+COLOURS = {"fpac": "tab:blue", "pixels": "tab:red"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("task")
+    parser.add_argument("--results", default="results", type=Path)
+    parser.add_argument("--out", default="docs/images", type=Path)
+    args = parser.parse_args()
+
+    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    last_step = 0
+    for agent, name in NAMES.items():
+        for path in sorted(args.results.glob(f"{args.task}_{agent}_seed*.csv")):
+            with path.open(newline="") as file:
+                rows = list(csv.DictReader(file))
+            steps = [int(row["env_steps"]) for row in rows]
+            last_step = max(last_step, *steps)
+            seed = path.stem.rpartition("seed")[2]
+            axes.plot(
+                steps, [float(row["mean"]) for row in rows], color=COLOURS[agent], marker=".", label=f"{name}, seed {seed}"
+            )
+    with (args.results / "published.csv").open(newline="") as file:
+        published = [row for row in csv.DictReader(file) if row["task"] == args.task and int(row["env_steps"]) <= last_step]
+    for offset, row in enumerate(published):  # side by side, lest they hide each other
+        axes.errorbar(
+            int(row["env_steps"]) * (1 + 0.015 * offset),
+            float(row["mean"]),
+            float(row["std"]),
+            fmt="o",
+            capsize=3,
+            color=f"C{7 + offset % 3}",
+            label=f"{row['method']} (published, ± std)",
+        )
+    axes.set(xlabel="env steps", ylabel="return (mean of 10 episodes)", title=args.task, ylim=(0, 1000), xlim=0)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
+    args.out.mkdir(parents=True, exist_ok=True)
+    figure.savefig(args.out / f"learning_{args.task}.png", dpi=150)
+
+
+if __name__ == "__main__":
+    main()
