@@ -37,7 +37,8 @@ def main() -> None:
                 steps, [float(row["mean"]) for row in rows], color=COLOURS[agent], marker=".", label=f"{name}, seed {seed}"
             )
     with (args.results / "published.csv").open(newline="") as file:
-        published = [row for row in csv.DictReader(file) if row["task"] == args.task and int(row["env_steps"]) <= last_step]
+        rows = [row for row in csv.DictReader(file) if row["task"] == args.task]
+    published = [row for row in rows if int(row["env_steps"]) <= last_step]
     for offset, row in enumerate(published):  # side by side, lest they hide each other
         axes.errorbar(
             int(row["env_steps"]) * (1 + 0.015 * offset),
