@@ -1,6 +1,7 @@
 """What makes an update fast without changing it: a compiler, CUDA graphs, and memory that stays."""
 
 import ctypes
+import inspect
 import sys
 import warnings
 from collections import Counter
@@ -90,6 +91,22 @@ class GraphedUpdate:
             losses = self._update(self._batch, update_actor, update_target)
         th.cuda.current_stream().wait_stream(stream)
         return losses
+
+
+def fit_to_device(optimizer: th.optim.Optimizer, device: th.device) -> None:
+    """
+    Fused steps, where the optimizer has them; on CUDA such as a graph can replay, with the learning rate in a tensor.
+
+    :param optimizer: Its options are changed, not its state
+    :param device: Where its parameters are
+    """
+    options = inspect.signature(type(optimizer)).parameters
+    for group in optimizer.param_groups:
+        if "fused" in options:
+            group.update(fused=True, foreach=None)
+        if "capturable" in options:
+            group["capturable"] = device.type == "cuda"
+            group["lr"] = th.tensor(float(group["lr"]), device=device) if group["capturable"] else float(group["lr"])
 
 
 def keep_freed_memory() -> None:

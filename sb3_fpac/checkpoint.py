@@ -15,6 +15,7 @@ from stable_baselines3.common.save_util import load_from_pkl
 from stable_baselines3.common.type_aliases import GymEnv
 
 from sb3_fpac.fpac import FPAC
+from sb3_fpac.loss_means import check_weights
 from sb3_fpac.random_states import random_states, restore_random_states
 
 MODEL, BUFFER, STATES, NORMALIZATION = "model.zip", "replay_buffer.pkl", "random_states.pth", "vecnormalize.pkl"
@@ -104,11 +105,7 @@ def save_checkpoint(model: OffPolicyAlgorithm, folder: str | Path) -> Path:
     :raises FloatingPointError: if training has diverged
     :raises FileExistsError: if there is a checkpoint of this step
     """
-    if not all(parameter.isfinite().all() for parameter in model.policy.parameters()):
-        raise FloatingPointError(
-            f"The networks hold infinite or undefined weights at agent step {model.num_timesteps}: training has diverged, and "
-            "the checkpoint before is kept. Try a lower learning rate or smaller rewards."
-        )
+    check_weights(model.policy, f"agent step {model.num_timesteps}")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for leftover in folder.glob("step_*.tmp"):

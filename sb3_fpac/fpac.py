@@ -1,6 +1,5 @@
 """FPAC as one Stable-Baselines3 algorithm."""
 
-import inspect
 import time
 import warnings
 from collections.abc import Callable
@@ -15,9 +14,10 @@ from stable_baselines3.common.noise import ActionNoise
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
 
-from sb3_fpac.acceleration import Compile, accelerate
+from sb3_fpac.acceleration import Compile, accelerate, fit_to_device
 from sb3_fpac.buffers import FrameBatch, FrameReplayBuffer
 from sb3_fpac.extractor import FeaturePointExtractor
+from sb3_fpac.loss_means import LossMeans, check_weights
 from sb3_fpac.policies import FPACPolicy
 from sb3_fpac.update import Losses, Update
 
@@ -150,8 +150,8 @@ class FPAC(SAC):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "`n_steps=", UserWarning)  # the buffer has been told
             super()._setup_model()
-        self._fit_optimizers_to_device()
-        self._forget_losses()
+        self._start_updating_anew()
+        self._losses = LossMeans()
 
     def _make_replay_buffer(self) -> FrameReplayBuffer:
         if not isinstance(self.observation_space, spaces.Box):
@@ -178,26 +178,19 @@ class FPAC(SAC):
             **{**stack, "n_steps": self.n_steps, "gamma": self.gamma, **self.replay_buffer_kwargs},
         )
 
-    def _fit_optimizers_to_device(self) -> None:
-        """Fused steps, where the optimizer has them; on CUDA such as a graph can replay, with the learning rate in a tensor"""
-        self._update: Callable[[FrameBatch, bool, bool], Losses] | None = None
-        for optimizer in self._optimizers():
-            options = inspect.signature(type(optimizer)).parameters
-            for group in optimizer.param_groups:
-                if "fused" in options:
-                    group.update(fused=True, foreach=None)
-                if "capturable" in options:
-                    group["capturable"] = self.device.type == "cuda"
-                    if group["capturable"]:
-                        group["lr"] = th.as_tensor(group["lr"], dtype=th.float32, device=self.device)
-
     def _optimizers(self) -> list[th.optim.Optimizer]:
         optimizers = [self.actor.optimizer, self.critic.optimizer]
         return optimizers if self.ent_coef_optimizer is None else [*optimizers, self.ent_coef_optimizer]
 
     def set_parameters(self, *args: Any, **kwargs: Any) -> None:
         super().set_parameters(*args, **kwargs)
-        self._fit_optimizers_to_device()  # those of the file may have been on another one
+        self._start_updating_anew()
+
+    def _start_updating_anew(self) -> None:
+        """New tensors want new graphs, and optimizers from a file may come from another device"""
+        self._update: Callable[[FrameBatch, bool, bool], Losses] | None = None
+        for optimizer in self._optimizers():
+            fit_to_device(optimizer, self.device)
 
     def _update_learning_rate(self, optimizers: list[th.optim.Optimizer] | th.optim.Optimizer) -> None:
         learning_rate = self.lr_schedule(self._current_progress_remaining)
@@ -222,7 +215,7 @@ class FPAC(SAC):
                 self._n_updates % self.policy_delay == 0,
                 self._n_updates % self.target_update_interval == 0,
             )
-            self._add_losses(losses)
+            self._losses.add(losses)
         if self.device.type == "cpu":
             self._check_losses()
 
@@ -239,33 +232,19 @@ class FPAC(SAC):
             shift_pixels=self.random_shift,
         )
 
-    def _forget_losses(self) -> None:
-        self._loss_sums: dict[str, th.Tensor] = {}
-        self._loss_counts: dict[str, int] = {}
-
-    def _add_losses(self, losses: Losses) -> None:
-        for name, loss in losses._asdict().items():
-            if loss is not None:
-                self._loss_sums[name] = self._loss_sums[name] + loss if name in self._loss_sums else loss.clone()
-                self._loss_counts[name] = self._loss_counts.get(name, 0) + 1
-
     def _check_losses(self) -> None:
-        for name, total in self._loss_sums.items():
-            if not total.isfinite():
-                raise FloatingPointError(
-                    f"The {name} loss is {total.item()} at agent step {self.num_timesteps} (update {self._n_updates}): "
-                    "training has diverged and was stopped, and what was saved before is untouched. Try a lower learning rate "
-                    "or smaller rewards."
-                )
+        self._losses.check(self._when)
+
+    @property
+    def _when(self) -> str:
+        return f"agent step {self.num_timesteps} (update {self._n_updates})"
 
     def dump_logs(self) -> None:
         self._check_losses()
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
-        for name, total in self._loss_sums.items():
-            self.logger.record(f"train/{name}_loss", total.item() / self._loss_counts[name])
+        self._losses.record(self.logger)
         ent_coef = self.log_ent_coef.exp() if self.log_ent_coef is not None else self.ent_coef_tensor
         self.logger.record("train/ent_coef", ent_coef.item())
-        self._forget_losses()
         self.logger.record("time/env_steps", self.num_env_steps)
         seconds = max((time.time_ns() - self.start_time) / 1e9, 1e-9)
         self.logger.record("time/updates_per_second", (self._n_updates - self._n_updates_at_start) / seconds)
@@ -316,11 +295,17 @@ class FPAC(SAC):
         super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
+        """
+        As SAC's, but what has diverged is not written over a good file.
+
+        :raises FloatingPointError: if a loss or a weight is infinite or undefined
+        """
         self._check_losses()
+        check_weights(self.policy, self._when)
         super().save(*args, **kwargs)
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_update", "_loss_sums", "_loss_counts"]
+        return [*super()._excluded_save_params(), "_update", "_losses"]
 
 
 def _check_policy(policy: str | type[BasePolicy], policy_kwargs: dict[str, Any]) -> None:

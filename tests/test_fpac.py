@@ -1,0 +1,701 @@
+"""FPAC: what it defaults to, that it is SB3's SAC with FPACPolicy, and what it counts, logs, saves, refuses."""
+
+import gc
+import inspect
+import math
+import time
+from multiprocessing import forkserver
+from typing import ClassVar
+
+import gymnasium as gym
+import numpy as np
+import psutil
+import pytest
+import torch as th
+from gymnasium import spaces
+from stable_baselines3 import SAC
+from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.logger import KVWriter, Logger
+from stable_baselines3.common.noise import NormalActionNoise
+from stable_baselines3.common.torch_layers import NatureCNN
+from stable_baselines3.common.utils import LinearSchedule
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecNormalize
+
+from sb3_fpac import (
+    FPAC,
+    ActionRepeat,
+    FeaturePointExtractor,
+    FPACPolicy,
+    FrameReplayBuffer,
+    encode_camera_shift,
+    fpac_hyperparams,
+    fpac_kwargs,
+)
+from sb3_fpac.policies import SACCnnPolicy
+from sb3_fpac.update import Losses
+
+SIZE = 17  # pixels: the smallest that camera shift takes
+POLICY = dict(net_arch=[16, 16], features_extractor_kwargs=dict(n_points=3, precision="float32"))
+SHORT = dict(buffer_size=200, learning_starts=10, batch_size=8, compile=False, seed=0)
+TARGETS = pytest.mark.parametrize("target_encoder", ["online", "polyak"])
+
+
+class Noise(gym.Env):
+    """Stacks of noise, a reward for the action, episodes that end one way or the other"""
+
+    def __init__(self, n_frames=2, camera_shift=False, length=10, rewards=None):
+        self.n_frames, self.camera_shift, self.length = n_frames, camera_shift, length
+        self.rewards = rewards or {}  # by agent step over all episodes
+        self.observation_space = spaces.Box(0, 255, (camera_shift + 3 * n_frames, SIZE, SIZE), np.uint8)
+        self.action_space = spaces.Box(-1, 1, (2,), np.float32)
+        self.all_steps = 0
+
+    def _frame(self):
+        return self.np_random.integers(0, 256, (3, SIZE, SIZE), np.uint8)
+
+    def _obs(self):
+        if not self.camera_shift:
+            return np.concatenate(self.frames)
+        shift = self.np_random.uniform(-9, 9, (self.n_frames - 1, 2))
+        return np.concatenate([encode_camera_shift(shift, SIZE, SIZE)[None], *self.frames])
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.frames, self.steps = [self._frame()] * self.n_frames, 0
+        return self._obs(), {}
+
+    def step(self, action):
+        self.steps, self.all_steps = self.steps + 1, self.all_steps + 1
+        self.frames = [*self.frames[1:], self._frame()]
+        reward = self.rewards.get(self.all_steps, float(action.sum() + self.frames[-1].mean() / 255))
+        terminated = bool(self.np_random.random() < 0.05)
+        return self._obs(), reward, terminated, self.steps >= self.length, {}
+
+
+class Memory(KVWriter):
+    def __init__(self):
+        self.dumps: list[dict[str, float]] = []
+
+    def write(self, key_values, key_excluded, step=0):
+        self.dumps.append(dict(key_values))
+
+    def close(self):
+        pass
+
+
+def make(env=None, algorithm=FPAC, policy=None, **kwargs):
+    policy_kwargs = {**POLICY, **kwargs.pop("policy_kwargs", {})}
+    kwargs = {**SHORT, **kwargs}
+    if algorithm is SAC:
+        del kwargs["compile"]
+    policy = policy or ("CnnPolicy" if algorithm is FPAC else FPACPolicy)
+    return algorithm(policy, Noise() if env is None else env, policy_kwargs=policy_kwargs, **kwargs)
+
+
+def filled(*args, n_steps_taken=40, **kwargs):
+    """A model with transitions in its buffer and no update done"""
+    model = make(*args, **{"learning_starts": n_steps_taken, **kwargs})
+    model.learn(n_steps_taken)
+    assert model._n_updates == 0
+    model.learning_starts = 0
+    return model
+
+
+def train(model, gradient_steps, batch_size=8, seed=1):
+    th.manual_seed(seed)
+    np.random.seed(seed)
+    model.train(gradient_steps, batch_size)
+
+
+def snapshot(*modules: th.nn.Module) -> list[th.Tensor]:
+    return [parameter.detach().clone() for module in modules for parameter in module.parameters()]
+
+
+def same(before: list[th.Tensor], after: list[th.Tensor]) -> bool:
+    return len(before) == len(after) > 0 and all(th.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def logged_by(model):
+    writer = Memory()
+    model.set_logger(Logger(None, [writer]))
+    return writer.dumps
+
+
+# --- The algorithm
+
+
+def test_defaults_are_table_1():
+    defaults = {name: parameter.default for name, parameter in inspect.signature(FPAC).parameters.items()}
+    alike = fpac_hyperparams.keys() - {"train_freq", "gradient_steps"}  # 2 and 2 for SAC, which cannot count across calls
+    assert {name: defaults[name] for name in alike} == {name: fpac_hyperparams[name] for name in alike}
+    assert (defaults["train_freq"], defaults["gradient_steps"], defaults["n_steps"]) == (1, 1, 1)
+    assert defaults["policy_delay"] == fpac_kwargs["actor_update_interval"] == 2
+    assert defaults["random_shift"] == 0 and defaults["compile"] == "auto"
+    model = FPAC("CnnPolicy", Noise(), seed=3)
+    by_sac = SAC("CnnPolicy", Noise(), policy_kwargs=dict(fpac_kwargs), seed=3, **{**fpac_hyperparams, "buffer_size": 9})
+    assert str(model.policy).split("\n")[1:] == str(by_sac.policy).split("\n")[1:]
+    assert same(snapshot(model.policy), snapshot(by_sac.policy))
+    assert model.target_entropy == -2
+    assert math.isclose(model.log_ent_coef.exp().item(), 0.1, rel_tol=1e-6)
+    assert type(model.replay_buffer) is FrameReplayBuffer and model.replay_buffer.buffer_size == 100_000
+
+
+def test_every_parameter_of_sac_is_taken_in_its_place():
+    ours, theirs = (list(inspect.signature(algorithm).parameters) for algorithm in (FPAC, SAC))
+    assert [name for name in ours if name in theirs] == theirs
+    assert set(ours) - set(theirs) == {"policy_delay", "random_shift", "compile"}
+
+
+STACKS = [(1, False), (2, False), (2, True), (3, False), (3, True)]
+EQUALITIES = [
+    *(dict(target=target, stack=stack, n_steps=n) for stack in STACKS for target, n in (("online", 1), ("polyak", 3))),
+    dict(target="polyak", n_steps=1),
+    dict(target="online", n_steps=3),
+    dict(ent_coef=0.2),
+    dict(use_sde=True),
+    dict(use_sde=True, ent_coef=0.2, target="polyak"),
+    dict(rewards_normalized=True),
+    dict(n_envs=2),
+]
+
+
+@pytest.mark.parametrize("case", EQUALITIES, ids=lambda case: ",".join(f"{key}={value}" for key, value in case.items()))
+def test_it_is_sac_with_fpac_policy_number_by_number(case):
+    """Twenty float32 updates against SB3's own SAC.train, which encodes both observations of a transition"""
+    n_frames, camera_shift = case.get("stack", (2, False))
+    models = []
+    for algorithm in (FPAC, SAC):
+        env = DummyVecEnv([lambda: Noise(n_frames, camera_shift)] * case.get("n_envs", 1))
+        if case.get("rewards_normalized"):
+            env = VecNormalize(env, norm_obs=False)
+        model = filled(
+            env,
+            algorithm,
+            ent_coef=case.get("ent_coef", "auto_0.1"),
+            n_steps=case.get("n_steps", 1),
+            use_sde=case.get("use_sde", False),
+            learning_rate=1e-3,
+            target_update_interval=1,
+            tau=0.05,
+            **(dict(policy_delay=1) if algorithm is FPAC else {}),
+            policy_kwargs=dict(
+                target_encoder=case.get("target", "online"),
+                optimizer_kwargs=dict(eps=1e-5),
+                **(dict(actor_update_interval=1) if algorithm is SAC else {}),
+            ),
+        )
+        if case.get("use_sde") and algorithm is SAC:  # the only difference: FPAC draws gSDE's noise once more
+            reset_noise = model.actor.reset_noise
+            model.actor.reset_noise = lambda reset_noise=reset_noise: (reset_noise(), reset_noise())
+        models.append(model)
+    ours, theirs = models
+    assert same(snapshot(ours.policy), snapshot(theirs.policy))
+    before = snapshot(ours.policy)
+    for model in models:
+        for update in range(20):  # a call each: SB3 counts target updates within one
+            train(model, gradient_steps=1, batch_size=16, seed=update)
+
+    def close(a, b):
+        th.testing.assert_close(a, b, rtol=0, atol=2e-6)
+
+    assert ours.policy.state_dict().keys() == theirs.policy.state_dict().keys()
+    moved = [not th.equal(a, b) for a, b in zip(before, snapshot(ours.policy), strict=True)]
+    assert np.mean(moved) > 0.9
+    close(ours.policy.state_dict(), theirs.policy.state_dict())
+    if "ent_coef" not in case:
+        close(ours.log_ent_coef, theirs.log_ent_coef)
+        assert ours.log_ent_coef.item() != math.log(0.1)
+    optimizers = [(ours.actor.optimizer, theirs.actor.optimizer), (ours.critic.optimizer, theirs.critic.optimizer)]
+    if ours.ent_coef_optimizer is not None:
+        optimizers.append((ours.ent_coef_optimizer, theirs.ent_coef_optimizer))
+    for mine, stock in optimizers:
+        mine, stock = mine.state_dict()["state"], stock.state_dict()["state"]
+        assert mine.keys() == stock.keys() and len(mine) > 0
+        for key in mine:
+            assert mine[key]["step"].item() == stock[key]["step"].item() == 20
+            close(
+                [mine[key][name] for name in ("exp_avg", "exp_avg_sq")],
+                [stock[key][name] for name in ("exp_avg", "exp_avg_sq")],
+            )
+
+
+def test_networks_move_when_their_interval_says_over_all_calls():
+    model = filled(policy_delay=2, target_update_interval=3)
+    before = [
+        snapshot(model.actor),
+        snapshot(model.critic_target),
+        [model.log_ent_coef.detach().clone()],
+        snapshot(model.critic),
+    ]
+    moves = []
+    for gradient_steps in (1, 1, 1, 1, 2, 1, 2, 1):  # updates 1, 2, 3, 4, 5–6, 7, 8–9, 10
+        model.train(gradient_steps, batch_size=8)
+        now = [
+            snapshot(model.actor),
+            snapshot(model.critic_target),
+            [model.log_ent_coef.detach().clone()],
+            snapshot(model.critic),
+        ]
+        moves.append([not same(a, b) for a, b in zip(before, now, strict=True)])
+        before = now
+    actor, target, ent_coef, critic = zip(*moves, strict=True)
+    assert actor == ent_coef == (False, True, False, True, True, False, True, True)
+    assert target == (False, False, True, False, True, False, True, False)
+    assert all(critic)
+    assert model._n_updates == 10
+
+
+def test_updates_are_counted_on_across_save_and_load(tmp_path):
+    model = filled(policy_delay=2)
+    model.train(1, batch_size=8)
+    model.save(tmp_path / "model")
+    model.save_replay_buffer(tmp_path / "buffer")
+    loaded = FPAC.load(tmp_path / "model", env=Noise())
+    loaded.load_replay_buffer(tmp_path / "buffer")
+    loaded.set_logger(model.logger)
+    before = snapshot(loaded.actor)
+    loaded.train(1, batch_size=8)
+    assert loaded._n_updates == 2 and not same(before, snapshot(loaded.actor))
+
+
+@TARGETS
+def test_target_moves_by_tau(target_encoder):
+    model = filled(tau=0.25, target_update_interval=1, policy_kwargs=dict(target_encoder=target_encoder))
+    before = model.critic_target.state_dict()
+    before = {name: tensor.clone() for name, tensor in before.items()}
+    model.train(1, batch_size=8)
+    online = model.critic.state_dict()
+    assert any("features_extractor" in name for name in before) is (target_encoder == "polyak")
+    for name, tensor in model.critic_target.state_dict().items():
+        th.testing.assert_close(tensor, 0.75 * before[name] + 0.25 * online[name])
+
+
+@TARGETS
+@pytest.mark.parametrize("use_sde", [False, True])
+def test_critic_alone_moves_the_encoder(target_encoder, use_sde):
+    for frozen, encoder_moves in (("critic", False), ("actor", True)):
+        model = filled(policy_delay=1, use_sde=use_sde, policy_kwargs=dict(target_encoder=target_encoder))
+        frozen_optimizers = [model.critic.optimizer]
+        if frozen == "actor":
+            frozen_optimizers = [model.actor.optimizer, model.ent_coef_optimizer]
+        for optimizer in frozen_optimizers:
+            optimizer.register_step_pre_hook(lambda optimizer, args, kwargs: optimizer.param_groups[0].update(lr=0.0))
+        encoder, actor, log_ent_coef = model.policy.features_extractor, model.actor, model.log_ent_coef.item()
+        encoder_before, actor_before, q_before = snapshot(encoder), snapshot(actor), snapshot(model.critic)
+        model.train(2, batch_size=8)
+        assert same(encoder_before, snapshot(encoder)) is not encoder_moves
+        assert same(q_before, snapshot(model.critic)) is not encoder_moves
+        assert same(actor_before, snapshot(actor)) is encoder_moves
+        assert (model.log_ent_coef.item() == log_ent_coef) is encoder_moves
+
+
+def test_losses_of_actor_and_alpha_leave_no_gradient_with_the_critic():
+    model = filled(policy_delay=1)
+    at_step = []
+    parameters = [p for group in model.critic.optimizer.param_groups for p in group["params"]]
+    model.critic.optimizer.register_step_pre_hook(lambda *args: at_step.extend(p.grad.clone() for p in parameters))
+    model.train(1, batch_size=8)
+    assert len(at_step) == len(parameters) and any(gradient.any() for gradient in at_step)
+    assert all(th.equal(gradient, p.grad) for gradient, p in zip(at_step, parameters, strict=True))
+
+
+def count_frames(extractor):
+    """(number of frames, whether with gradient) of every pass"""
+    passes = []
+    encode = extractor.frame_points
+
+    def counting(frames):
+        points = encode(frames)
+        passes.append((len(frames), points.requires_grad))
+        return points
+
+    extractor.frame_points = counting
+    return passes
+
+
+@TARGETS
+@pytest.mark.parametrize("n_frames", [1, 2, 3])
+@pytest.mark.parametrize("n_steps", [1, 3])
+def test_frames_that_observations_share_are_encoded_once(target_encoder, n_frames, n_steps):
+    model = filled(Noise(n_frames), n_steps=n_steps, policy_delay=1, policy_kwargs=dict(target_encoder=target_encoder))
+    online, target = model.policy.features_extractor, model.critic_target.features_extractor
+    passes = count_frames(online)
+    of_target = count_frames(target) if target is not online else []
+    model.train(1, batch_size=8)
+    of_next = 1 if n_steps == 1 else n_frames  # n steps later no frame is shared
+    assert sum(n for n, with_gradient in passes if with_gradient) == 8 * n_frames
+    assert sum(n for n, with_gradient in passes if not with_gradient) == 8 * of_next
+    assert of_target == ([(8 * n_frames, False)] if target_encoder == "polyak" else [])
+
+
+def test_bfloat16_update_is_close_to_float32():
+    losses = []
+    for precision in ("float32", "bfloat16"):
+        extractor_kwargs = dict(n_points=8, precision=precision)
+        model = filled(policy_delay=1, policy_kwargs=dict(features_extractor_kwargs=extractor_kwargs))
+        dumps = logged_by(model)
+        train(model, 1, batch_size=32)
+        model.dump_logs()
+        losses.append([dumps[-1][f"train/{name}_loss"] for name in ("critic", "actor", "ent_coef")])
+    assert losses[0] != losses[1]
+    np.testing.assert_allclose(*losses, rtol=1e-2)
+
+
+# --- Reproducibility
+
+
+def test_same_seed_same_run_bit_for_bit():
+    runs = [make(seed=seed).learn(40) for seed in (5, 5, 6)]
+    assert all(model._n_updates == 30 for model in runs)
+    first, again, other = (snapshot(model.policy) for model in runs)
+    assert same(first, again)
+    assert not any(th.equal(a, b) for a, b in zip(first, other, strict=True) if a.dim() > 1)
+
+
+# --- Counting and logging
+
+
+def test_logs_under_sb3s_names():
+    ours, theirs = make(policy_delay=1), make(algorithm=SAC)
+    ours_dumps, theirs_dumps = logged_by(ours), logged_by(theirs)
+    for model in (ours, theirs):
+        model.learn(60, log_interval=2)
+    assert ours_dumps and theirs_dumps
+    assert set(ours_dumps[-1]) - set(theirs_dumps[-1]) == {"time/env_steps", "time/updates_per_second"}
+    assert set(theirs_dumps[-1]) <= set(ours_dumps[-1])
+    assert all(math.isfinite(value) for value in ours_dumps[-1].values())
+
+
+def test_logged_losses_are_means_since_the_last_dump():
+    model = filled(policy_delay=2)
+    dumps, losses = logged_by(model), []
+    model.train(1, batch_size=8)
+    update = model._update
+    model.dump_logs()
+    assert "train/actor_loss" not in dumps[0]  # no update of the actor yet
+    model._update = lambda *args: losses.append(update(*args)) or losses[-1]
+    model.train(3, batch_size=8)
+    model.train(1, batch_size=8)
+    model.dump_logs()
+    assert dumps[1]["train/n_updates"] == 5
+    assert [one.actor is None for one in losses] == [False, True, False, True]
+    for name in ("critic", "actor", "ent_coef"):
+        values = [getattr(one, name).item() for one in losses if getattr(one, name) is not None]
+        assert dumps[1][f"train/{name}_loss"] == pytest.approx(np.mean(values), rel=1e-5)
+    assert dumps[1]["train/ent_coef"] == pytest.approx(model.log_ent_coef.exp().item())
+    model.dump_logs()
+    assert "train/critic_loss" not in dumps[2]
+
+
+def test_losses_may_be_overwritten_by_the_next_update():
+    """As those of a CUDA graph are"""
+    model = filled()
+    dumps, loss, values = logged_by(model), th.zeros(()), iter((1.0, 2.0, 6.0))
+    model._update = lambda *args: Losses(loss.fill_(next(values)), None, None)
+    model.train(3, batch_size=8)
+    model.dump_logs()
+    assert dumps[0]["train/critic_loss"] == 3
+
+
+def test_fixed_alpha_is_logged_and_has_no_loss():
+    model = filled(ent_coef=0.25)
+    dumps = logged_by(model)
+    model.train(2, batch_size=8)
+    model.dump_logs()
+    assert dumps[0]["train/ent_coef"] == 0.25 and "train/ent_coef_loss" not in dumps[0]
+
+
+def test_env_steps_are_those_of_the_simulator(tmp_path):
+    model = make(ActionRepeat(Noise(n_frames=1, length=10), 3))
+    dumps = logged_by(model)
+    model.learn(21, log_interval=1)
+    steps = model.env.envs[0].unwrapped.all_steps
+    assert 21 < steps <= 63 and model.num_env_steps == steps
+    assert 0 < dumps[0]["time/env_steps"] <= 10  # at the end of the first episode
+    model.save(tmp_path / "model")
+    loaded = FPAC.load(tmp_path / "model", env=ActionRepeat(Noise(n_frames=1, length=10), 3))
+    assert loaded.num_env_steps == steps
+    loaded.learn(5, reset_num_timesteps=False)
+    assert loaded.num_env_steps == steps + loaded.env.envs[0].unwrapped.all_steps
+    assert loaded.num_timesteps == 26
+    loaded.learn(4)
+    assert loaded.num_timesteps == 4 and 4 <= loaded.num_env_steps <= 12
+
+
+def test_without_action_repeat_env_steps_are_agent_steps():
+    model = make(DummyVecEnv([Noise] * 2)).learn(24)
+    assert model.num_env_steps == model.num_timesteps == 24
+
+
+def test_updates_per_second_are_those_of_this_call_of_learn():
+    model = filled()
+    dumps = logged_by(model)
+    model.learn(40)
+    model._n_updates += 10**9  # of an earlier call
+    before = time.time()
+    model.learn(41, log_interval=1)
+    seconds = time.time() - before
+    model._n_updates_at_start -= 1  # by hand, as at a dump after the last update
+    assert 0 < dumps[-1]["time/updates_per_second"] < 10**6
+    model.dump_logs()
+    assert dumps[-1]["time/updates_per_second"] == pytest.approx(42 / seconds, rel=0.3)
+
+
+@pytest.mark.parametrize("ent_coef", ["auto", 0.1])
+def test_learning_rate_schedule_reaches_every_optimizer(ent_coef):
+    model = make(learning_rate=LinearSchedule(1e-3, 1e-4, 1.0), ent_coef=ent_coef, policy_delay=1)
+    dumps = logged_by(model)
+    rates = []
+    for optimizer in (model.actor.optimizer, model.critic.optimizer, model.ent_coef_optimizer):
+        if optimizer is not None:
+            optimizer.register_step_pre_hook(lambda optimizer, *args: rates.append(optimizer.param_groups[0]["lr"]))
+    model.learn(20, log_interval=1)
+    expected = [1e-3 - 9e-4 * step / 20 for step in range(11, 21) for _ in range(3 if ent_coef == "auto" else 2)]
+    np.testing.assert_allclose(sorted(rates), sorted(expected), rtol=1e-6)
+    for optimizer in model._optimizers():
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(1e-4)
+    model.dump_logs()
+    assert dumps[-1]["train/learning_rate"] == pytest.approx(1e-4)
+
+
+# --- What SB3's users do with a model
+
+
+def test_several_environments_train_together():
+    model = make(DummyVecEnv([Noise, Noise])).learn(40)
+    assert model.replay_buffer.size() == 20
+    assert model._n_updates == 15  # after every step of both, from the sixth on
+
+
+@TARGETS
+def test_saved_agents_predict_the_same_and_go_on_as_if_never_stopped(target_encoder, tmp_path):
+    model = filled(learning_rate=LinearSchedule(1e-3, 1e-4, 1.0), policy_kwargs=dict(target_encoder=target_encoder))
+    train(model, 3)  # an odd number: the actor's count must survive
+    model.save(tmp_path / "model")
+    model.save_replay_buffer(tmp_path / "buffer")
+    loaded = FPAC.load(tmp_path / "model", env=Noise())
+    loaded.load_replay_buffer(tmp_path / "buffer")
+    loaded.set_logger(model.logger)
+    assert loaded._n_updates == 3 and loaded.num_timesteps == model.num_timesteps
+    assert loaded.replay_buffer.size() == model.replay_buffer.size() == 40
+    obs = model.observation_space.sample()
+    assert np.array_equal(model.predict(obs, deterministic=True)[0], loaded.predict(obs, deterministic=True)[0])
+    for one in (model, loaded):
+        train(one, 3, seed=2)
+    assert same(snapshot(model.policy), snapshot(loaded.policy))
+    assert th.equal(model.log_ent_coef, loaded.log_ent_coef)
+
+
+def test_options_survive_save_and_load(tmp_path):
+    model = make(policy_delay=3, random_shift=2, n_steps=2, gamma=0.9, target_update_interval=5)
+    model.save(tmp_path / "model")
+    loaded = FPAC.load(tmp_path / "model")
+    for name in ("policy_delay", "random_shift", "compile", "target_update_interval"):
+        assert getattr(loaded, name) == getattr(model, name)
+    assert (loaded.replay_buffer.n_steps, loaded.replay_buffer.gamma) == (2, 0.9)
+
+
+def test_without_an_environment_a_loaded_model_predicts(tmp_path):
+    model = make().learn(15)
+    model.save(tmp_path / "model")
+    loaded = FPAC.load(tmp_path / "model")
+    obs = np.stack([model.observation_space.sample() for _ in range(3)])
+    assert loaded.env is None
+    assert np.array_equal(model.predict(obs, deterministic=True)[0], loaded.predict(obs, deterministic=True)[0])
+
+
+def test_parameters_can_be_carried_over_while_training():
+    source, target = filled(seed=0), filled(seed=1)
+    target.train(2, batch_size=8)
+    target.set_parameters(source.get_parameters())
+    assert same(snapshot(source.policy), snapshot(target.policy))
+    target.train(2, batch_size=8)  # and they are what goes on learning
+    assert not same(snapshot(source.policy.actor), snapshot(target.policy.actor))
+    assert not same(snapshot(source.policy.critic), snapshot(target.policy.critic))
+
+
+def test_learning_goes_on_where_it_stopped():
+    model = make().learn(20)
+    before = snapshot(model.policy)
+    model.learn(15, reset_num_timesteps=False)
+    assert (model.num_timesteps, model._n_updates, model.num_env_steps) == (35, 25, 35)
+    assert model.replay_buffer.size() == 35
+    assert not same(before, snapshot(model.policy))
+
+
+@pytest.mark.parametrize("noisy", [False, True])
+def test_acts_as_sac_does(noisy):
+    """Random actions, then the policy's with action noise on top, bit for bit"""
+    actions = []
+    for algorithm in (FPAC, SAC):
+        noise = NormalActionNoise(np.zeros(2), np.full(2, 0.3)) if noisy else None
+        model = make(algorithm=algorithm, action_noise=noise, gradient_steps=0)
+        model.learn(30)
+        actions.append(model.replay_buffer.actions[:30, 0].copy())
+    assert np.array_equal(*actions)
+    if noisy:
+        assert not np.array_equal(actions[0], make(gradient_steps=0).learn(30).replay_buffer.actions[:30, 0])
+
+
+def test_gsde_trains():
+    model = make(use_sde=True, sde_sample_freq=4, use_sde_at_warmup=True)
+    dumps = logged_by(model)
+    before = snapshot(model.actor)
+    model.learn(30, log_interval=1)
+    assert not same(before, snapshot(model.actor)) and dumps[-1]["train/std"] > 0
+
+
+def test_policy_kwargs_of_the_caller_stay_as_they_are():
+    policy_kwargs = dict(net_arch=[16], features_extractor_kwargs=dict(n_points=3))
+    before = {**policy_kwargs, "features_extractor_kwargs": dict(n_points=3)}
+    FPAC("CnnPolicy", Noise(), policy_kwargs=policy_kwargs, **SHORT).learn(12)
+    assert policy_kwargs == before
+
+
+def test_classes_of_ones_own_are_taken():
+    class Extractor(FeaturePointExtractor):
+        pass
+
+    class Policy(FPACPolicy):
+        pass
+
+    class Buffer(FrameReplayBuffer):
+        pass
+
+    model = make(policy=Policy, policy_kwargs=dict(features_extractor_class=Extractor), replay_buffer_class=Buffer)
+    model.learn(15)
+    kinds = type(model.policy.features_extractor), type(model.policy), type(model.replay_buffer)
+    assert kinds == (Extractor, Policy, Buffer)
+
+
+def test_grey_frames_are_told_to_extractor_and_buffer_at_once():
+    env = Noise()
+    env.observation_space = spaces.Box(0, 255, (4, SIZE, SIZE), np.uint8)
+    env._obs = lambda: np.concatenate([frame[:2] for frame in env.frames])  # as if each were two grey frames
+    env.n_frames = 2
+    model = make(env, policy_kwargs=dict(features_extractor_kwargs=dict(n_points=3, frame_channels=2)))
+    assert (model.replay_buffer.n_frames, model.replay_buffer.frame_channels) == (2, 2)
+    assert model.learn(15)._n_updates == 5
+
+
+# --- What it refuses
+
+
+class States(gym.Env):
+    observation_space: ClassVar = spaces.Box(-1, 1, (3,), np.float32)
+    action_space: ClassVar = spaces.Box(-1, 1, (2,), np.float32)
+
+
+class Dicts(gym.Env):
+    observation_space: ClassVar = spaces.Dict(image=spaces.Box(0, 255, (6, SIZE, SIZE), np.uint8))
+    action_space: ClassVar = spaces.Box(-1, 1, (2,), np.float32)
+
+
+@pytest.mark.parametrize(
+    "message, env, kwargs",
+    [
+        ("CnnPolicy.*MlpPolicy.*SAC", Noise, dict(policy="MlpPolicy")),
+        ("CnnPolicy.*MultiInputPolicy.*SAC", Dicts, dict(policy="MultiInputPolicy")),
+        ("CnnPolicy.*SACCnnPolicy", Noise, dict(policy=SACCnnPolicy)),
+        ("MultiInputPolicy", Dicts, {}),
+        ("Dict.*SAC.*FeaturePointCombinedExtractor", Dicts, dict(policy=FPACPolicy)),
+        ("images.*shape", States, {}),
+        ("NatureCNN", Noise, dict(policy_kwargs=dict(features_extractor_class=NatureCNN))),
+        ("policy_delay.*actor_update_interval", Noise, dict(policy_kwargs=dict(actor_update_interval=2))),
+        ("policy_delay .*at least 1.*got 0", Noise, dict(policy_delay=0)),
+        ("policy_delay .*whole number.*got 1.5", Noise, dict(policy_delay=1.5)),
+        ("target_update_interval .*got 0", Noise, dict(target_update_interval=0)),
+        ("random_shift .*at least 0.*got -1", Noise, dict(random_shift=-1)),
+        ("compile .*'auto', got 'fast'", Noise, dict(compile="fast")),
+        ("FrameReplayBuffer.*got ReplayBuffer", Noise, dict(replay_buffer_class=ReplayBuffer)),
+        ("optimize_memory_usage=False", Noise, dict(optimize_memory_usage=True)),
+        ("norm_obs=False", lambda: VecNormalize(DummyVecEnv([Noise])), {}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_wrong_arguments_are_refused_in_one_sentence(message, env, kwargs):
+    with pytest.raises(ValueError, match=message) as error:
+        make(env(), **kwargs)
+    assert "\n" not in str(error.value)
+
+
+# --- What may go wrong in a long run
+
+
+@pytest.mark.parametrize("reward", [math.nan, math.inf])
+def test_a_reward_that_is_no_number_stops_learning_and_says_when(reward):
+    model = make(Noise(rewards={17: reward}))
+    with pytest.raises(FloatingPointError, match=f"reward .*{reward}.* at agent step 17"):
+        model.learn(40)
+    assert np.isfinite(model.replay_buffer.rewards).all()
+    assert all(parameter.isfinite().all() for parameter in model.policy.parameters())
+
+
+@pytest.mark.parametrize("part", ["critic", "features_extractor"])
+def test_a_loss_that_is_no_number_stops_learning_and_what_was_saved_stays(part, tmp_path):
+    model = make().learn(20)
+    model.save(tmp_path / "model.zip")
+    before = (tmp_path / "model.zip").read_bytes()
+    with th.no_grad():
+        next(iter(getattr(model.policy, part).parameters())).fill_(math.nan)
+    model.predict = lambda obs, **kwargs: (np.zeros((1, 2), np.float32), None)  # the policy could not act any more
+    with pytest.raises(FloatingPointError, match=r"critic loss is nan at agent step 21 \(update 11\).*lower learning rate"):
+        model.learn(20, reset_num_timesteps=False)
+    with pytest.raises(FloatingPointError, match="agent step 21"):
+        model.save(tmp_path / "model.zip")
+    assert (tmp_path / "model.zip").read_bytes() == before
+    assert all(parameter.isfinite().all() for parameter in FPAC.load(tmp_path / "model").policy.parameters())
+
+
+def test_weights_that_are_no_numbers_are_not_saved_over_a_good_file(tmp_path):
+    """The last update's loss was finite and its gradient was not"""
+    model = make().learn(20)
+    model.save(tmp_path / "model.zip")
+    before = (tmp_path / "model.zip").read_bytes()
+
+    def overflow(*args):
+        model.actor.mu.weight.grad.fill_(math.inf)
+
+    model.actor.optimizer.register_step_pre_hook(overflow)
+    with pytest.raises((FloatingPointError, ValueError)):  # the latter is PyTorch's, of a distribution without a mean
+        model.learn(20, reset_num_timesteps=False)
+    assert not model.actor.mu.weight.isfinite().all()
+    with pytest.raises(FloatingPointError):
+        model.save(tmp_path / "model.zip")
+    assert (tmp_path / "model.zip").read_bytes() == before
+
+
+def test_rewards_that_overflow_the_loss_stop_learning():
+    model = make(Noise(rewards={12: 1e30}), learning_starts=20, batch_size=64)
+    with pytest.raises(FloatingPointError, match=r"critic loss is inf at agent step 21 \(update 1\)"):
+        model.learn(40)
+
+
+def test_memory_does_not_grow_with_updates():
+    model = filled(policy_kwargs=dict(net_arch=[8], features_extractor_kwargs=dict(n_points=2, precision="float32")))
+    process = psutil.Process()
+    model.train(100, batch_size=8)  # warm-up
+    gc.collect()
+    before = process.memory_info().rss
+    for _ in range(100):
+        model.train(10, batch_size=8)
+    gc.collect()
+    grown = process.memory_info().rss - before
+    assert grown < 4 * 2**20, f"{grown / 2**20:.1f} MB after 1000 updates"  # whose batches hold 20 kB each
+
+
+def test_nothing_is_left_open_when_parallel_environments_are_closed():
+    process = psutil.Process()
+    forkserver.ensure_running()  # of Python, stays
+    gc.collect()
+    files, children = process.num_fds(), set(process.children(recursive=True))
+    env = SubprocVecEnv([Noise, Noise], start_method="forkserver")
+    workers = set(process.children(recursive=True)) - children
+    assert len(workers) == 2
+    assert make(env).learn(40)._n_updates == 15
+    env.close()
+    del env
+    gc.collect()
+    psutil.wait_procs(workers, timeout=5)
+    assert set(process.children(recursive=True)) == children
+    assert process.num_fds() <= files
