@@ -56,7 +56,10 @@ class OwnProcess:
 def _serve(make: Callable[[], Callable[[], object]], connection: Connection) -> None:
     thing = make()
     while True:
-        connection.recv()
+        try:
+            connection.recv()
+        except EOFError:  # the main process has what it wanted
+            return
         thing()
         if th.cuda.is_available():
             th.cuda.synchronize()
