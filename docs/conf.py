@@ -1,5 +1,6 @@
 """Sphinx configuration: ``sphinx-build -W docs build/docs``."""
 
+import inspect
 import sys
 from pathlib import Path
 
@@ -48,8 +49,17 @@ def hyperparameter_table() -> str:
     return "\n".join(rows)
 
 
+def fpac_table() -> str:
+    """The defaults of ``FPAC`` that Table I sets."""
+    parameters = inspect.signature(sb3_fpac.FPAC).parameters
+    rows = ["| parameter | default |", "| --- | --- |"]
+    rows += [f"| `{name}` | `{parameters[name].default!r}` |" for name in sb3_fpac.fpac_hyperparams]
+    return "\n".join(rows)
+
+
 myst_substitutions = {
     "n_tasks": str(len(TASKS)),
     "task_table": task_table(),
     "hyperparameter_table": hyperparameter_table(),
+    "fpac_table": fpac_table(),
 }

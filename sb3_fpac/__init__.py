@@ -5,7 +5,7 @@ import sys
 from sb3_fpac.buffers import FrameBatch, FrameReplayBuffer
 from sb3_fpac.camera_shift import decode_camera_shift, encode_camera_shift
 from sb3_fpac.cameras import CameraView, MujocoCamera
-from sb3_fpac.checkpoint import ResumableCheckpoint, latest_checkpoint, resume
+from sb3_fpac.checkpoint import ResumableCheckpoint, latest_checkpoint, resume, save_checkpoint
 from sb3_fpac.envs import register_envs
 from sb3_fpac.extractor import FeaturePointCombinedExtractor, FeaturePointExtractor
 from sb3_fpac.feature_points import feature_points, joint_probabilities, marginal_probabilities
@@ -13,7 +13,6 @@ from sb3_fpac.fpac import FPAC
 from sb3_fpac.hyperparams import fpac_hyperparams, fpac_kwargs
 from sb3_fpac.pixels import PixelExtractor
 from sb3_fpac.policies import FPACPolicy, FPACTQCPolicy
-from sb3_fpac.random_shift import random_shift
 from sb3_fpac.wrappers import ActionRepeat, CameraShift, FrameStack
 
 __version__ = "0.1.0"
@@ -41,8 +40,8 @@ __all__ = [
     "joint_probabilities",
     "latest_checkpoint",
     "marginal_probabilities",
-    "random_shift",
     "resume",
+    "save_checkpoint",
 ]
 
 register_envs()

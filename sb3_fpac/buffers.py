@@ -194,8 +194,8 @@ class FrameReplayBuffer(NStepReplayBuffer):
         if self.n_steps == 1:
             if not np.array_equal(slots[:, 1:], next_slots[:, :-1]):
                 raise ValueError(
-                    "The observations are no stacks of frames, as the next ones do not continue them: use sample(), or check "
-                    f"the order of the frames and frame_channels={self.frame_channels}."
+                    "The observations are no stacks of frames, as the next ones do not continue them: stack frames oldest "
+                    f"first, as FrameStack does, and check frame_channels={self.frame_channels}."
                 )
             next_slots = next_slots[:, -1:]
         frames = self.pool.gather(np.concatenate([slots, next_slots], axis=1), self.device)

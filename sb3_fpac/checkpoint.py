@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch as th
+from stable_baselines3.common.base_class import maybe_make_env
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
@@ -24,8 +25,9 @@ MODEL, BUFFER, STATES, NORMALIZATION = "model.zip", "replay_buffer.pkl", "random
 class ResumableCheckpoint(BaseCallback):
     """
     Saves all that training needs to go on: the model, the replay buffer, the random states, and the statistics of
-    VecNormalize if there are any. A run that :func:`resume` continues from an episode's start equals the uninterrupted one,
-    bit for bit if the arithmetic is repeatable, as float32 on a CPU is.
+    VecNormalize if there are any. A run that :func:`resume` continues from an episode's start differs from the uninterrupted
+    one in the starts of its episodes alone: where those are fixed, it equals it bit for bit, if the arithmetic is repeatable,
+    as float32 on a CPU is.
 
     >>> from sb3_fpac import FPAC
     >>> checkpoint = ResumableCheckpoint(10_000, "cheetah")
@@ -163,7 +165,7 @@ def resume(
     of callbacks is not saved.
 
     :param folder: ``save_path`` of :class:`ResumableCheckpoint`, or one of its ``step_<n>``
-    :param env: Wrapped as it was: VecNormalize gets its statistics back
+    :param env: Environment, wrapped as it was (VecNormalize gets its statistics back), or its id
     :param device: For the networks
     :param algorithm: The class that was trained
     :param load_kwargs: For its ``load``, such as ``tensorboard_log`` and ``custom_objects``
@@ -175,7 +177,7 @@ def resume(
     if checkpoint is None:
         raise FileNotFoundError(f"There is no whole checkpoint in {folder}: it must hold a folder step_<n> with {MODEL}.")
     _check_algorithm(checkpoint, algorithm)
-    model = algorithm.load(checkpoint / MODEL, env=env, device=device, **load_kwargs)
+    model = algorithm.load(checkpoint / MODEL, env=maybe_make_env(env, verbose=0), device=device, **load_kwargs)
     model.load_replay_buffer(checkpoint / BUFFER)
     restore(model, checkpoint)
     return model

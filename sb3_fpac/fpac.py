@@ -7,11 +7,11 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch as th
-from gymnasium import spaces
 from stable_baselines3 import SAC
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.noise import ActionNoise
 from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
 
 from sb3_fpac.acceleration import Compile, accelerate, fit_to_device
@@ -96,7 +96,7 @@ class FPAC(SAC):
         device: th.device | str = "auto",
         _init_setup_model: bool = True,
     ) -> None:
-        _check_policy(policy, policy_kwargs or {})
+        _check_policy(policy, policy_kwargs or {}, policy_delay)
         super().__init__(
             policy,
             env,
@@ -154,10 +154,10 @@ class FPAC(SAC):
         self._losses = LossMeans()
 
     def _make_replay_buffer(self) -> FrameReplayBuffer:
-        if not isinstance(self.observation_space, spaces.Box):
+        if not is_image_space(self.observation_space, check_channels=False):
             raise ValueError(
-                f"FPAC learns from one stack of images, got {self.observation_space}: for Dict observations use "
-                "SAC('MultiInputPolicy', …) with FeaturePointCombinedExtractor."
+                f"FPAC learns from one stack of images, got {self.observation_space}: for state vectors use "
+                "SAC('MlpPolicy', …), for Dict observations SAC('MultiInputPolicy', …) with FeaturePointCombinedExtractor."
             )
         assert self.replay_buffer_class is not None
         if not issubclass(self.replay_buffer_class, FrameReplayBuffer):
@@ -308,14 +308,19 @@ class FPAC(SAC):
         return [*super()._excluded_save_params(), "_update", "_losses"]
 
 
-def _check_policy(policy: str | type[BasePolicy], policy_kwargs: dict[str, Any]) -> None:
+def _check_policy(policy: str | type[BasePolicy], policy_kwargs: dict[str, Any], policy_delay: int) -> None:
     if policy != "CnnPolicy" and not (isinstance(policy, type) and issubclass(policy, FPACPolicy)):
+        got = repr(policy) if isinstance(policy, (str, type)) else f"an instance of {type(policy).__name__}"
         raise ValueError(
-            f"FPAC learns from images with 'CnnPolicy', got {policy!r}: for anything else use SAC, which takes "
+            f"FPAC learns from images with 'CnnPolicy', got {got} as its policy: for anything else use SAC, which takes "
             "feature points, too."
         )
     extractor = policy_kwargs.get("features_extractor_class", FeaturePointExtractor)
     if not issubclass(extractor, FeaturePointExtractor):
         raise ValueError(f"FPAC's update encodes single frames, which {extractor.__name__} cannot: use SAC with it.")
-    if "actor_update_interval" in policy_kwargs:
-        raise ValueError("FPAC delays the actor itself: pass policy_delay to it instead of actor_update_interval.")
+    interval = policy_kwargs.get("actor_update_interval", policy_delay)
+    if interval != policy_delay:
+        raise ValueError(
+            f"FPAC delays the actor itself, with policy_delay={policy_delay}, but policy_kwargs has "
+            f"actor_update_interval={interval}: leave that out."
+        )

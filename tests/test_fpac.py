@@ -601,7 +601,7 @@ class Dicts(gym.Env):
         ("Dict.*SAC.*FeaturePointCombinedExtractor", Dicts, dict(policy=FPACPolicy)),
         ("images.*shape", States, {}),
         ("NatureCNN", Noise, dict(policy_kwargs=dict(features_extractor_class=NatureCNN))),
-        ("policy_delay.*actor_update_interval", Noise, dict(policy_kwargs=dict(actor_update_interval=2))),
+        ("policy_delay.*actor_update_interval", Noise, dict(policy_kwargs=dict(actor_update_interval=3))),
         ("policy_delay .*at least 1.*got 0", Noise, dict(policy_delay=0)),
         ("policy_delay .*whole number.*got 1.5", Noise, dict(policy_delay=1.5)),
         ("target_update_interval .*got 0", Noise, dict(target_update_interval=0)),
