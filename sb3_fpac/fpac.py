@@ -154,6 +154,8 @@ class FPAC(SAC):
         self._losses = LossMeans()
 
     def _make_replay_buffer(self) -> FrameReplayBuffer:
+        if self._vec_normalize_env is not None and self._vec_normalize_env.norm_obs:
+            raise ValueError("FPAC scales images itself: use VecNormalize(…, norm_obs=False).")
         if not is_image_space(self.observation_space, check_channels=False):
             raise ValueError(
                 f"FPAC learns from one stack of images, got {self.observation_space}: for state vectors use "
@@ -164,8 +166,6 @@ class FPAC(SAC):
             raise ValueError(
                 f"FPAC's update takes frames, which only FrameReplayBuffer hands out, got {self.replay_buffer_class.__name__}."
             )
-        if self._vec_normalize_env is not None and self._vec_normalize_env.norm_obs:
-            raise ValueError("FPAC scales images itself: use VecNormalize(…, norm_obs=False).")
         extractor_kwargs = self.policy_kwargs.get("features_extractor_kwargs", {})
         stack = {name: extractor_kwargs[name] for name in ("frame_channels", "camera_shift") if name in extractor_kwargs}
         return self.replay_buffer_class(

@@ -599,7 +599,7 @@ class Dicts(gym.Env):
         ("CnnPolicy.*SACCnnPolicy", Noise, dict(policy=SACCnnPolicy)),
         ("MultiInputPolicy", Dicts, {}),
         ("Dict.*SAC.*FeaturePointCombinedExtractor", Dicts, dict(policy=FPACPolicy)),
-        ("images.*shape", States, {}),
+        ("images.*state vectors use SAC", States, {}),
         ("NatureCNN", Noise, dict(policy_kwargs=dict(features_extractor_class=NatureCNN))),
         ("policy_delay.*actor_update_interval", Noise, dict(policy_kwargs=dict(actor_update_interval=3))),
         ("policy_delay .*at least 1.*got 0", Noise, dict(policy_delay=0)),
