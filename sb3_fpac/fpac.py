@@ -143,7 +143,7 @@ class FPAC(SAC):
         ):
             if not isinstance(value, int) or value < lowest:
                 raise ValueError(f"{name} must be a whole number and at least {lowest}, got {value!r}.")
-        if self.compile not in (True, False, "auto"):
+        if not (isinstance(self.compile, bool) or self.compile == "auto"):
             raise ValueError(f"compile must be True, False or 'auto', got {self.compile!r}.")
         if self.replay_buffer is None:
             self.replay_buffer = self._make_replay_buffer()

@@ -1,0 +1,274 @@
+"""Compiled, graph-captured and eager updates are one update; and where there is no compiler, there is still an agent."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import warnings
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch as th
+from gymnasium import spaces
+from stable_baselines3.common.utils import LinearSchedule
+
+from sb3_fpac import FPAC, FrameStack
+from sb3_fpac.acceleration import GraphedUpdate, accelerate, keep_freed_memory
+from sb3_fpac.update import Update
+
+SIZE = 15  # pixels: the smallest there is
+
+
+class Noise(gym.Env):
+    def __init__(self):
+        self.observation_space = spaces.Box(0, 255, (SIZE, SIZE, 3), np.uint8)
+        self.action_space = spaces.Box(-1, 1, (2,), np.float32)
+
+    def _frame(self):
+        return self.np_random.integers(0, 256, (SIZE, SIZE, 3), np.uint8)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.steps = 0
+        return self._frame(), {}
+
+    def step(self, action):
+        self.steps += 1
+        return self._frame(), float(action.sum()), False, self.steps >= 10, {}
+
+
+def filled(**kwargs):
+    """A model with transitions in its buffer and no update done"""
+    policy_kwargs = dict(
+        net_arch=[8],
+        optimizer_kwargs=dict(eps=1e-5),
+        features_extractor_kwargs=dict(n_points=2, precision="float32"),
+    )
+    kwargs = {"compile": False, "learning_rate": 1e-3, "seed": 0, "batch_size": 4, **kwargs}
+    model = FPAC(
+        "CnnPolicy", FrameStack(Noise(), 2), buffer_size=100, learning_starts=30, policy_kwargs=policy_kwargs, **kwargs
+    )
+    model.learn(30)
+    assert model._n_updates == 0
+    return model
+
+
+def train(model, gradient_steps, seed=1):
+    th.manual_seed(seed)
+    np.random.seed(seed)
+    model.train(gradient_steps, batch_size=4)
+
+
+def snapshot(model):
+    return {
+        name: tensor.detach().clone() for name, tensor in [*model.policy.named_parameters(), ("alpha", model.log_ent_coef)]
+    }
+
+
+def assert_close(one, other, atol):
+    assert one.keys() == other.keys()
+    for name in one:
+        th.testing.assert_close(
+            one[name].cpu(), other[name].cpu(), rtol=0, atol=atol, msg=lambda text, name=name: f"{name}: {text}"
+        )
+
+
+@pytest.fixture
+def compiled(monkeypatch):
+    """What torch.compile is asked to compile, with nothing compiled"""
+    functions = []
+
+    def compile(function, **options):
+        functions.append(function.__name__)
+        return lambda *args: function(*args)
+
+    monkeypatch.setattr(th, "compile", compile)
+    return functions
+
+
+def test_compiled_and_eager_updates_agree():
+    th._dynamo.reset()
+    eager, compiled = filled(), filled(compile=True)
+    before = snapshot(eager)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)  # that compilation failed
+        for model in (eager, compiled):
+            train(model, 10)
+    assert compiled._update.critic_loss != Update.critic_loss.__get__(compiled._update)
+    assert_close(snapshot(eager), snapshot(compiled), atol=1e-5)
+    moved = [not th.equal(a, b) for a, b in zip(before.values(), snapshot(eager).values(), strict=True)]
+    assert all(moved)
+
+
+def test_both_losses_are_compiled_once(compiled):
+    model = filled(compile=True)
+    train(model, 3)
+    train(model, 3)
+    assert compiled == ["critic_loss", "actor_loss"]
+
+
+@pytest.mark.parametrize("compile", [False, "auto"])
+def test_on_a_cpu_nothing_is_compiled_unless_asked_for(compile, compiled):
+    train(filled(compile=compile), 2)
+    assert compiled == []
+
+
+def test_gsde_is_not_compiled(compiled):
+    train(filled(compile=True, use_sde=True), 2)
+    assert compiled == []
+
+
+def test_zero_is_refused_for_compile_or_compiles_nothing(compiled):
+    """0 equals False and is not False"""
+    with contextlib.suppress(ValueError):
+        train(filled(compile=0), 1)
+    assert compiled == []
+
+
+def test_trying_out_learns_nothing_and_draws_nothing(compiled):
+    model = filled(compile=True)
+    before = snapshot(model)
+    batch = model.replay_buffer.sample_frames(4)
+    state = th.get_rng_state()
+    update = accelerate(model._make_update(), True, batch)
+    assert compiled == ["critic_loss", "actor_loss"]
+    assert_close(before, snapshot(model), atol=0)
+    assert th.equal(state, th.get_rng_state())
+    parameters = [p for optimizer in model._optimizers() for group in optimizer.param_groups for p in group["params"]]
+    assert all(p.grad is None for p in parameters)
+    assert not any(optimizer.state for optimizer in model._optimizers())
+    assert isinstance(update, Update)
+
+
+def test_without_a_compiler_updates_are_as_good_and_it_is_said_once(monkeypatch):
+    """As torch.compile fails: at the first call of what it has returned"""
+
+    def compile(function, **options):
+        def compiled(*args):
+            raise th._dynamo.exc.BackendCompilerFailed("inductor", RuntimeError("No working C++ compiler found"), None)
+
+        return compiled
+
+    eager = filled()
+    train(eager, 4)
+    monkeypatch.setattr(th, "compile", compile)
+    without = filled(compile=True)
+    with pytest.warns(UserWarning, match=r"(?s)torch\.compile failed.*more slowly.*compiler") as warned:
+        train(without, 4)
+    assert len([warning for warning in warned if "torch.compile failed" in str(warning.message)]) == 1
+    assert_close(snapshot(eager), snapshot(without), atol=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        train(without, 2)
+
+
+PROGRAM = """
+import warnings
+import torch as th
+import torch._inductor.config as config
+config.cpp.cxx = ("/no/such/compiler",)
+from test_acceleration import filled, train
+with warnings.catch_warnings(record=True) as warned:
+    warnings.simplefilter("always")
+    model = filled(compile=True)
+    train(model, 4)
+    train(model, 2)
+assert model._n_updates == 6
+assert [str(w.message).startswith("torch.compile failed") for w in warned if w.category is UserWarning].count(True) == 1
+"""
+
+
+def test_a_missing_compiler_costs_speed_and_not_the_run(tmp_path):
+    """With PyTorch's real compiler, which finds no C++ compiler"""
+    environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+
+
+def test_memory_that_is_freed_may_be_kept_again_and_again(monkeypatch):
+    keep_freed_memory()
+    keep_freed_memory()
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr("sb3_fpac.acceleration.ctypes.CDLL", lambda name: pytest.fail("another system's C library"))
+    keep_freed_memory()
+
+
+def test_a_c_library_without_mallopt_is_fine(monkeypatch):
+    monkeypatch.setattr("sb3_fpac.acceleration.ctypes.CDLL", lambda name: object())
+    keep_freed_memory()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("random_shift", [0, 2])
+def test_graph_captured_updates_agree_with_eager_ones(random_shift, monkeypatch):
+    """Everything but the noise, which a graph draws in its own order, and the random shift's draws likewise"""
+    monkeypatch.setattr(th.backends.cudnn, "allow_tf32", False)
+    monkeypatch.setattr(Update, "_draw_noise", lambda update, batch: th.zeros_like(batch.actions))
+    if random_shift:
+        monkeypatch.setattr("sb3_fpac.update.random_shift", lambda frames, padding: frames.roll(padding, dims=-1))
+    models = []
+    for compile in (False, True):
+        model = filled(compile=compile, device="cuda", policy_delay=2, random_shift=random_shift)
+        for seed in range(20):
+            train(model, 1, seed=seed)
+        models.append(model)
+    eager, graphed = models
+    assert isinstance(graphed._update, GraphedUpdate) and len(graphed._update._graphs) == 2
+    assert_close(snapshot(eager), snapshot(graphed), atol=1e-4)
+
+
+@pytest.mark.gpu
+def test_noise_and_shift_are_drawn_anew_under_graphs():
+    model = filled(compile=True, device="cuda", policy_delay=1, target_update_interval=1, random_shift=2)
+    train(model, 5)
+    update, batch = model._update, model.replay_buffer.sample_frames(4)
+    model._update_learning_rate(model._optimizers())
+    for optimizer in model._optimizers():
+        for group in optimizer.param_groups:
+            group["lr"].fill_(0.0)
+    losses = [update(batch, True, True).actor.item() for _ in range(4)]
+    assert len(set(losses)) == 4
+
+
+@pytest.mark.gpu
+def test_learning_rate_schedule_takes_effect_under_graphs():
+    model = filled(compile=True, device="cuda", learning_rate=LinearSchedule(1e-3, 0.0, 1.0), policy_delay=1)
+    model._current_progress_remaining = 1.0
+    train(model, 10)
+    before = snapshot(model)
+    model._current_progress_remaining = 0.0  # a learning rate of 0
+    for optimizer in model._optimizers():
+        assert all(isinstance(group["lr"], th.Tensor) for group in optimizer.param_groups)
+    train(model, 1)
+    after = snapshot(model)
+    heads = [name for name in before if "target" not in name]
+    assert all(th.equal(before[name], after[name]) for name in heads)
+    model._current_progress_remaining = 1.0
+    train(model, 1)
+    assert not any(th.equal(after[name], snapshot(model)[name]) for name in heads)
+
+
+@pytest.mark.gpu
+def test_graphed_training_goes_on_after_save_and_load(tmp_path):
+    model = filled(compile=True, device="cuda")
+    train(model, 11)
+    model.save(tmp_path / "model")
+    model.save_replay_buffer(tmp_path / "buffer")
+    loaded = FPAC.load(tmp_path / "model", env=FrameStack(Noise(), 2), device="cuda")
+    loaded.load_replay_buffer(tmp_path / "buffer")
+    loaded.set_logger(model.logger)
+    obs = model.observation_space.sample()
+    np.testing.assert_allclose(
+        model.predict(obs, deterministic=True)[0], loaded.predict(obs, deterministic=True)[0], atol=1e-5
+    )
+    before = snapshot(loaded)
+    train(loaded, 9)
+    assert loaded._n_updates == 20 and isinstance(loaded._update, GraphedUpdate)
+    assert not any(th.equal(a, b) for a, b in zip(before.values(), snapshot(loaded).values(), strict=True))
+    on_cpu = FPAC.load(tmp_path / "model", env=FrameStack(Noise(), 2), device="cpu")
+    on_cpu.load_replay_buffer(tmp_path / "buffer")
+    on_cpu.set_logger(model.logger)
+    on_cpu.compile = False
+    train(on_cpu, 2)
+    assert on_cpu._n_updates == 13
