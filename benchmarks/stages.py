@@ -10,10 +10,11 @@ Usage: python benchmarks/stages.py [--device cuda] [--updates 20]
 import argparse
 import time
 from collections import Counter
+from functools import partial
 
 import torch as th
 from agents import with_full_buffer
-from timing import describe_machine
+from timing import describe_machine, interleaved_medians
 from torch.profiler import profile
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -56,11 +57,8 @@ def main() -> None:
     operations = counter.get_flop_counts()["Global"]
     convolution_operations = sum(count for operator, count in operations.items() if "convolution" in str(operator)) / 2
 
-    start = time.perf_counter()
-    model.train(args.updates, 128)
-    if args.device.type == "cuda":
-        th.cuda.synchronize()
-    seconds = (time.perf_counter() - start) / args.updates
+    train = partial(model.train, gradient_steps=2, batch_size=128)
+    seconds = interleaved_medians({"update": train}, args.updates // 2, args.device)["update"] / 2
     rate = matrix_rate(args.device)
 
     with profile() as profiler:

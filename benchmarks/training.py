@@ -3,7 +3,7 @@ A whole training loop on dmc-cheetah-run with Table I's hyperparameters: agent s
 peak memory of the process with a full replay buffer of 100k transitions. One update per agent step, whatever the number of
 environments; several environments run in processes of their own.
 
-Usage: python benchmarks/training.py [--device cuda] [--steps 100] [--n-envs 1 2 4] [--agents "FPAC, auto, compiled" …]
+Usage: python benchmarks/training.py [--device cuda] [--steps 50] [--n-envs 1 2 4] [--agents "FPAC, auto, compiled" …]
 """
 
 import argparse
@@ -27,7 +27,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 from timing import describe_machine
 
 TASK = "dmc-cheetah-run"
-WARM_UP = 20
+WARM_UP = 4
 DEFAULT_AGENTS = (PLAIN_SWAP, "SAC, FPACPolicy, auto", "FPAC, auto, not compiled")
 STAGES = ("simulation", "rendering", "acting", "replay", "update")
 
@@ -113,7 +113,7 @@ def in_own_process(function: Callable[..., Any], *args: Any) -> Any:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--device", default="cpu", type=th.device)
-    parser.add_argument("--steps", default=100, type=int)
+    parser.add_argument("--steps", default=50, type=int)
     parser.add_argument("--n-envs", default=[1, 2, 4], type=int, nargs="+")
     parser.add_argument("--agents", default=DEFAULT_AGENTS, nargs="+", choices=AGENTS)
     args = parser.parse_args()

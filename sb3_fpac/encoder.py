@@ -94,9 +94,10 @@ class Encoder(nn.Module):
         """(N, C, H, W) → (N, 32, H', W'), channels last, in the dtype that is computed in"""
         # The parameters themselves stay float32 and contiguous, as optimizers and SB3's ortho_init need them.
         dtype = th.bfloat16 if self._uses_bfloat16(frames.device) else th.float32
-        activations = frames.to(dtype, memory_format=th.channels_last)
+        activations = frames.to(dtype)
         if frames.dtype == th.uint8:
             activations = activations.div_(255)
+        activations = activations.contiguous(memory_format=th.channels_last)
         for layer in self.convolutions:
             if isinstance(layer, nn.Conv2d) and layer.bias is not None:
                 weight = layer.weight.to(dtype, memory_format=th.channels_last)
