@@ -25,6 +25,9 @@ docs: .venv/ready
 benchmarks: .venv/ready
 	$(BIN)/python benchmarks/feature_points.py
 	$(BIN)/python benchmarks/update.py
+	$(BIN)/python benchmarks/stages.py
+	$(BIN)/python benchmarks/acting.py
+	$(BIN)/python benchmarks/training.py --steps 16
 
 # Without a display MuJoCo draws through EGL: if that is missing, Debian's packages bring it.
 .venv/ready: pyproject.toml constraints.txt
