@@ -102,7 +102,7 @@ def test_an_algorithm_without_hyperparameters_is_refused(installed, tmp_path):
 def test_fpac_takes_any_id_and_refuses_what_is_no_image(installed, tmp_path):
     output = run(installed, tmp_path, *TRAIN, "fpac", "--env", "Pendulum-v1", "-n", "5", expect=1)
     assert str(installed / "sb3_fpac" / "zoo_configs" / "fpac.yml") in output and "Using 'default' hyperparameters" in output
-    assert "FrameReplayBuffer needs stacks of uint8 images" in output
+    assert "FPAC learns from one stack of images" in output
 
 
 WATCH_AND_GO_ON = """
