@@ -151,7 +151,6 @@ class FPAC(SAC):
             warnings.filterwarnings("ignore", "`n_steps=", UserWarning)  # the buffer has been told
             super()._setup_model()
         self._start_updating_anew()
-        self._losses = LossMeans()
 
     def _make_replay_buffer(self) -> FrameReplayBuffer:
         if self._vec_normalize_env is not None and self._vec_normalize_env.norm_obs:
@@ -189,6 +188,8 @@ class FPAC(SAC):
     def _start_updating_anew(self) -> None:
         """New tensors want new graphs, and optimizers from a file may come from another device"""
         self._update: Callable[[FrameBatch, bool, bool], Losses] | None = None
+        self._update_settings: tuple[Any, ...] = ()
+        self._losses = LossMeans()
         for optimizer in self._optimizers():
             fit_to_device(optimizer, self.device)
 
@@ -205,6 +206,9 @@ class FPAC(SAC):
     def train(self, gradient_steps: int, batch_size: int = 128) -> None:
         self.policy.set_training_mode(True)
         self._update_learning_rate(self._optimizers())
+        settings = (batch_size, self.gamma, self.tau, self.target_entropy, self.random_shift, self.compile)
+        if settings != self._update_settings:  # as callbacks may change them
+            self._update, self._update_settings = None, settings
         for _ in range(gradient_steps):
             batch = self.replay_buffer.sample_frames(batch_size, env=self._vec_normalize_env)
             if self._update is None:
@@ -305,7 +309,7 @@ class FPAC(SAC):
         super().save(*args, **kwargs)
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_update", "_losses"]
+        return [*super()._excluded_save_params(), "_update", "_update_settings", "_losses"]
 
 
 def _check_policy(policy: str | type[BasePolicy], policy_kwargs: dict[str, Any], policy_delay: int) -> None:
@@ -319,7 +323,7 @@ def _check_policy(policy: str | type[BasePolicy], policy_kwargs: dict[str, Any],
     if not issubclass(extractor, FeaturePointExtractor):
         raise ValueError(f"FPAC's update encodes single frames, which {extractor.__name__} cannot: use SAC with it.")
     interval = policy_kwargs.get("actor_update_interval", policy_delay)
-    if interval != policy_delay:
+    if interval not in (1, policy_delay):  # 1 is what a model's own policy_kwargs say
         raise ValueError(
             f"FPAC delays the actor itself, with policy_delay={policy_delay}, but policy_kwargs has "
             f"actor_update_interval={interval}: leave that out."

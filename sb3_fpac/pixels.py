@@ -1,11 +1,9 @@
 """The encoder of FPAC without its bottleneck, to compare with: SAC from pixels."""
 
-from typing import Any
-
 import torch as th
 from gymnasium import spaces
 
-from sb3_fpac.encoder import map_size
+from sb3_fpac.encoder import Precision, map_size
 from sb3_fpac.extractor import FeaturePointExtractor
 
 
@@ -18,11 +16,29 @@ class PixelExtractor(FeaturePointExtractor):
 
     :param observation_space: As in FeaturePointExtractor; a header plane is not looked at
     :param n_points: K, number of feature maps
-    :param extractor_kwargs: ``frame_channels``, ``camera_shift``, ``normalized_image`` and ``precision``, as there
+    :param frame_channels: As in FeaturePointExtractor
+    :param camera_shift: As in FeaturePointExtractor
+    :param normalized_image: As in FeaturePointExtractor
+    :param precision: As in FeaturePointExtractor
     """
 
-    def __init__(self, observation_space: spaces.Box, n_points: int = 32, **extractor_kwargs: Any) -> None:
-        super().__init__(observation_space, n_points, **extractor_kwargs)
+    def __init__(
+        self,
+        observation_space: spaces.Box,
+        n_points: int = 32,
+        frame_channels: int = 3,
+        camera_shift: bool | None = None,
+        normalized_image: bool = False,
+        precision: Precision = "auto",
+    ) -> None:
+        super().__init__(
+            observation_space,
+            n_points,
+            frame_channels=frame_channels,
+            camera_shift=camera_shift,
+            normalized_image=normalized_image,
+            precision=precision,
+        )
         map_height, map_width = map_size(*observation_space.shape[1:])
         self._features_dim = self.n_frames * n_points * map_height * map_width
 

@@ -75,10 +75,7 @@ class Update:
             batch = batch._replace(frames=random_shift(batch.frames, self.shift_pixels))
         noise = self._draw_noise(batch) if update_actor else None
         next_noise = self._draw_noise(batch)
-        with th.no_grad():
-            ent_coef = self.log_ent_coef.exp() if self.log_ent_coef is not None else self.ent_coef
-        assert ent_coef is not None
-
+        ent_coef = self._current_ent_coef()
         critic_loss, features = self.critic_loss(batch, ent_coef, next_noise)
         self.critic.optimizer.zero_grad()
         critic_loss.backward()
@@ -102,14 +99,26 @@ class Update:
 
         :param batch: Transitions
         """
-        noise = th.zeros_like(batch.actions)
-        ent_coef = th.ones(1, device=noise.device)
+        noise, ent_coef = th.zeros_like(batch.actions), self._current_ent_coef()
         critic_loss, features = self.critic_loss(batch, ent_coef, noise)
         critic_loss.backward()
         self.critic.optimizer.zero_grad()
         actor_loss, _ = self.actor_loss(features, ent_coef, noise)
         actor_loss.backward()
         self.actor.optimizer.zero_grad()
+
+    @property
+    def optimizers(self) -> list[th.optim.Optimizer]:
+        """All that take steps"""
+        optimizers = [self.actor.optimizer, self.critic.optimizer]
+        return optimizers if self.ent_coef_optimizer is None else [*optimizers, self.ent_coef_optimizer]
+
+    @th.no_grad()
+    def _current_ent_coef(self) -> th.Tensor:
+        if self.log_ent_coef is not None:
+            return self.log_ent_coef.exp()
+        assert self.ent_coef is not None
+        return self.ent_coef
 
     def _draw_noise(self, batch: FrameBatch) -> th.Tensor | None:
         if self.actor.use_sde:

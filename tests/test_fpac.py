@@ -1,5 +1,6 @@
 """FPAC: what it defaults to, that it is SB3's SAC with FPACPolicy, and what it counts, logs, saves, refuses."""
 
+import copy
 import gc
 import inspect
 import math
@@ -391,10 +392,36 @@ def test_losses_may_be_overwritten_by_the_next_update():
     """As those of a CUDA graph are"""
     model = filled()
     dumps, loss, values = logged_by(model), th.zeros(()), iter((1.0, 2.0, 6.0))
+    model.train(1, batch_size=8)
+    model.dump_logs()
     model._update = lambda *args: Losses(loss.fill_(next(values)), None, None)
     model.train(3, batch_size=8)
     model.dump_logs()
-    assert dumps[0]["train/critic_loss"] == 3
+    assert dumps[1]["train/critic_loss"] == 3
+
+
+def test_settings_may_change_between_updates():
+    model = filled(target_update_interval=1)
+    model.train(1, batch_size=8)
+    before = snapshot(model.critic_target)
+    model.tau = 0.0
+    model.train(1, batch_size=4)
+    assert same(before, snapshot(model.critic_target))
+    model.tau = 1.0
+    model.train(1, batch_size=4)
+    assert same(snapshot(model.critic), snapshot(model.critic_target))
+
+
+def test_good_weights_make_a_diverged_model_usable_again(tmp_path):
+    model = filled()
+    good = copy.deepcopy(model.get_parameters())
+    with th.no_grad():
+        next(model.critic.parameters()).fill_(math.nan)
+    with pytest.raises(FloatingPointError):
+        model.train(1, batch_size=8)
+    model.set_parameters(good)
+    model.train(1, batch_size=8)
+    model.save(tmp_path / "model")
 
 
 def test_fixed_alpha_is_logged_and_has_no_loss():
