@@ -15,6 +15,7 @@ from functools import partial
 import torch as th
 from agents import with_full_buffer
 from timing import describe_machine, interleaved_medians
+from torch.autograd import DeviceType
 from torch.profiler import profile
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -65,6 +66,8 @@ def main() -> None:
         model.train(args.updates, 128)
     shares: Counter[str] = Counter()
     for event in profiler.key_averages():
+        if event.device_type != DeviceType.CPU:
+            continue  # a kernel, which its operator counts, too
         own = event.self_device_time_total if args.device.type == "cuda" else event.self_cpu_time_total
         shares[next((stage for stage, names in STAGES.items() if event.key.startswith(names)), "everything else")] += own
 

@@ -130,7 +130,8 @@ def keep_freed_memory() -> None:
     """
     Let the process keep the memory that an update frees, for the next one.
 
-    glibc returns blocks of megabytes to the system at once, and gets them back page by page. A no-op with other C libraries.
+    glibc returns blocks of megabytes to the system at once, and gets them back page by page. This holds for everything in the
+    process. A no-op with other C libraries.
     """
     if sys.platform != "linux":
         return
