@@ -6,36 +6,15 @@ import subprocess
 import sys
 import warnings
 
-import gymnasium as gym
 import numpy as np
 import pytest
 import torch as th
-from gymnasium import spaces
+from noise import Noise
 from stable_baselines3.common.utils import LinearSchedule
 
 from sb3_fpac import FPAC, FrameStack
 from sb3_fpac.acceleration import GraphedUpdate, accelerate, keep_freed_memory
 from sb3_fpac.update import Update
-
-SIZE = 15  # pixels: the smallest there is
-
-
-class Noise(gym.Env):
-    def __init__(self):
-        self.observation_space = spaces.Box(0, 255, (SIZE, SIZE, 3), np.uint8)
-        self.action_space = spaces.Box(-1, 1, (2,), np.float32)
-
-    def _frame(self):
-        return self.np_random.integers(0, 256, (SIZE, SIZE, 3), np.uint8)
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self.steps = 0
-        return self._frame(), {}
-
-    def step(self, action):
-        self.steps += 1
-        return self._frame(), float(action.sum()), False, self.steps >= 10, {}
 
 
 def filled(**kwargs):
@@ -189,14 +168,19 @@ def test_a_missing_compiler_costs_speed_and_not_the_run(tmp_path):
 def test_memory_that_is_freed_may_be_kept_again_and_again(monkeypatch):
     keep_freed_memory()
     keep_freed_memory()
+    loaded = []
     monkeypatch.setattr(sys, "platform", "darwin")
-    monkeypatch.setattr("sb3_fpac.acceleration.ctypes.CDLL", lambda name: pytest.fail("another system's C library"))
+    monkeypatch.setattr("sb3_fpac.acceleration.ctypes.CDLL", loaded.append)
     keep_freed_memory()
+    assert not loaded
 
 
 def test_a_c_library_without_mallopt_is_fine(monkeypatch):
-    monkeypatch.setattr("sb3_fpac.acceleration.ctypes.CDLL", lambda name: object())
+    loaded = []
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr("sb3_fpac.acceleration.ctypes.CDLL", loaded.append)
     keep_freed_memory()
+    assert loaded == [None]  # this process's own, which append's None stands for: no mallopt in it
 
 
 @pytest.mark.gpu

@@ -1,10 +1,9 @@
 """DrQ's random shift against padding and cropping."""
 
-import gymnasium as gym
 import numpy as np
 import pytest
 import torch as th
-from gymnasium import spaces
+from noise import Noise
 
 from sb3_fpac import FPAC, FrameStack
 from sb3_fpac.random_shift import random_shift
@@ -83,24 +82,6 @@ def test_shifts_on_a_gpu():
     after = random_shift(before.cuda(), 4)
     assert after.device.type == "cuda"
     assert all(len(set(of_frames)) == 1 for of_frames in corners(before, after.cpu(), 4))
-
-
-class Noise(gym.Env):
-    def __init__(self):
-        self.observation_space = spaces.Box(0, 255, (16, 16, 3), np.uint8)
-        self.action_space = spaces.Box(-1, 1, (2,), np.float32)
-
-    def _frame(self):
-        return self.np_random.integers(0, 256, (16, 16, 3), np.uint8)
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self.steps = 0
-        return self._frame(), {}
-
-    def step(self, action):
-        self.steps += 1
-        return self._frame(), float(action.sum()), False, self.steps >= 10, {}
 
 
 def make(padding):

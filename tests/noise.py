@@ -1,0 +1,25 @@
+"""An environment that shows noise, for tests of what does not depend on what is seen."""
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+SIZE = 16  # pixels
+
+
+class Noise(gym.Env):
+    def __init__(self):
+        self.observation_space = spaces.Box(0, 255, (SIZE, SIZE, 3), np.uint8)
+        self.action_space = spaces.Box(-1, 1, (2,), np.float32)
+
+    def _frame(self):
+        return self.np_random.integers(0, 256, (SIZE, SIZE, 3), np.uint8)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.steps = 0
+        return self._frame(), {}
+
+    def step(self, action):
+        self.steps += 1
+        return self._frame(), float(action.sum()), False, self.steps >= 10, {}
