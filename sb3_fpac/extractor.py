@@ -105,14 +105,27 @@ class FeaturePointExtractor(BaseFeaturesExtractor):
         """
         return self.state(self.points(observations), self._camera_shifts(observations))
 
-    def points(self, observations: th.Tensor) -> th.Tensor:
+    def frames(self, observations: th.Tensor) -> th.Tensor:
         """
-        The feature points of every frame, each in the coordinates of its own frame.
+        The frames of every stack, without the header plane.
 
         :param observations: ``(B, C, H, W)`` as SB3 preprocesses them
+        :return: ``(B, S, frame_channels, H, W)`` in [0, 1]; oldest frame first
+        """
+        return self._frames(observations).unflatten(0, (-1, self.n_frames))
+
+    def points(self, observations: th.Tensor, current_camera: bool = False) -> th.Tensor:
+        """
+        The feature points of every frame.
+
+        :param observations: ``(B, C, H, W)`` as SB3 preprocesses them
+        :param current_camera: Whether past points are moved into the frame of the current camera, where the stack carries
+            camera shift; if not, each lies in the coordinates of its own frame
         :return: ``(B, S, K, 3)``: x, y, m; oldest frame first
         """
-        return self.frame_points(self._frames(observations)).unflatten(0, (-1, self.n_frames))
+        points = self.frame_points(self._frames(observations)).unflatten(0, (-1, self.n_frames))
+        camera_shifts = self._camera_shifts(observations) if current_camera else None
+        return points if camera_shifts is None else self._to_current_camera(points, camera_shifts)
 
     def frame_points(self, frames: th.Tensor) -> th.Tensor:
         """
