@@ -1,7 +1,9 @@
 """What an agent with feature points sees and does in an episode, as arrays: for whoever wants to look."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -9,7 +11,6 @@ import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.preprocessing import preprocess_obs
-from stable_baselines3.common.type_aliases import PyTorchObs
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from sb3_fpac.extractor import FeaturePointCombinedExtractor, FeaturePointExtractor
@@ -20,8 +21,8 @@ from sb3_fpac.pixels import PixelExtractor
 class Episode:
     """T agent steps of an agent with K feature points on frames of H×W pixels with C channels."""
 
-    observations: np.ndarray
-    """``(T, …)``: what the policy was given, channel-first, as the environment gave it; of a Dict space its image"""
+    observations: np.ndarray | dict[str, np.ndarray]
+    """``(T, …)``: what the policy was given, as ``model.predict`` takes it; of a Dict space a dict of such arrays"""
     frames: np.ndarray
     """``(T, H, W, C)`` uint8: the current frame of every observation"""
     points: np.ndarray
@@ -64,7 +65,9 @@ def encoder_input(model: BaseAlgorithm, observation: np.ndarray | dict[str, np.n
     key, _ = _find(model)
     obs, _ = model.policy.obs_to_tensor(observation)
     obs = preprocess_obs(obs, model.observation_space, normalize_images=model.policy.normalize_images)
-    return _image(obs, key)
+    image = obs if key is None else obs[key]  # type: ignore[index]
+    assert isinstance(image, th.Tensor)
+    return image
 
 
 def record_episode(
@@ -91,30 +94,39 @@ def record_episode(
         env = DummyVecEnv([lambda: single])
     if env.num_envs != 1:
         raise ValueError(f"An episode is recorded from one environment, got {env.num_envs}.")
-    key, extractor = _find(model)
+    extractor = find_extractor(model)
+    observations: list[np.ndarray | dict[str, np.ndarray]] = []
     steps: list[tuple[np.ndarray, ...]] = []
-    obs, over = env.reset(), False
+    obs, state, over = env.reset(), None, False
     while not over and (max_steps is None or len(steps) < max_steps):
-        action, _ = model.predict(obs, deterministic=deterministic)  # type: ignore[arg-type]
-        seen = _see(model, extractor, key, obs)  # type: ignore[arg-type]
+        assert isinstance(obs, (np.ndarray, dict))
+        observations.append(deepcopy(obs))  # some environments write the next one into it
+        start = np.array([len(steps) == 0])
+        action, state = model.predict(obs, state=state, episode_start=start, deterministic=deterministic)
+        seen = _see(model, extractor, obs)
         obs, reward, done, _ = env.step(action)
         steps.append((*seen, action[0], reward[0]))
         over = bool(done[0])
         if on_step is not None:
             on_step()
-    return Episode(*(np.stack(column) for column in zip(*steps, strict=True)))
+    return Episode(_concatenate(observations), *(np.stack(column) for column in zip(*steps, strict=True)))
+
+
+def _concatenate(observations: list[Any]) -> np.ndarray | dict[str, np.ndarray]:
+    if isinstance(observations[0], dict):
+        return {key: np.concatenate([obs[key] for obs in observations]) for key in observations[0]}
+    return np.concatenate(observations)
 
 
 def _see(
-    model: BaseAlgorithm, extractor: FeaturePointExtractor, key: str | None, obs: np.ndarray | dict[str, np.ndarray]
+    model: BaseAlgorithm, extractor: FeaturePointExtractor, obs: np.ndarray | dict[str, np.ndarray]
 ) -> tuple[np.ndarray, ...]:
-    raw, _ = model.policy.obs_to_tensor(obs)
     images = encoder_input(model, obs)
     with th.no_grad():
         points = extractor.points(images, current_camera=True)[0]
         positions = extractor.to_pixels(points)
         frame = (extractor.frames(images)[0, -1] * 255).round().to(th.uint8).permute(1, 2, 0)
-        seen = (_image(raw, key)[0], frame, points[-1], positions[-1], positions[max(extractor.n_frames - 2, 0)])
+        seen = (frame, points[-1], positions[-1], positions[max(extractor.n_frames - 2, 0)])
     return tuple(tensor.cpu().numpy() for tensor in seen)
 
 
@@ -123,9 +135,7 @@ def _find(model: BaseAlgorithm) -> tuple[str | None, FeaturePointExtractor]:
     acting = next((getattr(policy, name) for name in ("actor", "q_net", "quantile_net") if hasattr(policy, name)), policy)
     extractor = getattr(acting, "features_extractor", None)
     if isinstance(extractor, FeaturePointCombinedExtractor):
-        return next(
-            (key, module) for key, module in extractor.extractors.items() if isinstance(module, FeaturePointExtractor)
-        )
+        return next((key, module) for key, module in extractor.extractors.items() if isinstance(module, FeaturePointExtractor))
     modules = extractor.modules() if isinstance(extractor, th.nn.Module) else ()
     for module in modules:
         if isinstance(module, FeaturePointExtractor) and not isinstance(module, PixelExtractor):
@@ -136,9 +146,3 @@ def _find(model: BaseAlgorithm) -> tuple[str | None, FeaturePointExtractor]:
         f"This {type(model).__name__} agent has no feature points to show, its features extractor is "
         f"{type(extractor).__name__}: train one with FPAC, or with FeaturePointExtractor or FeaturePointCombinedExtractor."
     )
-
-
-def _image(obs: PyTorchObs, key: str | None) -> th.Tensor:
-    image = obs if key is None else obs[key]  # type: ignore[index]
-    assert isinstance(image, th.Tensor)
-    return image
