@@ -10,6 +10,8 @@ from pathlib import Path
 
 import matplotlib
 
+from sb3_fpac.report.published import published_scores
+
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
@@ -36,18 +38,16 @@ def main() -> None:
             axes.plot(
                 steps, [float(row["mean"]) for row in rows], color=COLOURS[agent], marker=".", label=f"{name}, seed {seed}"
             )
-    with (args.results / "published.csv").open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["task"] == args.task]
-    published = [row for row in rows if int(row["env_steps"]) <= last_step]
-    for offset, row in enumerate(published):  # side by side, lest they hide each other
+    published = [score for score in published_scores(args.task) if score.env_steps <= last_step]
+    for offset, score in enumerate(published):  # side by side, lest they hide each other
         axes.errorbar(
-            int(row["env_steps"]) * (1 + 0.015 * offset),
-            float(row["mean"]),
-            float(row["std"]),
+            score.env_steps * (1 + 0.015 * offset),
+            score.mean,
+            score.std,
             fmt="o",
             capsize=3,
             color=f"C{7 + offset % 3}",
-            label=f"{row['method']} (published, ± std)",
+            label=f"{score.method} (published, ± std)",
         )
     axes.set(xlabel="env steps", ylabel="return (mean of 10 episodes)", title=args.task, ylim=(0, 1000), xlim=0)
     axes.grid(alpha=0.3)
