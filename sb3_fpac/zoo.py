@@ -15,6 +15,7 @@ import rl_zoo3.utils
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
+from sb3_fpac.callbacks import FeaturePointCallback
 from sb3_fpac.checkpoint import ResumableCheckpoint, latest_checkpoint, restore
 from sb3_fpac.envs import TASKS
 from sb3_fpac.fpac import FPAC, SelfFPAC
@@ -105,7 +106,7 @@ def _resume_from_checkpoints(manager: Any) -> None:
     def create_callbacks_in_log_folder(self: Any) -> None:
         create_callbacks(self)
         for callback in self.callbacks:
-            if isinstance(callback, ResumableCheckpoint):
+            if isinstance(callback, (ResumableCheckpoint, FeaturePointCallback)):
                 callback.save_path = Path(self.save_path, callback.save_path)
 
     @wraps(load)

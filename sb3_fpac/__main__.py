@@ -1,0 +1,31 @@
+"""``python -m sb3_fpac``: watch an agent, report on runs."""
+
+import argparse
+import sys
+
+
+def main() -> None:
+    """Run what the command line asks for; what it asks wrongly is said in one sentence."""
+    parser = argparse.ArgumentParser(prog="python -m sb3_fpac", description=__doc__.partition(": ")[2])
+    commands = parser.add_subparsers(dest="command", required=True)
+    try:
+        from sb3_fpac import watch
+        from sb3_fpac.report import main as report
+    except ImportError as error:
+        sys.exit(f"error: {error}")
+    for name, module, description in (
+        ("watch", watch, "Play episodes of a trained agent and write a video with its feature points."),
+        ("report", report, "Write one HTML file about the runs of a task."),
+    ):
+        command = commands.add_parser(name, help=description, description=description)
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    args = parser.parse_args()
+    try:
+        args.run(args)
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

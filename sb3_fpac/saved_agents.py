@@ -1,0 +1,95 @@
+"""Agents that RL Zoo or ``model.save`` left on disk, together with the environment that they act in."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import yaml
+from huggingface_sb3 import EnvironmentName
+from rl_zoo3 import ALGOS, create_test_env, get_saved_hyperparams
+from rl_zoo3.utils import get_model_path
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.vec_env import VecEnv
+
+import sb3_fpac.zoo  # noqa: F401  the algorithm fpac
+
+
+def find_model(folder: Path, algo: str, env_id: str, exp_id: int = 0, best: bool = False) -> Path:
+    """
+    The model that a run of RL Zoo has left.
+
+    :param folder: RL Zoo's log folder, what was given to it as ``-f``
+    :param algo: RL Zoo's name of the algorithm
+    :param env_id: The environment
+    :param exp_id: Number of the run; 0: the latest
+    :param best: Whether the best model of its evaluations is wanted instead of the last one
+    :return: The zip file
+    :raises ValueError: if there is no such run or it has not saved a model yet
+    """
+    try:
+        _, path, _ = get_model_path(exp_id, str(folder), algo, EnvironmentName(env_id), load_best=best)
+    except (AssertionError, ValueError) as error:
+        raise ValueError(
+            f"No {'best ' if best else ''}agent of {algo} on {env_id} in {folder}: {error}. Check --algo, --env, --folder and "
+            f"--exp-id, or name the file with --model."
+        ) from error
+    return Path(path)
+
+
+def load_agent(
+    path: Path, algo: str, env_id: str, env_kwargs: Mapping[str, Any] | None = None, seed: int = 0, device: str = "auto"
+) -> tuple[BaseAlgorithm, VecEnv]:
+    """
+    Load an agent, and make the environment that it was trained on.
+
+    :param path: The model's zip file. If RL Zoo's ``<env_id>/config.yml`` lies beside it, the environment is made with the
+        wrappers and keyword arguments that the run had.
+    :param algo: RL Zoo's name of the algorithm that saved it: ``"fpac"``, ``"sac"``, …
+    :param env_id: The environment
+    :param env_kwargs: Keyword arguments of the environment, which go before those of the run
+    :param seed: Seed of the environment
+    :param device: PyTorch device
+    :return: The agent, without a replay buffer to speak of, and one environment, vectorized
+    :raises ValueError: if the file or the environment does not exist, the algorithm is another, or the environment's spaces
+        are not the agent's
+    """
+    if algo not in ALGOS:
+        raise ValueError(f"There is no algorithm {algo!r}: choose from {', '.join(sorted(ALGOS))}.")
+    if not path.is_file():
+        raise ValueError(f"There is no model {path}.")
+    try:
+        gym.spec(env_id)
+    except gym.error.Error as error:
+        raise ValueError(f"There is no environment {env_id!r}: {error}") from error
+    algorithm = ALGOS[algo]
+    dummy_buffer = dict(buffer_size=1) if issubclass(algorithm, OffPolicyAlgorithm) else {}
+    try:
+        model = algorithm.load(path, device=device, **dummy_buffer)
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} does not load as an agent of {algo!r}: {error}") from error
+    env = _make_env(path.parent / EnvironmentName(env_id), env_id, env_kwargs, seed)
+    try:
+        model.set_env(env)
+    except ValueError as error:
+        env.close()
+        raise ValueError(
+            f"{path} was trained on other observations or actions than those of {env_id}: {error}. Make the environment as it "
+            "was then with --env-kwargs."
+        ) from error
+    wrapped = model.get_env()
+    assert wrapped is not None
+    return model, wrapped
+
+
+def _make_env(stats_path: Path, env_id: str, env_kwargs: Mapping[str, Any] | None, seed: int) -> VecEnv:
+    hyperparams, stats = get_saved_hyperparams(str(stats_path), test_mode=True)
+    kwargs = dict(hyperparams.pop("env_kwargs", None) or {})
+    arguments = stats_path / "args.yml"
+    if arguments.is_file():
+        kwargs |= yaml.load(arguments.read_text(), yaml.UnsafeLoader)["env_kwargs"] or {}  # as RL Zoo reads its own files
+    kwargs |= env_kwargs or {}
+    return create_test_env(
+        env_id, stats_path=stats, seed=seed, should_render=False, hyperparams=hyperparams, env_kwargs=kwargs
+    )

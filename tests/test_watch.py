@@ -1,0 +1,178 @@
+"""Agents from disk, and their episodes as videos and pictures."""
+
+import subprocess
+import sys
+
+import gymnasium as gym
+import imageio.v2 as imageio
+import numpy as np
+import pytest
+from stable_baselines3 import SAC
+
+from sb3_fpac import FPAC, FPACPolicy, PixelExtractor
+from sb3_fpac.__main__ import main
+from sb3_fpac.episode import record_episode
+from sb3_fpac.saved_agents import find_model, load_agent
+from sb3_fpac.video import episode_pictures, gif, maps_picture, moments_picture, write_video
+
+CARTPOLE = "dmc-cartpole-swingup"
+SIZE = 24
+KWARGS = dict(net_arch=[8], features_extractor_kwargs=dict(n_points=4))
+
+
+@pytest.fixture(scope="module")
+def env():
+    env = gym.make(CARTPOLE, size=SIZE)
+    yield env
+    env.close()
+
+
+@pytest.fixture(scope="module")
+def model(env):
+    return FPAC("CnnPolicy", env, policy_kwargs=dict(KWARGS), buffer_size=10, seed=0)
+
+
+@pytest.fixture(scope="module")
+def episode(model, env):
+    return record_episode(model, env, max_steps=6)
+
+
+@pytest.fixture(scope="module")
+def logs(model, tmp_path_factory):
+    """What RL Zoo leaves of a run"""
+    folder = tmp_path_factory.mktemp("logs")
+    for run in (1, 2):
+        stats = folder / "fpac" / f"{CARTPOLE}_{run}" / CARTPOLE
+        stats.mkdir(parents=True)
+        (stats / "config.yml").write_text("!!python/object/apply:collections.OrderedDict\n- - - policy\n    - CnnPolicy\n")
+        (stats / "args.yml").write_text(
+            "!!python/object/apply:collections.OrderedDict\n"
+            f"- - - algo\n    - fpac\n  - - env\n    - {CARTPOLE}\n  - - env_kwargs\n    - size: {SIZE}\n"
+        )
+        model.save(stats.parent / CARTPOLE)
+    return folder
+
+
+def watch(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["sb3_fpac", "watch", "--env", CARTPOLE, *map(str, arguments)])
+    main()
+
+
+def refused(monkeypatch, capsys, *arguments):
+    with pytest.raises(SystemExit) as stop:
+        watch(monkeypatch, *arguments)
+    sentence = stop.value.code
+    if sentence == 2:
+        sentence = capsys.readouterr().err
+    assert "\n" not in str(sentence).strip() or "usage" in sentence
+    return sentence
+
+
+def test_a_run_of_rl_zoo_becomes_a_video(monkeypatch, capsys, logs, tmp_path):
+    watch(monkeypatch, "-f", logs, "-o", tmp_path / "new" / "cartpole.mp4", "--max-steps", 5, "--episodes", 2, "--scale", 4)
+    out, err = capsys.readouterr()
+    assert "2 episodes with a return of" in out and "100%" in err
+    with imageio.get_reader(tmp_path / "new" / "cartpole.mp4") as video:
+        frames = list(video.iter_data())
+        assert video.get_meta_data()["fps"] == pytest.approx(gym.make(CARTPOLE).metadata["render_fps"], rel=0.01)
+    assert len(frames) == 10 and frames[0].shape == (24 * 4 + 2 * 9, 24 * 4, 3)
+
+
+@pytest.mark.parametrize("name", ["agent.gif", "agent.png"])
+@pytest.mark.parametrize("options", [["--top", 2], ["--maps"]])
+def test_a_model_file_becomes_a_gif_or_a_picture(monkeypatch, model, tmp_path, name, options):
+    model.save(tmp_path / "model")
+    arguments = ["--model", tmp_path / "model.zip", "--env-kwargs", f"size:{SIZE}", "--max-steps", 5]
+    watch(monkeypatch, *arguments, "-o", tmp_path / name, *options)
+    pictures = imageio.mimread(tmp_path / name)
+    assert len(pictures) == (5 if name.endswith("gif") else 1)
+    assert np.ptp(pictures[0]) > 50
+
+
+def test_agents_of_stock_sac(monkeypatch, env, tmp_path):
+    SAC(FPACPolicy, env, policy_kwargs=dict(KWARGS), buffer_size=10).save(tmp_path / "model")
+    arguments = ["--algo", "sac", "--model", tmp_path / "model.zip", "--env-kwargs", f"size:{SIZE}", "--max-steps", 3]
+    watch(monkeypatch, *arguments, "-o", tmp_path / "agent.mp4")
+    assert (tmp_path / "agent.mp4").stat().st_size > 0
+
+
+def test_the_latest_run_is_taken_unless_another_is_asked_for(logs):
+    assert find_model(logs, "fpac", CARTPOLE).parent.name == f"{CARTPOLE}_2"
+    assert find_model(logs, "fpac", CARTPOLE, exp_id=1).parent.name == f"{CARTPOLE}_1"
+    with pytest.raises(ValueError, match=r"No best agent of fpac on dmc-cartpole-swingup .* name the file with --model"):
+        find_model(logs, "fpac", CARTPOLE, best=True)
+
+
+def test_a_loaded_agent_acts_as_the_saved_one(logs, model, episode):
+    loaded, env = load_agent(find_model(logs, "fpac", CARTPOLE), "fpac", CARTPOLE)
+    assert loaded.buffer_size == 1
+    actions, expected = (agent.predict(episode.observations, deterministic=True)[0] for agent in (loaded, model))
+    np.testing.assert_array_equal(actions, expected)
+    env.close()
+
+
+def test_what_is_asked_wrongly_is_said_in_one_sentence(monkeypatch, capsys, logs, model, tmp_path):
+    model.save(tmp_path / "model")
+    there = ["--model", tmp_path / "model.zip"]
+    assert "No agent of fpac on dmc-cartpole-swingup in nowhere" in refused(monkeypatch, capsys, "-f", "nowhere")
+    assert "No agent of sac" in refused(monkeypatch, capsys, "-f", logs, "--algo", "sac")
+    assert "There is no model no.zip" in refused(monkeypatch, capsys, "--model", "no.zip")
+    assert "There is no algorithm 'sca': choose from" in refused(monkeypatch, capsys, *there, "--algo", "sca")
+    assert "There is no environment 'dmc-carpole'" in refused(monkeypatch, capsys, *there, "--env", "dmc-carpole")
+    assert "trained on other observations or actions than those of" in refused(monkeypatch, capsys, *there)
+    assert "does not load as an agent of 'ppo'" in refused(monkeypatch, capsys, *there, "--algo", "ppo")
+    (tmp_path / "half.zip").write_bytes((tmp_path / "model.zip").read_bytes()[:2000])
+    assert "does not load as an agent of 'fpac'" in refused(monkeypatch, capsys, "--model", tmp_path / "half.zip")
+    assert "--output must end in .mp4, .gif or .png" in refused(monkeypatch, capsys, "-f", logs, "-o", "agent.avi")
+    assert "--top must be at least 1, got 0" in refused(monkeypatch, capsys, "-f", logs, "--top", 0)
+    assert "--fps must be positive" in refused(monkeypatch, capsys, "-f", logs, "--fps", 0)
+
+
+def test_an_agent_without_feature_points_is_said_before_it_plays(monkeypatch, capsys, env, tmp_path):
+    FPAC("CnnPolicy", env, policy_kwargs=dict(net_arch=[8], features_extractor_class=PixelExtractor), buffer_size=10).save(
+        tmp_path / "model"
+    )
+    arguments = ["--model", tmp_path / "model.zip", "--env-kwargs", f"size:{SIZE}", "-o", tmp_path / "agent.mp4"]
+    assert "has no feature points to show" in refused(monkeypatch, capsys, *arguments)
+    assert not (tmp_path / "agent.mp4").exists()
+
+
+def test_pictures_tell_step_and_return(episode):
+    first, *_, last = episode_pictures(episode, scale=4)
+    beneath = SIZE * 4
+    assert np.ptp(first[beneath:]) > 200 and (first[beneath:] != last[beneath:]).any()
+
+
+def test_only_the_points_asked_for_are_drawn(episode):
+    none, one, every = (next(episode_pictures(episode, indices)) for indices in ([], [0], None))
+    upscaled = episode.frames[0].repeat(6, axis=0).repeat(6, axis=1)
+    assert (none[: 6 * SIZE] == upscaled).all()
+    assert 0 < (one != none).any(axis=2).sum() < (every != none).any(axis=2).sum()
+
+
+def test_moments_of_an_episode_side_by_side(episode):
+    assert moments_picture(episode, scale=2).shape == (2 * SIZE, 4 * 2 * SIZE + 3 * 2, 3)
+
+
+def test_maps_are_those_of_the_points_asked_for(model, episode):
+    one, four = maps_picture(model, episode, 0, [1]), maps_picture(model, episode, 0, [0, 1, 2, 3])
+    assert four.shape[1] > 3 * one.shape[1]
+    assert (one != maps_picture(model, episode, 0, [2])).any()
+
+
+def test_videos_are_refused_where_they_cannot_be_written(tmp_path):
+    picture = np.zeros((5, 7, 3), np.uint8)
+    with pytest.raises(ValueError, match=r"written as \.mp4 or \.gif"):
+        write_video(tmp_path / "a.avi", [picture], 30)
+    with pytest.raises(ValueError, match="positive number of pictures"):
+        write_video(tmp_path / "a.mp4", [picture], 0)
+    write_video(tmp_path / "odd.mp4", [picture] * 3, 30)
+    assert len(gif([picture, picture + 9], 10)) > 20
+
+
+def test_a_missing_package_is_named():
+    code = "import sys; sys.modules['imageio'] = None; sys.argv = ['sb3_fpac', 'watch', '--env', 'x']; "
+    code += "from sb3_fpac.__main__ import main; main()"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 1
+    assert result.stderr.strip().endswith('imageio is missing: pip install "sb3-fpac[viz]"')
