@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo: .venv/ready
 	$(BIN)/python examples/demo.py
 
-test: .venv/ready
+test: .venv/ready .venv/browser
 	$(BIN)/python -m pytest
 
 check: .venv/ready
@@ -32,9 +32,14 @@ benchmarks: .venv/ready
 # Without a display MuJoCo draws through EGL: if that is missing, Debian's packages bring it.
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[zoo,dev,docs,demo]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[viz,dev,docs,demo]"
 	$(BIN)/python -c "from sb3_fpac.envs import choose_backend; choose_backend()" \
 		|| (apt-get update --quiet && apt-get install --quiet --yes libegl1 libgl1-mesa-dri)
+	touch $@
+
+# The tests open reports in Chromium.
+.venv/browser: .venv/ready
+	command -v chromium || (apt-get update --quiet && apt-get install --quiet --yes chromium)
 	touch $@
 
 clean:
