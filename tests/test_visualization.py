@@ -80,7 +80,8 @@ def test_the_more_present_the_larger_and_the_more_opaque():
     areas = [(light(picture) > 0).sum() for picture in pictures]
     brightest = [int(picture.max()) for picture in pictures]
     assert areas == sorted(set(areas)) and brightest == sorted(set(brightest))
-    assert brightest[0] == pytest.approx(0.2 * 255, abs=1) and brightest[-1] == 255  # an absent one can be seen
+    assert brightest[0] == 51 and brightest[-1] == 255  # an absent one can be seen
+    assert draw_one(15, 10, 0.3, scale=10).max() == 184  # 0.72 · 255 = 183.6
 
 
 def test_the_most_present_points_lie_on_top():
