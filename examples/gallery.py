@@ -1,0 +1,98 @@
+"""
+Makes the gallery of the documentation, docs/gallery.md and its pictures, from trained agents.
+
+Usage: python examples/gallery.py dmc-cartpole-swingup=checkpoints/cartpole-0/step_12500/model.zip [...] [--docs docs]
+"""
+
+import argparse
+from pathlib import Path
+
+from sb3_fpac.envs import TASKS
+from sb3_fpac.episode import record_episode
+from sb3_fpac.ranking import rank_points
+from sb3_fpac.saved_agents import load_agent
+from sb3_fpac.video import episode_pictures, maps_picture, moments_picture, write_picture, write_video
+from sb3_fpac.visualization import draw_strip
+
+TOP = 8  # points that are drawn
+STRIP = 8  # successive frames of one point
+
+HEAD = """# Gallery
+
+What agents of this project look at. All were trained with `FPAC("CnnPolicy", env)` and the paper's hyperparameters, see
+[](results.md). Made with
+
+```bash
+python examples/gallery.py {arguments}
+```
+"""
+
+SECTION = """
+## {env_id}, after {env_steps:,} env steps
+
+An episode with a return of {total:.0f}, and the {top} points that matter most to the agent (of {n_points}; see
+[](look.md#which-points-matter)):
+
+![An episode with feature points](images/gallery/{name}.gif)
+
+Four moments of it, with all points:
+
+![Four moments with all feature points](images/gallery/{name}_moments.png)
+
+The feature maps of the four points that matter most, halfway through; beside each map the probabilities p(x) and p(y), whose means are the
+point (Fig. 6 of the paper):
+
+![Feature maps](images/gallery/{name}_maps.png)
+
+The point that matters most, number {first}, in {strip} successive frames (Fig. 7):
+
+![One point in successive frames](images/gallery/{name}_strip.png)
+"""
+
+
+def section(name: str, env_id: str, path: Path, images: Path) -> str:
+    model, env = load_agent(path, "fpac", env_id, seed=1)
+    episode = record_episode(model, env)
+    order = rank_points(model, episode.observations).order
+    env.close()
+    fastest = int(episode.speeds[:-STRIP, order[0]].argmax())
+    frames = slice(fastest, fastest + STRIP)
+    strip = draw_strip(
+        episode.frames[frames],
+        episode.positions[frames],
+        episode.points[frames, :, 2],
+        episode.past_positions[frames],
+        indices=order[:1],
+        scale=3,
+    )
+    pictures = list(episode_pictures(episode, order[:TOP], scale=3))
+    write_video(images / f"{name}.gif", pictures, fps=25)
+    write_picture(images / f"{name}_moments.png", moments_picture(episode, scale=4))
+    write_picture(images / f"{name}_maps.png", maps_picture(model, episode, len(pictures) // 2, order[:4]))
+    write_picture(images / f"{name}_strip.png", strip)
+    return SECTION.format(
+        env_id=env_id,
+        env_steps=model.num_timesteps * TASKS[env_id].action_repeat,
+        total=episode.rewards.sum(),
+        top=TOP,
+        n_points=len(order),
+        name=name,
+        first=order[0],
+        strip=STRIP,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("agents", nargs="+", metavar="ENV=MODEL", help="environment id and model.zip of an agent")
+    parser.add_argument("--docs", type=Path, default=Path("docs"))
+    args = parser.parse_args()
+    page = HEAD.format(arguments=" ".join(args.agents))
+    for number, agent in enumerate(args.agents):
+        env_id, _, path = agent.partition("=")
+        page += section(f"{env_id}-{number}", env_id, Path(path), args.docs / "images" / "gallery")
+    (args.docs / "gallery.md").write_text(page)
+
+
+if __name__ == "__main__":
+    main()
