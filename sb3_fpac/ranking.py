@@ -67,9 +67,9 @@ def rank_points(model: BaseAlgorithm, observations: np.ndarray | dict[str, np.nd
         raise ValueError(
             f"Observations must be those of the agent, {model.observation_space}, got {type(observations).__name__}."
         )
-    obs, several = model.policy.obs_to_tensor(observations)
+    obs, _ = model.policy.obs_to_tensor(observations)
     images = encoder_input(model, observations)
-    if not several or len(images) < 2:
+    if len(images) < 2:
         raise ValueError("Points are ranked by what changes between observations: pass at least two of them.")
 
     def measure(features: th.Tensor, held: th.Tensor | None = None) -> list[th.Tensor]:
