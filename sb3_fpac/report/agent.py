@@ -1,0 +1,144 @@
+"""What the agent of a run sees and does, ready to be shown in a page."""
+
+import io
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch as th
+
+from sb3_fpac.episode import Episode, encoder_input, find_extractor, record_episode
+from sb3_fpac.extras import needs_viz
+from sb3_fpac.ranking import rank_points
+from sb3_fpac.report.runs import Run
+from sb3_fpac.video import episode_pictures, write_video
+from sb3_fpac.visualization import plot_feature_maps, point_colours
+
+with needs_viz():
+    from PIL import Image
+
+    from sb3_fpac.saved_agents import load_agent
+
+MOST_STEPS = 1000  # of an episode
+MAPS = 8  # feature maps in the figure: those of the points that matter most
+
+
+@dataclass(frozen=True)
+class AgentSection:
+    """One episode of an agent with K feature points."""
+
+    name: str
+    """Of the run and the model: ``"fpac, seed 1 (best_model.zip)"``"""
+    episode: Episode
+    fps: float
+    """Agent steps a second, in real time"""
+    video_mp4: bytes
+    """The episode with its points"""
+    maps_png: bytes
+    """Feature maps of the points that matter most"""
+    ranking_action: np.ndarray
+    """``(K,)``: how much every point matters to the action"""
+    ranking_value: np.ndarray | None
+    """``(K,)``: and to the value; None if the agent has none that says so"""
+    order: np.ndarray
+    """``(K,)``: the points, those that matter most first"""
+    colours: np.ndarray
+    """``(K, 3)`` uint8, RGB"""
+
+
+def find_agent(runs: Sequence[Run], seed: int = 0) -> tuple[AgentSection | None, list[str]]:
+    """
+    The first agent that can be shown.
+
+    :param runs: In the order in which they are tried; after the first success, only missing models are looked for
+    :param seed: Seed of the environment
+    :return: The agent, None if there is none; and one sentence for each reason why others cannot be shown
+    """
+    found = None
+    reasons: dict[str, list[str]] = {}
+    for run in runs:
+        try:
+            _check_model(run)
+            found = found or show_agent(run, seed)
+        except ValueError as error:
+            reasons.setdefault(str(error), []).append(run.name)
+    return found, [f"Not shown: {'; '.join(names)}. {reason}" for reason, names in reasons.items()]
+
+
+def show_agent(run: Run, seed: int = 0) -> AgentSection:
+    """
+    Load the agent of a run and play one episode.
+
+    :param run: The run
+    :param seed: Seed of the environment
+    :return: Everything about it
+    :raises ValueError: if there is no model, it does not load, or it has no feature points
+    """
+    path = _check_model(run)
+    model, env = load_agent(path, run.algorithm, run.env_id, seed=seed)
+    try:
+        extractor = find_extractor(model)
+        episode = record_episode(model, env, max_steps=MOST_STEPS)
+        fps = env.get_attr("metadata")[0].get("render_fps") or 30.0
+    finally:
+        env.close()
+    ranking = rank_points(model, episode.observations)
+    middle = len(episode.frames) // 2
+    with th.no_grad():
+        maps = extractor.feature_maps(encoder_input(model, _observation(episode, middle)))[0, -1].float().cpu().numpy()
+    figure = plot_feature_maps(
+        episode.frames[middle], maps, extractor.temperature, extractor.softmax, indices=ranking.order[:MAPS]
+    )
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=110)
+    return AgentSection(
+        name=f"{run.name} ({path.name})",
+        episode=episode,
+        fps=fps,
+        video_mp4=_video(episode, fps),
+        maps_png=png.getvalue(),
+        ranking_action=ranking.action,
+        ranking_value=ranking.value,
+        order=ranking.order,
+        colours=point_colours(len(ranking.order)),
+    )
+
+
+def _check_model(run: Run) -> Path:
+    if run.model is None:
+        raise ValueError("No model has been saved.")
+    return run.model
+
+
+def _observation(episode: Episode, step: int) -> np.ndarray | dict[str, np.ndarray]:
+    if isinstance(episode.observations, dict):
+        return {key: values[step] for key, values in episode.observations.items()}
+    return episode.observations[step]
+
+
+def sprite(frames: np.ndarray, columns: int = 25) -> bytes:
+    """
+    All frames in one picture, row by row.
+
+    :param frames: ``(T, H, W, C)`` uint8, C = 1 or 3
+    :param columns: Frames in a row
+    :return: A PNG of ``(⌈T / columns⌉ · H, columns · W)`` pixels
+    """
+    n_frames, height, width, channels = frames.shape
+    rows = -(-n_frames // columns)
+    padded = np.zeros((rows * columns, height, width, channels), np.uint8)
+    padded[:n_frames] = frames
+    grid = padded.reshape(rows, columns, height, width, channels).swapaxes(1, 2)
+    grid = grid.reshape(rows * height, columns * width, channels)
+    png = io.BytesIO()
+    Image.fromarray(np.repeat(grid, 3 // channels, axis=2)).save(png, "PNG", optimize=True)
+    return png.getvalue()
+
+
+def _video(episode: Episode, fps: float) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "episode.mp4")
+        write_video(path, episode_pictures(episode), fps)
+        return path.read_bytes()

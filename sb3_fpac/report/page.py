@@ -1,0 +1,124 @@
+"""The page: one file, which needs nothing else and asks no network."""
+
+import base64
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sb3_fpac.extras import needs_viz
+from sb3_fpac.report.agent import AgentSection, find_agent, sprite
+from sb3_fpac.report.chart import Chart, draw_chart, number
+from sb3_fpac.report.curves import learning_curves
+from sb3_fpac.report.published import published_scores
+from sb3_fpac.report.runs import Run, read_runs
+from sb3_fpac.report.system import describe_system
+from sb3_fpac.report.table import CHECKPOINTS, hyperparameter_rows, mixed_settings, score_rows
+
+with needs_viz():
+    import jinja2
+
+FOLDER = Path(__file__).parent
+SPRITE_COLUMNS = 25
+
+
+def write_report(folders: Iterable[str | Path], path: str | Path, seed: int = 0, with_agent: bool = True) -> None:
+    """
+    Write a report about runs of RL Zoo on one task.
+
+    :param folders: The folders of the runs, such as ``logs/fpac/dmc-cheetah-run_1``
+    :param path: The HTML file; its folder is made if it is missing
+    :param seed: Seed of the bootstrap, and of the environment in which the agent is shown
+    :param with_agent: Whether an agent is shown: that of the first run which has one with feature points
+    :raises ValueError: if a folder is no run or a damaged one, or the runs are of different tasks
+    """
+    runs = read_runs(folders)
+    agent, sentences = find_agent(runs, seed) if with_agent else (None, [])
+    page = render(runs, agent, sentences, seed)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page, encoding="utf-8")
+
+
+def render(runs: Sequence[Run], agent: AgentSection | None = None, not_shown: Sequence[str] = (), seed: int = 0) -> str:
+    """
+    The HTML of a report.
+
+    :param runs: Runs of one task
+    :param agent: The agent to be shown; None: none
+    :param not_shown: Sentences on agents that cannot be shown
+    :param seed: Seed of the bootstrap
+    :return: The page
+    """
+    curves = learning_curves(runs, seed)
+    published = published_scores(runs[0].env_id)
+    chart = draw_chart(curves, published)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    return environment.get_template("report.html.j2").render(
+        style=(FOLDER / "report.css").read_text(encoding="utf-8"),
+        script=(FOLDER / "report.js").read_text(encoding="utf-8"),
+        data=_data(chart, agent) | {"unit": runs[0].step_unit},
+        number=number,
+        runs=runs,
+        curves=curves,
+        chart=chart,
+        scores=score_rows(curves, published),
+        checkpoints=CHECKPOINTS,
+        mixed=mixed_settings(curves),
+        hyperparameters=hyperparameter_rows(runs),
+        agent=agent,
+        video=_base64(agent.video_mp4) if agent else "",
+        maps=_base64(agent.maps_png) if agent else "",
+        not_shown=not_shown,
+        system=describe_system(),
+        trained_on=_trained_on(runs),
+    )
+
+
+def _data(chart: Chart, agent: AgentSection | None) -> dict[str, Any]:
+    """What the script needs"""
+    data: dict[str, Any] = {"lines": [{"label": line.label, "hover": line.hover} for line in chart.lines]}
+    if agent:
+        episode = agent.episode
+        n_frames, height, width = episode.frames.shape[:3]
+        data["agent"] = {
+            "sprite": "data:image/png;base64," + _base64(sprite(episode.frames, SPRITE_COLUMNS)),
+            "columns": SPRITE_COLUMNS,
+            "frames": n_frames,
+            "height": height,
+            "width": width,
+            "positions": _rounded(episode.positions),
+            "past": _rounded(episode.past_positions),
+            "presence": _rounded(episode.points[..., 2]),
+            "returns": _rounded(episode.rewards.cumsum()),
+            "colours": ["#" + colour.tobytes().hex() for colour in agent.colours],
+        }
+    return data
+
+
+def _rounded(values: np.ndarray) -> list[Any]:
+    return np.round(values.astype(np.float64), 2).tolist()
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+def _trained_on(runs: Sequence[Run]) -> list[tuple[str, dict[str, str]]]:
+    """Whose versions and machine: runs with the same ones together"""
+    systems: list[tuple[str, dict[str, str]]] = []
+    for run in runs:
+        if run.system:
+            same = next((index for index, (_, system) in enumerate(systems) if system == run.system), None)
+            if same is None:
+                systems.append((run.name, run.system))
+            else:
+                systems[same] = (f"{systems[same][0]}; {run.name}", run.system)
+    return systems

@@ -1,0 +1,196 @@
+"use strict";
+const data = JSON.parse(document.getElementById("data").textContent);
+
+function clamp(value, low, high) {
+  return Math.min(Math.max(value, low), high);
+}
+
+/* Learning curves: the legend hides and shows; a pointer or the arrow keys ask for an evaluation. */
+function chart() {
+  const plot = document.querySelector(".plot");
+  const cursor = plot.querySelector(".cursor");
+  const tooltip = plot.querySelector(".tooltip");
+  const hidden = new Set();
+  let at = null; // per cent of the width
+
+  function evaluations() {
+    const places = data.lines.flatMap((line, index) => hidden.has(`line-${index}`) ? [] : line.hover.map(({ x }) => x));
+    return [...new Set(places)].sort((a, b) => a - b);
+  }
+
+  function paragraph(...parts) {
+    const p = document.createElement("p");
+    p.append(...parts);
+    return p;
+  }
+
+  function show(x) {
+    at = x;
+    const told = x === undefined ? [] : data.lines.flatMap((line, index) => {
+      const evaluation = hidden.has(`line-${index}`) ? undefined : line.hover.find((candidate) => candidate.x === x);
+      return evaluation ? [{ index, label: line.label, ...evaluation }] : [];
+    });
+    cursor.toggleAttribute("hidden", !told.length);
+    tooltip.hidden = !told.length;
+    if (!told.length) return;
+    cursor.setAttribute("x1", `${x}%`);
+    cursor.setAttribute("x2", `${x}%`);
+    tooltip.replaceChildren(paragraph(`${told[0].step} ${data.unit}: mean [band], IQM`), ...told.map(({ index, label, mean, low, high, iqm }) => {
+      const name = document.createElement("b");
+      name.className = `series-${index % 6}`;
+      name.textContent = label;
+      return paragraph(name, ` ${mean} [${low}, ${high}], IQM ${iqm}`);
+    }));
+    const room = plot.clientWidth - tooltip.offsetWidth;
+    const beside = x / 100 * plot.clientWidth + (x < 50 ? 14 : -14 - tooltip.offsetWidth);
+    tooltip.style.left = `${clamp(beside, 0, Math.max(room, 0))}px`;
+  }
+
+  function point(event) {
+    const box = plot.getBoundingClientRect();
+    const x = 100 * (event.clientX - box.left) / box.width;
+    const places = evaluations();
+    if (places.length) show(places.reduce((best, place) => Math.abs(place - x) < Math.abs(best - x) ? place : best));
+  }
+
+  plot.addEventListener("pointermove", point);
+  plot.addEventListener("pointerdown", point);
+  plot.addEventListener("pointerleave", () => show());
+  plot.addEventListener("blur", () => show());
+  plot.addEventListener("keydown", (event) => {
+    const places = evaluations();
+    const here = places.indexOf(at);
+    const next = { ArrowLeft: here < 0 ? places.length - 1 : here - 1, ArrowRight: here + 1, Home: 0, End: places.length - 1 }[event.key];
+    if (event.key === "Escape") show();
+    if (next === undefined) return;
+    event.preventDefault();
+    show(places[clamp(next, 0, places.length - 1)]);
+  });
+  for (const button of document.querySelectorAll("[data-toggles]")) {
+    button.addEventListener("click", () => {
+      const name = button.dataset.toggles;
+      const visible = hidden.delete(name) || !hidden.add(name);
+      button.setAttribute("aria-pressed", visible);
+      for (const part of document.querySelectorAll(`[data-part="${name}"]`)) part.toggleAttribute("hidden", !visible);
+      show();
+    });
+  }
+}
+
+/* The agent's episode step by step. Points that were chosen stay so in every frame. */
+function stepper({ sprite, columns, frames, height, width, positions, past, presence, returns, colours }) {
+  const figure = document.querySelector(".stepper");
+  const canvas = figure.querySelector("canvas");
+  const slider = figure.querySelector("input");
+  const output = figure.querySelector("output");
+  const entries = [...document.querySelectorAll("[data-point]")];
+  const context = canvas.getContext("2d");
+  const image = new Image();
+  const chosen = new Set();
+  const scale = Math.ceil(480 * Math.min(window.devicePixelRatio || 1, 2) / width); // canvas pixels for a pixel of the frame
+  let step = 0;
+
+  function line(k, x, y, radius, opacity) {
+    const [fromX, fromY] = past[step][k].map((value) => (value + 0.5) * scale);
+    if (fromX === x && fromY === y) return;
+    const fade = context.createLinearGradient(x, y, fromX, fromY);
+    fade.addColorStop(0, colours[k]);
+    fade.addColorStop(1, colours[k] + "00");
+    context.globalAlpha = opacity;
+    context.strokeStyle = fade;
+    context.lineWidth = radius;
+    context.beginPath();
+    context.moveTo(x, y);
+    context.lineTo(fromX, fromY);
+    context.stroke();
+  }
+
+  function disc(x, y, radius, fill, stroke, thickness) {
+    context.beginPath();
+    context.arc(x, y, radius, 0, 2 * Math.PI);
+    context.fillStyle = fill;
+    if (fill) context.fill();
+    context.strokeStyle = stroke;
+    context.lineWidth = thickness;
+    context.stroke();
+  }
+
+  function drawPoint(k) {
+    const [x, y] = positions[step][k].map((value) => (value + 0.5) * scale);
+    const visibility = (1 + presence[step][k]) / 2;
+    const radius = 1.5 * scale * (1 + visibility) / 2;
+    const opacity = chosen.has(k) ? 1 : (1 + 4 * visibility) / 5 * (chosen.size ? 0.3 : 1);
+    line(k, x, y, radius, opacity);
+    context.globalAlpha = opacity;
+    disc(x, y, radius, colours[k], "#000", radius / 4);
+    if (chosen.has(k)) {
+      disc(x, y, radius + 0.9 * scale, null, "#000", 0.8 * scale);
+      disc(x, y, radius + 0.9 * scale, null, "#fff", 0.45 * scale);
+    }
+  }
+
+  function draw() {
+    context.imageSmoothingEnabled = false;
+    context.globalAlpha = 1;
+    const column = step % columns, row = Math.floor(step / columns);
+    context.drawImage(image, column * width, row * height, width, height, 0, 0, canvas.width, canvas.height);
+    const order = [...presence[step].keys()].sort((a, b) => chosen.has(a) - chosen.has(b) || presence[step][a] - presence[step][b]);
+    order.forEach(drawPoint);
+    const names = [...chosen].sort((a, b) => a - b).join(", ");
+    canvas.dataset.step = step + 1;
+    canvas.dataset.chosen = names;
+    canvas.setAttribute("aria-label", `Frame of step ${step + 1} with the feature points${names && ", of which chosen: " + names}`);
+    output.textContent = `Step ${step + 1} of ${frames}, return so far ${returns[step].toFixed(1)}${names && ", points " + names}`;
+    slider.value = step;
+    slider.setAttribute("aria-valuetext", `Step ${step + 1}`);
+    for (const entry of entries) entry.setAttribute("aria-pressed", chosen.has(Number(entry.dataset.point)));
+  }
+
+  function go(to) {
+    step = clamp(to, 0, frames - 1);
+    draw();
+  }
+
+  function choose(k) {
+    if (!chosen.delete(k)) chosen.add(k);
+    draw();
+  }
+
+  canvas.addEventListener("click", (event) => {
+    const box = canvas.getBoundingClientRect();
+    const x = (event.clientX - box.left) / box.width * width - 0.5;
+    const y = (event.clientY - box.top) / box.height * height - 0.5;
+    const reach = 16 / box.width * width; // a finger's 16 pixels
+    const distances = positions[step].map(([pointX, pointY]) => Math.hypot(pointX - x, pointY - y));
+    const nearest = distances.indexOf(Math.min(...distances));
+    if (distances[nearest] <= reach) choose(nearest);
+  });
+  slider.addEventListener("input", () => go(slider.valueAsNumber));
+  for (const button of figure.querySelectorAll("[data-go]")) {
+    button.addEventListener("click", () => go(step + Number(button.dataset.go)));
+  }
+  for (const entry of entries) entry.addEventListener("click", () => choose(Number(entry.dataset.point)));
+  function press(event) {
+    const to = { ArrowLeft: step - 1, ArrowRight: step + 1, Home: 0, End: frames - 1 }[event.key];
+    if (event.key === "Escape") {
+      chosen.clear();
+      draw();
+    } else if (to !== undefined) {
+      event.preventDefault();
+      go(to);
+    }
+  }
+  figure.addEventListener("keydown", press);
+  document.querySelector(".ranking").addEventListener("keydown", press);
+
+  canvas.width = scale * width;
+  canvas.height = scale * height;
+  image.addEventListener("load", () => {
+    figure.hidden = false;
+    draw();
+  });
+  image.src = sprite;
+}
+
+chart();
+if (data.agent) stepper(data.agent);

@@ -1,0 +1,36 @@
+"""On what a report was made."""
+
+import platform
+from datetime import datetime, timezone
+from pathlib import Path
+
+import torch as th
+from stable_baselines3.common.utils import get_system_info
+
+import sb3_fpac
+
+
+def describe_system() -> dict[str, str]:
+    """
+    Versions and machine, in the words of SB3's ``get_system_info``, which it also saves with every model.
+
+    :return: What it is, by its name
+    """
+    info, _ = get_system_info(print_info=False)
+    gpus = [th.cuda.get_device_name(index) for index in range(th.cuda.device_count())] if th.cuda.is_available() else []
+    return {
+        "Date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        "sb3-fpac": sb3_fpac.__version__,
+        **info,
+        "CPU": _cpu_name(),
+        "GPU": ", ".join(gpus) or "none",
+    }
+
+
+def _cpu_name() -> str:
+    cpuinfo = Path("/proc/cpuinfo")  # Linux; platform.processor() knows it elsewhere
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

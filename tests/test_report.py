@@ -1,0 +1,615 @@
+"""Reports: what is read of runs, what is computed, and the page in a browser."""
+
+import argparse
+import itertools
+import re
+import shutil
+import subprocess
+import sys
+from collections import OrderedDict
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from sb3_fpac.episode import Episode
+from sb3_fpac.report import main
+from sb3_fpac.report.agent import AgentSection, show_agent, sprite
+from sb3_fpac.report.chart import draw_chart, nice_ticks, number
+from sb3_fpac.report.curves import learning_curves
+from sb3_fpac.report.page import render, write_report
+from sb3_fpac.report.published import published_scores
+from sb3_fpac.report.runs import Run, read_run, read_runs
+from sb3_fpac.report.table import hyperparameter_rows, mixed_settings, score_rows
+
+CARTPOLE = "dmc-cartpole-swingup"  # an action repeat of 8
+TRAIN = "import sb3_fpac.zoo; from rl_zoo3.train import train; train()"
+
+
+def make_run(
+    folder: Path,
+    algo: str = "fpac",
+    env: str = CARTPOLE,
+    seed: int = 1,
+    steps=(1250, 2500),
+    returns=((1.0, 3.0), (5.0, 7.0)),
+    env_kwargs: dict | None = None,
+    **config,
+) -> Path:
+    """A folder as RL Zoo leaves it"""
+    settings = folder / env
+    settings.mkdir(parents=True)
+    args = OrderedDict(algo=algo, env=env, env_kwargs=env_kwargs, n_timesteps=-1, seed=seed)
+    (settings / "args.yml").write_text(yaml.dump(args))
+    (settings / "config.yml").write_text(yaml.dump(OrderedDict(policy="CnnPolicy", **config)))
+    if steps is not None:
+        np.savez(folder / "evaluations.npz", timesteps=np.array(steps), results=np.array(returns))
+    return folder
+
+
+def write_monitor(path: Path, start: float, episodes: list[tuple[float, int, float]]) -> None:
+    rows = "".join(f"{reward},{length},{time}\n" for reward, length, time in episodes)
+    path.write_text(f'#{{"t_start": {start}, "env_id": "{CARTPOLE}"}}\nr,l,t\n{rows}')
+
+
+@pytest.fixture(scope="session")
+def zoo_run(tmp_path_factory) -> Path:
+    """A run that RL Zoo has really trained"""
+    folder = tmp_path_factory.mktemp("zoo")
+    options = f"--algo fpac --env {CARTPOLE} -n 60 --eval-freq 30 --eval-episodes 2 --seed 1"
+    params = "--env-kwargs time_limit:0.4 size:32 -params learning_starts:50 batch_size:8 buffer_size:200 compile:False"
+    command = [sys.executable, "-c", TRAIN, *options.split(), *params.split(), "policy_kwargs:dict(net_arch=[16])"]
+    done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "logs" / "fpac" / f"{CARTPOLE}_1"
+
+
+def test_a_run_of_rl_zoo_is_read(zoo_run):
+    run = read_run(zoo_run)
+    with np.load(zoo_run / "evaluations.npz") as saved:
+        np.testing.assert_array_equal(run.returns, saved["results"])
+    assert run.steps.tolist() == [30 * 8, 60 * 8] and run.evaluated
+    assert (run.algorithm, run.env_id, run.seed, run.name) == ("fpac", CARTPOLE, 1, "fpac, seed 1")
+    assert run.hyperparameters["policy_kwargs"] == {"net_arch": [16]}
+    assert run.hyperparameters["n_timesteps"] == 60  # the YAML has 62500, which -n overrules
+    assert run.hyperparameters["env_kwargs.size"] == 32
+    assert run.model == zoo_run / "best_model.zip"
+    assert run.system["Python"] == sys.version.split()[0]
+
+
+@pytest.mark.parametrize(
+    "env, env_kwargs, repeat, unit",
+    [
+        (CARTPOLE, None, 8, "env steps"),
+        (CARTPOLE, {"action_repeat": 3}, 3, "env steps"),
+        ("dmc-walker-run", {"size": 32}, 2, "env steps"),
+        ("CarRacing-v3", {"action_repeat": 3}, 1, "steps"),
+    ],
+)
+def test_steps_are_env_steps_where_the_action_repeat_is_known(tmp_path, env, env_kwargs, repeat, unit):
+    run = read_run(make_run(tmp_path / "run", env=env, env_kwargs=env_kwargs))
+    assert run.steps.tolist() == [1250 * repeat, 2500 * repeat] and run.step_unit == unit
+
+
+def test_the_best_model_goes_before_the_last(tmp_path):
+    folder = make_run(tmp_path / "run")
+    assert read_run(folder).model is None
+    for name in (f"{CARTPOLE}.zip", "best_model.zip"):
+        (folder / name).write_bytes(b"")
+        assert read_run(folder).model == folder / name
+
+
+def test_training_episodes_stand_in_for_evaluations(tmp_path):
+    folder = make_run(tmp_path / "run", steps=None)
+    write_monitor(folder / "0.monitor.csv", 100.0, [(float(i), 5, i + 0.0) for i in range(12)])
+    write_monitor(folder / "1.monitor.csv", 100.5, [(100.0 + i, 7, i + 0.0) for i in range(12)])  # in between
+    run = read_run(folder)
+    assert not run.evaluated
+    assert run.steps.tolist() == [8 * 60, 8 * 120]  # 5 episodes of each: 5 · 5 + 5 · 7; the last 4 fill no window
+    np.testing.assert_array_equal(run.returns[:, ::2], [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]])
+    np.testing.assert_array_equal(run.returns[:, 1::2] - 100, run.returns[:, ::2])
+
+    write_monitor(folder / "0.monitor.csv", 100.0, [(2.0, 5, 1.0)])
+    (folder / "1.monitor.csv").unlink()
+    assert read_run(folder).returns.tolist() == [[2.0]]
+
+
+def test_python_objects_in_a_yaml_are_named_and_not_made(tmp_path):
+    folder = make_run(tmp_path / "run")
+    with (folder / CARTPOLE / "config.yml").open("a") as file:
+        file.write(f"  - - evil\n    - !!python/object/apply:pathlib.Path.touch [{tmp_path / 'touched'}]\n")
+        file.write("  - - activation_fn\n    - !!python/name:torch.nn.modules.activation.ReLU ''\n")
+        file.write("  - - betas\n    - !!python/tuple [0.9, 0.99]\n")
+    hyperparameters = read_run(folder).hyperparameters
+    assert hyperparameters["evil"] == "pathlib.Path.touch" and not (tmp_path / "touched").exists()
+    assert hyperparameters["activation_fn"] == "torch.nn.modules.activation.ReLU" and hyperparameters["betas"] == (0.9, 0.99)
+
+
+def _half(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _no_evaluation(folder: Path) -> None:
+    np.savez(folder / "evaluations.npz", timesteps=np.array([]), results=np.zeros((0, 5)))
+
+
+def _half_a_line(folder: Path) -> None:
+    (folder / "evaluations.npz").unlink()
+    write_monitor(folder / "0.monitor.csv", 0.0, [(1.5, 5, 1.0)])
+    with (folder / "0.monitor.csv").open("a") as file:
+        file.write("0.25,5")
+
+
+@pytest.mark.parametrize(
+    "damage, sentence",
+    [
+        (shutil.rmtree, "There is no folder {run}: name that of a run"),
+        (lambda run: shutil.rmtree(run / CARTPOLE), "{run} is not the folder of a run of RL Zoo"),
+        (lambda run: (run / CARTPOLE / "config.yml").unlink(), "config.yml is missing: was the run copied without it?"),
+        (lambda run: (run / CARTPOLE / "args.yml").write_text("a: ["), "args.yml is damaged: copy the run anew."),
+        (lambda run: (run / CARTPOLE / "args.yml").write_text("algo: sac"), "args.yml lacks 'env': is it RL Zoo's?"),
+        (
+            lambda run: _half(run / "evaluations.npz"),
+            "{run}/evaluations.npz is damaged or half written: wait until it is complete",
+        ),
+        (lambda run: (run / "evaluations.npz").write_bytes(b""), "{run}/evaluations.npz is damaged or half written"),
+        (lambda run: np.savez(run / "evaluations.npz", results=np.ones((1, 2))), "evaluations.npz is damaged or half written"),
+        (_no_evaluation, "{run}/evaluations.npz holds no evaluation yet: wait for the first one."),
+        (_half_a_line, "{run}/0.monitor.csv is damaged or half written: wait until its last line is whole"),
+        (
+            lambda run: (run / "evaluations.npz").unlink(),
+            "{run} has neither an evaluation nor a finished training episode yet",
+        ),
+    ],
+)
+def test_what_cannot_be_read_is_said_in_a_sentence(tmp_path, damage, sentence):
+    folder = make_run(tmp_path / "run")
+    damage(folder)
+    with pytest.raises(ValueError, match=re.escape(sentence.format(run=folder))):
+        read_run(folder)
+
+
+def test_a_report_is_about_different_runs_of_one_task(tmp_path):
+    first, other = make_run(tmp_path / "first"), make_run(tmp_path / "other", env="dmc-cheetah-run")
+    with pytest.raises(ValueError, match=f"{first} is a run of {CARTPOLE} and {other} one of dmc-cheetah-run"):
+        read_runs([first, other])
+    with pytest.raises(ValueError, match="given twice"):
+        read_runs([first, tmp_path / "other" / ".." / "first"])
+    with pytest.raises(ValueError, match="at least one run"):
+        read_runs([])
+
+
+def make_seeds(folder: Path, n_seeds: int) -> list[Run]:
+    """Runs with three evaluations of four episodes"""
+    returns = np.random.default_rng(0).normal(500, 100, (n_seeds, 3, 4))
+    steps = [1250, 2500, 3750]
+    return [read_run(make_run(folder / str(i), seed=i, steps=steps, returns=returns[i])) for i in range(n_seeds)]
+
+
+def test_statistics_are_those_of_every_resampling_of_the_seeds(tmp_path):
+    runs = make_seeds(tmp_path, n_seeds=5)
+    (curve,) = learning_curves(runs)
+    scores = np.array([[sum(evaluation) / 4 for evaluation in run.returns.tolist()] for run in runs])  # (seeds, T)
+    assert curve.steps.tolist() == [10_000, 20_000, 30_000] and curve.seeds == 5 and curve.label == "fpac"
+    np.testing.assert_allclose(curve.mean, scores.sum(axis=0) / 5)
+    np.testing.assert_allclose(curve.std, np.sqrt(((scores - scores.mean(axis=0)) ** 2).sum(axis=0) / 5))
+    np.testing.assert_allclose(curve.iqm, np.sort(scores, axis=0)[1:4].mean(axis=0))
+
+    everything = np.array(list(itertools.product(range(5), repeat=5)))  # all 3125 draws, equally probable
+    low, high = np.percentile(scores[everything].mean(axis=1), [2.5, 97.5], axis=0)
+    spread = (scores.max(axis=0) - scores.min(axis=0)) / 20
+    assert (np.abs(curve.low - low) < spread).all() and (np.abs(curve.high - high) < spread).all()
+    iqms = np.sort(scores[everything, -1], axis=1)[:, 1:4].mean(axis=1)
+    np.testing.assert_allclose(curve.final_iqm_interval, np.percentile(iqms, [2.5, 97.5]), atol=spread[-1])
+
+
+def test_the_bootstrap_is_reproducible_and_leaves_numpys_generator_alone(tmp_path):
+    runs = make_seeds(tmp_path, n_seeds=5)
+    np.random.seed(3)
+    expected = np.random.rand()
+    np.random.seed(3)
+    (first,), (again,), (other,) = learning_curves(runs), learning_curves(runs), learning_curves(runs, seed=1)
+    assert np.random.rand() == expected
+    np.testing.assert_array_equal([first.low, first.high], [again.low, again.high])
+    assert (first.low != other.low).any()
+
+
+def test_the_band_of_a_single_seed_is_that_of_its_episodes(tmp_path):
+    run = read_run(make_run(tmp_path / "run", returns=[[1.0, 2.0, 3.0, 10.0], [4.0, 8.0, 6.0, 6.0]]))
+    (curve,) = learning_curves([run])
+    assert (curve.mean.tolist(), curve.low.tolist(), curve.high.tolist()) == ([4, 6], [1, 4], [10, 8])
+    assert curve.iqm.tolist() == [2.5, 6]
+
+
+def test_only_steps_that_all_seeds_have_are_averaged(tmp_path):
+    long = make_run(tmp_path / "long", steps=[10, 20, 30, 40], returns=[[1.0], [2.0], [3.0], [4.0]])
+    sparse = make_run(tmp_path / "sparse", seed=2, steps=[20, 40, 60], returns=[[20.0], [40.0], [60.0]])
+    (curve,) = learning_curves(read_runs([long, sparse]))
+    assert curve.steps.tolist() == [160, 320] and curve.mean.tolist() == [11, 22]
+
+    odd = make_run(tmp_path / "odd", seed=3, steps=[7], returns=[[7.0]])
+    curves = learning_curves(read_runs([long, sparse, odd]))
+    assert [curve.label for curve in curves] == ["fpac, seed 1", "fpac, seed 2", "fpac, seed 3"]
+    assert curves[0].mean.tolist() == [1, 2, 3, 4]
+
+
+def test_scores_stand_beside_published_ones(tmp_path):
+    near = read_run(make_run(tmp_path / "near", steps=[12_400, 62_400], returns=[[90.0, 110.0], [800.0, 900.0]]))
+    far = read_run(make_run(tmp_path / "far", algo="sac", steps=[12_000], returns=[[100.0, 300.0]]))
+    rows = score_rows(learning_curves([near, far]), published_scores(CARTPOLE))
+    assert rows[0][:4] == ("fpac", "1 (2 episodes)", "499,200", "850 ± 50")
+    assert rows[0].checkpoints == ("100 ± 10", "850 ± 50")  # 99,200 is within 2 % of 100k, 96,000 is not
+    assert rows[1].checkpoints == ("–", "–")
+    assert {row.method: row.checkpoints for row in rows[2:]} == {
+        "DrQ": ("759 ± 92", "868 ± 10"),
+        "CURL": ("582 ± 146", "841 ± 45"),
+        "DrQ-v2": ("626 ± 254", "846 ± 17"),
+    }
+    assert published_scores("dmc-fish-swim") == []
+
+
+def test_hyperparameters_that_differ_come_first_and_seeds_that_mix_them_are_named(tmp_path):
+    runs = read_runs(
+        [
+            make_run(tmp_path / "a", tau=0.01, policy_kwargs={"n": 1}),
+            make_run(tmp_path / "b", seed=2, tau=0.02, policy_kwargs={"n": 1}),
+            make_run(tmp_path / "c", algo="sac", batch_size=64, policy_kwargs={"n": 1}),
+        ]
+    )
+    rows = {row.name: row for row in hyperparameter_rows(runs)}
+    assert list(rows) == ["batch_size", "tau", "policy", "policy_kwargs"]
+    assert rows["tau"].values == ["0.01", "0.02", "not set"] and rows["tau"].differs
+    assert rows["policy_kwargs"].values == ["{'n': 1}"] * 3 and not rows["policy_kwargs"].differs
+    assert mixed_settings(learning_curves(runs)) == ["The runs of fpac differ in more than their seeds: tau."]
+
+
+@pytest.mark.parametrize(
+    "low, high, expected",
+    [
+        (0, 1000, [0, 200, 400, 600, 800, 1000]),
+        (-3, 12, [-5, 0, 5, 10, 15]),
+        (0, 0, [0]),
+        (0, 0.07, [0, 0.02, 0.04, 0.06, 0.08]),
+        (-0.2, 4e5, [-100_000, 0, 100_000, 200_000, 300_000, 400_000]),
+    ],
+)
+def test_ticks_are_round_and_reach_around_the_values(low, high, expected):
+    ticks = nice_ticks(low, high)
+    assert ticks[0] <= low and ticks[-1] >= high and ticks[0] < ticks[-1] and len(ticks) <= 7
+    assert ticks == expected or expected == [0]
+
+
+def test_numbers_have_three_figures():
+    assert [number(value) for value in (1203.6, 173.2, 17.32, 0.168, -5.0, 99.97)] == [
+        "1,204",
+        "173",
+        "17.3",
+        "0.17",
+        "−5.00",
+        "100",
+    ]
+    assert number(1.234, like=500) == "1"
+
+
+def test_a_chart_shows_published_scores_that_the_runs_reach(tmp_path):
+    run = read_run(make_run(tmp_path / "run", steps=[12_500, 25_000], returns=[[500.0], [750.0]]))
+    chart = draw_chart(learning_curves([run]), published_scores(CARTPOLE))
+    assert [(mark.method, mark.x, mark.beside) for mark in chart.marks] == [("DrQ", 50, 0), ("CURL", 50, 1), ("DrQ-v2", 50, 2)]
+    assert chart.marks[0].y == pytest.approx(100 - 75.9) and chart.marks[0].low == pytest.approx(100 - (75.9 - 9.2))
+    assert chart.lines[0].points == "50.0,50.0 100.0,25.0"
+    assert [tick.label for tick in chart.x_ticks] == ["0", "50k", "100k", "150k", "200k"]
+    early = read_run(make_run(tmp_path / "early"))
+    assert draw_chart(learning_curves([early]), published_scores(CARTPOLE)).marks == []
+
+
+def test_frames_lie_row_by_row_in_the_sprite():
+    frames = np.random.default_rng(0).integers(0, 256, (5, 4, 6, 1), np.uint8)
+    picture = np.asarray(Image.open(BytesIO(sprite(frames, columns=3))))
+    assert picture.shape == (8, 18, 3)
+    np.testing.assert_array_equal(picture[4:8, 6:12], np.repeat(frames[4], 3, axis=2))
+
+
+def test_agents_that_cannot_be_shown_are_said(tmp_path, zoo_run):
+    without, broken = make_run(tmp_path / "without", algo="sac"), make_run(tmp_path / "broken", algo="sac", seed=2)
+    (broken / "best_model.zip").write_bytes(b"no zip")
+    write_report([without, broken], tmp_path / "report.html")
+    html = (tmp_path / "report.html").read_text()
+    assert "Not shown: sac, seed 1. No model has been saved." in html and "Not shown: sac, seed 2." in html
+    assert "best_model.zip does not load as an agent of" in html
+    assert "<video" not in html
+
+
+def test_the_command_line_writes_one_file_that_refers_to_nothing_else(tmp_path, zoo_run, capsys):
+    parser = argparse.ArgumentParser()
+    main.add_arguments(parser)
+    second = make_run(tmp_path / "<b>evil & co", algo="sac")
+    report = tmp_path / "reports" / "cartpole.html"
+    main.run(parser.parse_args([str(zoo_run), str(second), "-o", str(report)]))
+    assert re.fullmatch(rf"{report}: 2 runs, \d+\.\d MB\n", capsys.readouterr().out)
+    html = report.read_text()
+    assert "://" not in html
+    assert all(source.startswith("data:") for source in re.findall(r"""\b(?:src|href)=["']?([^"'\s>]+)""", html))
+    assert "url(" not in html and "@import" not in html
+    assert "&lt;b&gt;evil &amp; co" in html and "<b>evil" not in html
+    assert "fpac, seed 1 (best_model.zip): one episode" in html and "Not shown: sac, seed 1." in html
+
+    main.run(parser.parse_args([str(zoo_run), "-o", str(report), "--no-agent"]))
+    assert "What the agent looks at" not in report.read_text()
+
+
+def test_an_agent_of_rl_zoo_is_shown(zoo_run):
+    agent = show_agent(read_run(zoo_run))
+    assert agent.episode.frames.shape == (5, 32, 32, 3) and agent.fps == pytest.approx(12.5)
+    assert sorted(agent.order) == list(range(32)) and agent.colours.shape == (32, 3)
+    assert agent.video_mp4[4:8] == b"ftyp" and agent.maps_png.startswith(b"\x89PNG")
+
+
+# In a browser
+
+N_FRAMES, N_POINTS, SIZE = 30, 4, 24
+
+
+@pytest.fixture(scope="module")
+def agent(zoo_run) -> AgentSection:
+    """Four points whose places are known: x = 4 + 5k, y = 10, and a pixel to the right every ten steps"""
+    rng = np.random.default_rng(0)
+    positions = np.zeros((N_FRAMES, N_POINTS, 2))
+    positions[..., 0] = 4 + 5 * np.arange(N_POINTS) + (np.arange(N_FRAMES) // 10)[:, None]
+    positions[..., 1] = 10
+    real = show_agent(read_run(zoo_run))
+    episode = Episode(
+        observations=np.zeros((N_FRAMES, 6, SIZE, SIZE), np.uint8),
+        frames=rng.integers(0, 60, (N_FRAMES, SIZE, SIZE, 3), np.uint8),
+        points=np.concatenate([positions / SIZE, np.full((N_FRAMES, N_POINTS, 1), 0.5)], axis=-1),
+        positions=positions,
+        past_positions=positions - 1,
+        actions=np.zeros((N_FRAMES, 1)),
+        rewards=np.ones(N_FRAMES),
+    )
+    colours = np.array([[255, 0, 0], [0, 255, 0], [255, 255, 0], [0, 255, 255]], np.uint8)
+    ranking = np.array([0.1, 0.4, 0.2, 0.3])
+    return replace(
+        real, episode=episode, ranking_action=ranking, ranking_value=None, order=np.argsort(-ranking), colours=colours
+    )
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory, agent) -> Path:
+    folder = tmp_path_factory.mktemp("report")
+    steps = 1250 * np.arange(1, 21)
+    rng = np.random.default_rng(1)
+    runs = []
+    for algo, seed, final in (("fpac", 1, 800), ("fpac", 2, 850), ("sac", 1, 400)):
+        returns = np.linspace(0, final, 20)[:, None] + rng.normal(0, 20, (20, 3))
+        run = make_run(folder / f"{algo}_{seed}", algo=algo, seed=seed, steps=steps, returns=returns, tau=final)
+        runs.append(read_run(run))
+    path = folder / "report.html"
+    path.write_text(render(runs, agent, ["Not shown: sac, seed 1. No model has been saved."]))
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser():
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.fail("The page of a report is tested in Chromium, which is missing: apt-get install chromium")
+    quiet = ["quic", "first-run", "background-networking", "component-update", "sync"]
+    switches = ["--no-sandbox", "--disable-gpu", "--no-first-run", *(f"--disable-{name}" for name in quiet)]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=switches)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, report: Path):
+    """Opens the page; in the end, nothing may have gone wrong in it"""
+    problems: list[str] = []
+    contexts = []
+
+    def open_page(width: int = 1100, height: int = 900, **options) -> Page:
+        contexts.append(browser.new_context(viewport={"width": width, "height": height}, **options))
+        page = contexts[-1].new_page()
+        page.on("console", lambda message: message.type == "error" and problems.append(message.text))
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("requestfailed", lambda request: problems.append(f"failed: {request.url[:80]}"))
+        page.on("request", lambda request: request.url.startswith(("file:", "data:")) or problems.append(request.url[:80]))
+        page.goto(report.as_uri())
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert problems == []
+
+
+def hover_step(page: Page, fraction: float) -> str:
+    box = page.locator(".plot").bounding_box()
+    page.mouse.move(box["x"] + fraction * box["width"], box["y"] + box["height"] / 2)
+    return page.locator(".tooltip").inner_text()
+
+
+def test_hovering_tells_the_numbers_of_the_evaluation(open_page, report):
+    page = open_page()
+    page.locator(".plot").scroll_into_view_if_needed()
+    assert page.locator(".tooltip").is_hidden()
+    text = hover_step(page, 0.51)  # 200,000 env steps are the whole width: 100,000 is the nearest evaluation
+    curves = learning_curves(read_runs(sorted(folder.parent for folder in report.parent.glob("*/evaluations.npz"))))
+    expected = ["100,000 env steps: mean [band], IQM"]
+    for curve in curves:
+        mean, low, high, iqm = (values[9] for values in (curve.mean, curve.low, curve.high, curve.iqm))
+        expected.append(f"{curve.label} {mean:.0f} [{low:.0f}, {high:.0f}], IQM {iqm:.0f}")
+    assert re.split(r"\n+", text) == expected
+
+    page.locator("[data-toggles=line-1]").click()
+    assert page.locator("polyline.mean").nth(1).is_hidden() and "sac" not in hover_step(page, 0.51)
+    page.locator(".plot").focus()
+    page.keyboard.press("End")
+    assert page.locator(".tooltip").inner_text().startswith("200,000 env steps")
+    page.keyboard.press("ArrowLeft")
+    assert page.locator(".tooltip").inner_text().startswith("190,000 env steps")
+    page.keyboard.press("Escape")
+    assert page.locator(".tooltip").is_hidden()
+
+
+def test_the_tooltip_stays_beside_the_pointer_and_inside_the_page(open_page):
+    page = open_page(width=360, height=740)
+    for fraction in (0.01, 0.5, 0.99):
+        hover_step(page, fraction)
+        box = page.locator(".tooltip").bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= 360
+
+
+def test_the_legend_hides_published_scores(open_page):
+    page = open_page()
+    marks = page.locator(".plot [data-part^=mark]")
+    assert marks.count() == 3 and marks.nth(0).is_visible()
+    button = page.get_by_role("button", name="DrQ", exact=True)
+    button.click()
+    assert button.get_attribute("aria-pressed") == "false" and marks.nth(0).is_hidden() and marks.nth(1).is_visible()
+    button.click()
+    assert marks.nth(0).is_visible()
+
+
+def stepper_of(page: Page):
+    page.wait_for_selector(".stepper:not([hidden]) canvas[data-step]")
+    return page.locator(".stepper canvas")
+
+
+def step_of(page: Page) -> int:
+    return int(page.locator(".stepper canvas").get_attribute("data-step"))
+
+
+def pixel(page: Page, x: float, y: float) -> list[int]:
+    """Of the canvas, at a place in pixels of the frame"""
+    return page.locator(".stepper canvas").evaluate(
+        f"(c, [x, y]) => {{ const s = c.width / {SIZE}; return"
+        " [...c.getContext('2d').getImageData(Math.floor((x + 0.5) * s), Math.floor((y + 0.5) * s), 1, 1).data].slice(0, 3) }",
+        [x, y],
+    )
+
+
+def test_slider_buttons_and_keys_step_through_the_frames(open_page, agent):
+    page = open_page()
+    stepper_of(page)
+    assert step_of(page) == 1 and page.locator("output").inner_text() == f"Step 1 of {N_FRAMES}, return so far 1.0"
+    slider = page.get_by_role("slider")
+    slider.fill("12")
+    assert step_of(page) == 13
+    assert pixel(page, 3, 20) == agent.episode.frames[12, 20, 3].tolist()  # frame 12 is what is drawn, pixel by pixel
+    page.get_by_role("button", name="Next step").click()
+    page.get_by_role("button", name="Next step").click()
+    page.get_by_role("button", name="Previous step").click()
+    assert step_of(page) == 14 and slider.input_value() == "13"
+    for key, expected in (("ArrowRight", 15), ("ArrowLeft", 14), ("End", N_FRAMES), ("ArrowRight", N_FRAMES), ("Home", 1)):
+        page.locator("canvas").press(key)
+        assert step_of(page) == expected
+        slider.fill(str(expected - 1))
+    slider.press("ArrowRight")
+    assert step_of(page) == 2
+    slider.fill(str(N_FRAMES - 1))
+    assert pixel(page, 20, 3) == agent.episode.frames[-1, 3, 20].tolist()  # the second row of the sprite
+
+
+def test_a_point_that_is_clicked_is_followed_through_all_frames(open_page, agent):
+    page = open_page()
+    canvas = stepper_of(page)
+    ring = 1.5 * 0.875 + 0.9  # m = 0.5: radius of the disc, and how far the ring is from it
+    beside = pixel(page, 4 + 5 * 2, 10 - ring)
+    assert max(beside) < 200
+    box = canvas.bounding_box()
+    place = {"x": (4 + 5 * 2 + 0.5 + 0.6) / SIZE * box["width"], "y": 10.5 / SIZE * box["height"]}
+    canvas.click(position=place)
+    for step in (0, 9, 10, N_FRAMES - 1):
+        page.get_by_role("slider").fill(str(step))
+        assert canvas.get_attribute("data-chosen") == "2"
+        x, y = agent.episode.positions[step, 2]
+        assert pixel(page, x, y - ring) == [255, 255, 255] and pixel(page, x, y) == [255, 255, 0]
+        assert pixel(page, *(agent.episode.positions[step, 1] - [0, ring])) != [255, 255, 255]
+    entries = page.locator("[data-point]")
+    assert [entry.get_attribute("data-point") for entry in entries.all()] == ["1", "3", "2", "0"]
+    assert [entry.get_attribute("aria-pressed") for entry in entries.all()] == ["false", "false", "true", "false"]
+
+    entries.nth(0).click()
+    assert canvas.get_attribute("data-chosen") == "1, 2" and "points 1, 2" in page.locator("output").inner_text()
+    entries.nth(2).click()
+    assert canvas.get_attribute("data-chosen") == "1"
+    page.keyboard.press("Home")
+    assert step_of(page) == 1
+    page.keyboard.press("Escape")
+    assert canvas.get_attribute("data-chosen") == ""
+    canvas.click(position={"x": 5, "y": 5})  # far from any point
+    assert canvas.get_attribute("data-chosen") == ""
+
+
+def test_the_video_plays(open_page):
+    page = open_page()
+    video = page.locator("video")
+    page.wait_for_function("document.querySelector('video').readyState >= 2 || document.querySelector('video').error")
+    assert video.evaluate("video => video.error") is None
+    assert video.evaluate("video => video.muted && video.playsInline && video.controls && video.videoWidth > 0")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 768, 1100])
+def test_it_fits_every_screen(open_page, tmp_path, width, scheme):
+    page = open_page(width=width, height=800, color_scheme=scheme)
+    stepper_of(page)
+    assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
+    page.screenshot(path=tmp_path / f"{width}-{scheme}.png", full_page=True)
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (background == "rgb(255, 255, 255)") == (scheme == "light")
+
+
+def test_print_shows_curves_tables_and_the_frame_on_white(open_page):
+    page = open_page(width=718, color_scheme="dark")
+    stepper_of(page)
+    page.emulate_media(media="print")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
+    for selector in ("polyline.mean", "polygon.band", ".scores", ".hyperparameters", "canvas", ".ranking", ".maps"):
+        assert page.locator(selector).first.is_visible(), selector
+    for selector in ("video", ".controls", "#stepper-help"):
+        assert page.locator(selector).is_hidden(), selector
+
+
+def test_without_javascript_curves_and_tables_are_there(open_page):
+    page = open_page(java_script_enabled=False)
+    assert page.locator("polyline.mean").nth(1).is_visible() and page.locator(".scores").is_visible()
+    assert page.locator("video").is_visible() and page.locator(".stepper").is_hidden()
+    assert page.get_by_text("Not shown: sac, seed 1. No model has been saved.").is_visible()
+
+
+def test_everything_to_be_used_has_a_name(open_page):
+    page = open_page()
+    stepper_of(page)
+    nameless = """[...document.querySelectorAll("button, input, canvas, img, video, [role=img], [tabindex]")]
+        .filter((element) => !(element.ariaLabel || element.alt || element.textContent.trim()))
+        .map((element) => element.outerHTML)"""
+    assert page.evaluate(nameless) == []
+    assert page.evaluate("document.documentElement.lang") == "en" and page.title() == CARTPOLE
+
+
+WITHOUT = """
+import sys
+import sb3_fpac
+print([name for name in ("jinja2", "rliable", "matplotlib", "imageio") if name in sys.modules])
+for missing, module in (("rliable", "curves"), ("jinja2", "page")):
+    sys.modules[missing] = None
+    try:
+        __import__(f"sb3_fpac.report.{module}")
+    except ImportError as error:
+        print(error)
+    del sys.modules[missing]
+"""
+
+
+def test_the_package_itself_needs_none_of_it_and_a_missing_package_is_named():
+    done = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=True)
+    expected = [f'{name} is missing: pip install "sb3-fpac[viz]"' for name in ("rliable", "jinja2")]
+    assert done.stdout.splitlines() == ["[]", *expected]
