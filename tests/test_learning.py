@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import torch as th
 from gymnasium import spaces
-from stable_baselines3.common.utils import LinearSchedule
 
 from sb3_fpac import FPAC, FrameStack
 from sb3_fpac.pixels import PixelExtractor
@@ -57,23 +56,19 @@ def straight_to_the_goal(env, obs):
 
 
 def return_after_training(seed, **policy_kwargs):
+    points = dict(n_points=8, precision="float32")
     model = FPAC(
         "CnnPolicy",
         FrameStack(Dot(), 2),
-        learning_rate=LinearSchedule(2e-3, 2e-4, 1.0),
-        buffer_size=3000,
-        learning_starts=100,
-        batch_size=16,
-        gamma=0.9,
-        tau=0.05,
-        ent_coef=0.02,
+        learning_rate=1e-3,
+        buffer_size=4000,
+        learning_starts=200,
+        batch_size=32,
         compile=False,
         seed=seed,
-        policy_kwargs=dict(
-            net_arch=[64, 64], features_extractor_kwargs=dict(n_points=8, precision="float32"), **policy_kwargs
-        ),
+        policy_kwargs=dict(net_arch=[64, 64], features_extractor_kwargs=points, **policy_kwargs),
     )
-    model.learn(1500)
+    model.learn(2000)
     return mean_return(lambda env, obs: model.predict(obs, deterministic=True)[0])
 
 
@@ -96,5 +91,5 @@ def test_fpac_learns_from_pixels_what_the_same_network_without_feature_points_do
     points = [score(return_after_training(seed)) for seed in (0, 1, 2)]
     pixels = [score(return_after_training(seed, features_extractor_class=PixelExtractor)) for seed in (0, 1)]
     print(f"by chance {by_chance:.2f}, at best {at_best:.2f}; scores with points {points}, without {pixels}")
-    assert min(points) > 0.2, points
+    assert min(points) > 0.5, points
     assert np.mean(points) > np.mean(pixels) + 0.2, (points, pixels)

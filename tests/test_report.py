@@ -159,6 +159,10 @@ def _half_a_line(folder: Path) -> None:
         ),
         (lambda run: (run / "evaluations.npz").write_bytes(b""), "{run}/evaluations.npz is damaged or half written"),
         (lambda run: np.savez(run / "evaluations.npz", results=np.ones((1, 2))), "evaluations.npz is damaged or half written"),
+        (
+            lambda run: np.savez(run / "evaluations.npz", timesteps=np.array([1]), results=np.array([[np.nan]])),
+            "{run}/evaluations.npz holds returns that are not finite: leave this run out.",
+        ),
         (_no_evaluation, "{run}/evaluations.npz holds no evaluation yet: wait for the first one."),
         (_half_a_line, "{run}/0.monitor.csv is damaged or half written: wait until its last line is whole"),
         (
@@ -322,6 +326,18 @@ def test_agents_that_cannot_be_shown_are_said(tmp_path, zoo_run):
     assert "Not shown: sac, seed 1. No model has been saved." in html and "Not shown: sac, seed 2." in html
     assert "best_model.zip does not load as an agent of" in html
     assert "<video" not in html
+
+
+def test_a_machine_that_cannot_draw_gets_its_curves(tmp_path, monkeypatch):
+    def show_nothing(run, seed):
+        raise RuntimeError("There is no display: install EGL.")
+
+    monkeypatch.setattr("sb3_fpac.report.agent.show_agent", show_nothing)
+    folder = make_run(tmp_path / "run")
+    (folder / "best_model.zip").write_bytes(b"")
+    write_report([folder], tmp_path / "report.html")
+    html = (tmp_path / "report.html").read_text()
+    assert "Not shown: fpac, seed 1. There is no display: install EGL." in html and '<polyline class="mean"' in html
 
 
 def test_the_command_line_writes_one_file_that_refers_to_nothing_else(tmp_path, zoo_run, capsys):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import gymnasium as gym
 import numpy as np
 import torch as th
 
@@ -18,6 +19,7 @@ from sb3_fpac.visualization import plot_feature_maps, point_colours
 
 with needs_viz():
     from PIL import Image
+    from tqdm import tqdm
 
     from sb3_fpac.saved_agents import load_agent
 
@@ -62,7 +64,7 @@ def find_agent(runs: Sequence[Run], seed: int = 0) -> tuple[AgentSection | None,
         try:
             _check_model(run)
             found = found or show_agent(run, seed)
-        except ValueError as error:
+        except (ValueError, RuntimeError, gym.error.Error) as error:  # a RuntimeError: nothing to draw with
             reasons.setdefault(str(error), []).append(run.name)
     return found, [f"Not shown: {'; '.join(names)}. {reason}" for reason, names in reasons.items()]
 
@@ -80,7 +82,8 @@ def show_agent(run: Run, seed: int = 0) -> AgentSection:
     model, env = load_agent(path, run.algorithm, run.env_id, seed=seed)
     try:
         extractor = find_extractor(model)
-        episode = record_episode(model, env, max_steps=MOST_STEPS)
+        with tqdm(unit=" steps", desc=f"Playing {path}") as progress:
+            episode = record_episode(model, env, max_steps=MOST_STEPS, on_step=progress.update)
         fps = env.get_attr("metadata")[0].get("render_fps") or 30.0
     finally:
         env.close()

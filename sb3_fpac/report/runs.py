@@ -160,6 +160,8 @@ def _read_evaluations(path: Path) -> tuple[np.ndarray, np.ndarray]:
         ) from error
     if not returns.size:
         raise ValueError(f"{path} holds no evaluation yet: wait for the first one.")
+    if not np.isfinite(returns).all():
+        raise ValueError(f"{path} holds returns that are not finite: leave this run out.")
     return steps.astype(np.int64), returns.astype(np.float64)
 
 
