@@ -27,4 +27,4 @@ def run(args: argparse.Namespace) -> None:
     """
     write_report(args.folders, args.output, args.seed, not args.no_agent)
     n_runs = len(args.folders)
-    print(f"{args.output}: {n_runs} run{'s' * (n_runs > 1)}, {args.output.stat().st_size / 1e6:.1f} MB")
+    print(f"{args.output}: {n_runs} run{'s' * (n_runs > 1)}, {args.output.stat().st_size // 1000:,} kB")
