@@ -1,6 +1,6 @@
 """
-What FeaturePointCallback costs at its defaults: the time of one of its episodes, with video, maps and TensorBoard, beside that of the
-training between two of them, FPAC on dmc-cheetah-run.
+What FeaturePointCallback costs at its defaults: the time of one of its episodes, with video, maps and TensorBoard, beside
+that of the training between two of them, FPAC on dmc-cheetah-run.
 
 Usage: python benchmarks/watching.py [--device cuda] [--steps 50]
 """

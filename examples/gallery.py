@@ -39,8 +39,8 @@ Four moments of it, with all points:
 
 ![Four moments with all feature points](images/gallery/{name}_moments.png)
 
-The feature maps of the four points that matter most, halfway through; beside each map the probabilities p(x) and p(y), whose means are the
-point (Fig. 6 of the paper):
+The feature maps of the four points that matter most, halfway through; beside each map the probabilities p(x) and p(y), whose
+means are the point (Fig. 6 of the paper):
 
 ![Feature maps](images/gallery/{name}_maps.png)
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 from stable_baselines3.common.callbacks import BaseCallback
@@ -130,7 +131,7 @@ class FeaturePointCallback(BaseCallback):
         order = rank_points(self.model, episode.observations).order
         pictures = list(video.episode_pictures(episode, scale=self.scale))
         maps = video.maps_picture(self.model, episode, len(pictures) // 2, order[: self.n_maps])
-        fps = self.eval_env.metadata.get("render_fps") or 30
+        fps: Any = self.eval_env.metadata.get("render_fps") or 30
         video.write_video(self.save_path / f"points_{self.num_timesteps}.mp4", pictures, fps)
         video.write_picture(self.save_path / f"maps_{self.num_timesteps}.png", maps)
 
@@ -147,4 +148,5 @@ class FeaturePointCallback(BaseCallback):
                 # TensorBoard shows GIFs as what they are; PyTorch's add_video needs MoviePy 1
                 image = Summary.Image(encoded_image_string=video.gif(pictures, fps))
                 summary = Summary(value=[Summary.Value(tag="feature_points/video", image=image)])
+                assert output.writer.file_writer is not None
                 output.writer.file_writer.add_summary(summary, self.num_timesteps)

@@ -64,7 +64,7 @@ def load_agent(
     except gym.error.Error as error:
         raise ValueError(f"There is no environment {env_id!r}: {error}") from error
     algorithm = ALGOS[algo]
-    dummy_buffer = dict(buffer_size=1) if issubclass(algorithm, OffPolicyAlgorithm) else {}
+    dummy_buffer: dict[str, Any] = dict(buffer_size=1) if issubclass(algorithm, OffPolicyAlgorithm) else {}
     try:
         model = algorithm.load(path, device=device, **dummy_buffer)
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:

@@ -1,7 +1,9 @@
 """Episodes as pictures and videos for people."""
 
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch as th
@@ -126,6 +128,7 @@ def write_video(path: Path, pictures: Iterable[np.ndarray], fps: float) -> None:
     if path.suffix == ".gif":
         path.write_bytes(gif(pictures, fps))
         return
+    writer: Any  # imageio's types do not know what its writers can do
     with imageio.get_writer(path, fps=fps, codec="libx264", quality=8, macro_block_size=1) as writer:
         for picture in pictures:
             height, width = picture.shape[:2]
@@ -140,7 +143,9 @@ def gif(pictures: Iterable[np.ndarray], fps: float) -> bytes:
     :param fps: Pictures a second
     :return: The file
     """
-    return imageio.mimwrite(imageio.RETURN_BYTES, list(pictures), format="GIF", duration=1000 / fps, loop=0)
+    file = io.BytesIO()
+    imageio.mimwrite(file, list(pictures), format="GIF", duration=1000 / fps, loop=0)
+    return file.getvalue()
 
 
 def _line(text: str, width: int) -> np.ndarray:

@@ -8,14 +8,13 @@ from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
-import torch as th
 
-from sb3_fpac.episode import Episode, encoder_input, find_extractor, record_episode
+from sb3_fpac.colours import point_colours
+from sb3_fpac.episode import Episode, find_extractor, record_episode
 from sb3_fpac.extras import needs_viz
 from sb3_fpac.ranking import rank_points
 from sb3_fpac.report.runs import Run
-from sb3_fpac.video import episode_pictures, write_video
-from sb3_fpac.visualization import plot_feature_maps, point_colours
+from sb3_fpac.video import episode_pictures, maps_picture, write_video
 
 with needs_viz():
     from PIL import Image
@@ -81,27 +80,20 @@ def show_agent(run: Run, seed: int = 0) -> AgentSection:
     path = _check_model(run)
     model, env = load_agent(path, run.algorithm, run.env_id, seed=seed)
     try:
-        extractor = find_extractor(model)
+        find_extractor(model)  # before anything is played
         with tqdm(unit=" steps", desc=f"Playing {path}") as progress:
             episode = record_episode(model, env, max_steps=MOST_STEPS, on_step=progress.update)
         fps = env.get_attr("metadata")[0].get("render_fps") or 30.0
     finally:
         env.close()
     ranking = rank_points(model, episode.observations)
-    middle = len(episode.frames) // 2
-    with th.no_grad():
-        maps = extractor.feature_maps(encoder_input(model, _observation(episode, middle)))[0, -1].float().cpu().numpy()
-    figure = plot_feature_maps(
-        episode.frames[middle], maps, extractor.temperature, extractor.softmax, indices=ranking.order[:MAPS]
-    )
-    png = io.BytesIO()
-    figure.savefig(png, format="png", dpi=110)
+    maps = maps_picture(model, episode, len(episode.frames) // 2, ranking.order[:MAPS])
     return AgentSection(
         name=f"{run.name} ({path.name})",
         episode=episode,
         fps=fps,
         video_mp4=_video(episode, fps),
-        maps_png=png.getvalue(),
+        maps_png=_png(maps),
         ranking_action=ranking.action,
         ranking_value=ranking.value,
         order=ranking.order,
@@ -113,12 +105,6 @@ def _check_model(run: Run) -> Path:
     if run.model is None:
         raise ValueError("No model has been saved.")
     return run.model
-
-
-def _observation(episode: Episode, step: int) -> np.ndarray | dict[str, np.ndarray]:
-    if isinstance(episode.observations, dict):
-        return {key: values[step] for key, values in episode.observations.items()}
-    return episode.observations[step]
 
 
 def sprite(frames: np.ndarray, columns: int = 25) -> bytes:
@@ -135,8 +121,12 @@ def sprite(frames: np.ndarray, columns: int = 25) -> bytes:
     padded[:n_frames] = frames
     grid = padded.reshape(rows, columns, height, width, channels).swapaxes(1, 2)
     grid = grid.reshape(rows * height, columns * width, channels)
+    return _png(np.repeat(grid, 3 // channels, axis=2))
+
+
+def _png(picture: np.ndarray) -> bytes:
     png = io.BytesIO()
-    Image.fromarray(np.repeat(grid, 3 // channels, axis=2)).save(png, "PNG", optimize=True)
+    Image.fromarray(picture).save(png, "PNG", optimize=True)
     return png.getvalue()
 
 
