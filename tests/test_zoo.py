@@ -23,6 +23,7 @@ PROJECT = Path(__file__).parents[1]
 TINY = ["--env-kwargs", "time_limit:0.4", "size:32", "-params", "learning_starts:30", "batch_size:8", "buffer_size:200"]
 TINY_FPAC = [*TINY, "compile:False"]
 CHEETAH = ["--env", "dmc-cheetah-run"]
+SHOW_POINTS = "callback:[{'sb3_fpac.callbacks.FeaturePointCallback': {'freq': 30, 'max_steps': 4}}]"
 
 
 @pytest.fixture(scope="session")
@@ -56,14 +57,15 @@ def test_the_wheel_is_what_runs(installed, tmp_path):
 
 
 @pytest.mark.parametrize("algo, tiny", [("sac", TINY), ("fpac", TINY_FPAC)])
-def test_train_enjoy_and_record_video(installed, tmp_path, algo, tiny):
+def test_train_enjoy_record_video_watch_and_report(installed, tmp_path, algo, tiny):
     options = ["-n", "60", "--eval-freq", "30", "--eval-episodes", "1", "--save-freq", "30", "-tb", "tb", "-P", "--seed", "1"]
-    output = run(installed, tmp_path, *TRAIN, algo, *CHEETAH, *options, *tiny, "--vec-env", "subproc")
+    output = run(installed, tmp_path, *TRAIN, algo, *CHEETAH, *options, *tiny, SHOW_POINTS, "--vec-env", "subproc")
     logs = tmp_path / "logs" / algo / "dmc-cheetah-run_1"
     assert f"Loading hyperparameters from: {installed / 'sb3_fpac' / 'zoo_configs' / algo}.yml" in output
     assert "Eval num_timesteps=60" in output and "n_updates" in output
     for file in ("dmc-cheetah-run.zip", "best_model.zip", "evaluations.npz", "rl_model_30_steps.zip", "0.monitor.csv"):
         assert (logs / file).stat().st_size > 0
+    assert len(list((logs / "feature_points").glob("*.mp4"))) == len(list((logs / "feature_points").glob("*.png"))) == 2
     assert list((tmp_path / "tb").rglob("events*"))
 
     agent = ["--algo", algo, *CHEETAH, "-f", "logs"]
@@ -74,6 +76,12 @@ def test_train_enjoy_and_record_video(installed, tmp_path, algo, tiny):
     assert "not available" not in output
     (video,) = (logs / "videos").glob("*.mp4")
     assert video.stat().st_size > 1000
+
+    output = run(installed, tmp_path, "-m", "sb3_fpac", "watch", *agent, "-o", "agent.mp4", "--top", "3", "--load-best")
+    assert "agent.mp4: 1 episode with a return of" in output
+    assert (tmp_path / "agent.mp4").stat().st_size > 1000
+    output = run(installed, tmp_path, "-m", "sb3_fpac", "report", str(logs), "-o", "report.html")
+    assert "report.html: 1 run" in output and "<video" in (tmp_path / "report.html").read_text()
 
 
 def test_tqc_and_a_yaml_of_ones_own(installed, tmp_path):
