@@ -2,8 +2,8 @@
 Train one agent with the paper's hyperparameters, evaluate it every 10k env steps, and write its curve. Started again with the
 same --checkpoint after an interruption, it goes on.
 
-Usage: python benchmarks/learning.py dmc-cartpole-swingup [--agent fpac|pixels] [--seed 0] [--env-steps 100000]
-                                     [--episodes 10] [--out results] [--checkpoint FOLDER]
+Usage: python benchmarks/learning.py dmc-cartpole-swingup [--agent fpac|pixels|state|polyak|…] [--seed 0]
+                                     [--env-steps 100000] [--episodes 10] [--out results] [--checkpoint FOLDER]
 """
 
 import argparse
@@ -14,15 +14,26 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from stable_baselines3 import SAC
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from torch import nn
 
-from sb3_fpac import FPAC, PixelExtractor, ResumableCheckpoint, latest_checkpoint, resume
+from sb3_fpac import FPAC, PixelExtractor, ResumableCheckpoint, fpac_hyperparams, latest_checkpoint, resume
 from sb3_fpac.envs import TASKS
 
 EVERY = 10_000  # env steps
-AGENTS: dict[str, dict[str, Any]] = {"fpac": {}, "pixels": dict(features_extractor_class=PixelExtractor)}
+AGENTS: dict[str, dict[str, Any]] = {  # what differs from FPAC's defaults
+    "fpac": {},
+    "pixels": dict(policy_kwargs=dict(features_extractor_class=PixelExtractor)),
+    "polyak": dict(policy_kwargs=dict(target_encoder="polyak")),
+    "relative": dict(policy_kwargs=dict(features_extractor_kwargs=dict(relative=True))),
+    "float32": dict(policy_kwargs=dict(features_extractor_kwargs=dict(precision="float32"))),
+    "lr1e-3": dict(learning_rate=1e-3),
+}
+STATE = "state"  # SAC from the default state, with FPAC's heads and hyperparameters
 COLUMNS = ("env_steps", "agent_steps", "mean", "std", "returns", "hours")
 
 
@@ -74,10 +85,17 @@ class WriteCurve(BaseCallback):
         print(*row, flush=True)
 
 
+def make_model(agent: str, env: gym.Env, seed: int) -> OffPolicyAlgorithm:
+    if agent == STATE:
+        heads = dict(net_arch=[1024, 1024], activation_fn=nn.SiLU)
+        return SAC("MlpPolicy", env, policy_kwargs=heads, seed=seed, **fpac_hyperparams)
+    return FPAC("CnnPolicy", env, seed=seed, **AGENTS[agent])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("task", choices=sorted(TASKS))
-    parser.add_argument("--agent", choices=AGENTS, default="fpac")
+    parser.add_argument("--agent", choices=[*AGENTS, STATE], default="fpac")
     parser.add_argument("--seed", default=0, type=int)
     parser.add_argument("--env-steps", default=100_000, type=int)
     parser.add_argument("--episodes", default=10, type=int)
@@ -86,7 +104,8 @@ def main() -> None:
     args = parser.parse_args()
 
     action_repeat = TASKS[args.task].action_repeat
-    env, evaluation_env = Monitor(gym.make(args.task)), Monitor(gym.make(args.task))
+    observation = "state" if args.agent == STATE else "pixels"
+    env, evaluation_env = (Monitor(gym.make(args.task, observation=observation)) for _ in range(2))
     evaluation_env.reset(seed=1000 + args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / f"{args.task.removeprefix('dmc-')}_{args.agent}_seed{args.seed}.csv"
@@ -94,9 +113,9 @@ def main() -> None:
     if args.checkpoint is not None:
         callbacks.append(ResumableCheckpoint(EVERY // action_repeat, args.checkpoint))
     if args.checkpoint is not None and latest_checkpoint(args.checkpoint) is not None:
-        model = resume(args.checkpoint, env)
+        model: OffPolicyAlgorithm = resume(args.checkpoint, env)
     else:
-        model = FPAC("CnnPolicy", env, policy_kwargs=AGENTS[args.agent], seed=args.seed)
+        model = make_model(args.agent, env, args.seed)
     steps = args.env_steps // action_repeat - model.num_timesteps
     model.learn(steps, callback=callbacks, reset_num_timesteps=False)
 

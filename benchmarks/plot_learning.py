@@ -15,8 +15,15 @@ from sb3_fpac.report.published import published_scores
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-NAMES = {"fpac": "FPAC", "pixels": "SAC from pixels"}
-COLOURS = {"fpac": "tab:blue", "pixels": "tab:red"}
+AGENTS = {  # name and colour
+    "fpac": ("FPAC", "tab:blue"),
+    "pixels": ("SAC from pixels", "tab:red"),
+    "state": ("SAC from state", "tab:gray"),
+    "polyak": ("FPAC, Polyak target encoder", "tab:green"),
+    "relative": ("FPAC, relative points", "tab:purple"),
+    "float32": ("FPAC, float32", "tab:cyan"),
+    "lr1e-3": ("FPAC, learning rate 1e-3", "tab:orange"),
+}
 
 
 def main() -> None:
@@ -28,25 +35,24 @@ def main() -> None:
 
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     last_step = 0
-    for agent, name in NAMES.items():
+    for agent, (name, colour) in AGENTS.items():
         for path in sorted(args.results.glob(f"{args.task}_{agent}_seed*.csv")):
             with path.open(newline="") as file:
                 rows = list(csv.DictReader(file))
             steps = [int(row["env_steps"]) for row in rows]
             last_step = max(last_step, *steps)
             seed = path.stem.rpartition("seed")[2]
-            axes.plot(
-                steps, [float(row["mean"]) for row in rows], color=COLOURS[agent], marker=".", label=f"{name}, seed {seed}"
-            )
+            axes.plot(steps, [float(row["mean"]) for row in rows], color=colour, marker=".", label=f"{name}, seed {seed}")
     published = [score for score in published_scores(args.task) if score.env_steps <= last_step]
     for offset, score in enumerate(published):  # side by side, lest they hide each other
         axes.errorbar(
             score.env_steps * (1 + 0.015 * offset),
             score.mean,
             score.std,
-            fmt="o",
+            linestyle="",
             capsize=3,
-            color=f"C{7 + offset % 3}",
+            color="black",
+            marker="os^"[offset % 3],
             label=f"{score.method} (published, ± std)",
         )
     axes.set(xlabel="env steps", ylabel="return (mean of 10 episodes)", title=args.task, ylim=(0, 1000), xlim=0)
