@@ -86,13 +86,13 @@ class FeaturePointCallback(BaseCallback):
         self.freq, self.max_steps, self.n_maps, self.scale = freq, max_steps, n_maps, scale
         self.save_path = Path(save_path)
         self.eval_env = eval_env
+        self._env: gym.Env | VecEnv
         self._drawn_at = 0  # agent steps
 
     def _on_training_start(self) -> None:
         find_extractor(self.model)
-        if self.eval_env is None:
-            self.eval_env = self._another_env()
-        obs = self.eval_env.reset() if isinstance(self.eval_env, VecEnv) else self.eval_env.reset()[0]
+        self._env = self._another_env() if self.eval_env is None else self.eval_env
+        obs = self._env.reset() if isinstance(self._env, VecEnv) else self._env.reset()[0]
         try:
             self.model.policy.obs_to_tensor(obs)  # type: ignore[arg-type]
         except (KeyError, ValueError) as error:
@@ -111,6 +111,8 @@ class FeaturePointCallback(BaseCallback):
 
     def _on_training_end(self) -> None:
         self._on_rollout_start()
+        if self.eval_env is None:
+            self._env.close()
 
     def _another_env(self) -> gym.Env:
         spec = self.training_env.get_attr("spec")[0]
@@ -126,12 +128,11 @@ class FeaturePointCallback(BaseCallback):
         from sb3_fpac import video
         from sb3_fpac.ranking import rank_points
 
-        assert self.eval_env is not None
-        episode = record_episode(self.model, self.eval_env, max_steps=self.max_steps)
+        episode = record_episode(self.model, self._env, max_steps=self.max_steps)
         order = rank_points(self.model, episode.observations).order
         pictures = list(video.episode_pictures(episode, scale=self.scale))
         maps = video.maps_picture(self.model, episode, len(pictures) // 2, order[: self.n_maps])
-        fps: Any = self.eval_env.metadata.get("render_fps") or 30
+        fps: Any = self._env.metadata.get("render_fps") or 30
         video.write_video(self.save_path / f"points_{self.num_timesteps}.mp4", pictures, fps)
         video.write_picture(self.save_path / f"maps_{self.num_timesteps}.png", maps)
 

@@ -84,10 +84,17 @@ def test_training_is_the_same_with_and_without(tmp_path):
     np.testing.assert_array_equal(rewards, rewards_shown)
 
 
-def test_the_environment_is_made_again_by_itself(tmp_path):
+def test_the_environment_is_made_again_by_itself_and_closed(tmp_path, monkeypatch):
     env = gym.make("dmc-cartpole-swingup", size=24)
-    small_fpac(env).learn(12, callback=FeaturePointCallback(10, tmp_path, max_steps=3))
+    model, callback = small_fpac(env), FeaturePointCallback(10, tmp_path, max_steps=3)
+    closed = []
+    monkeypatch.setattr(type(env.unwrapped), "close", lambda env: closed.append(env))
+    model.learn(12, callback=callback)
     assert (tmp_path / "points_10.mp4").stat().st_size > 0
+    assert len(closed) == 1 and closed[0] is not env.unwrapped
+    monkeypatch.undo()
+    env.close()
+    closed[0].close()
 
 
 def test_on_policy_algorithms_and_training_that_goes_on(tmp_path):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch as th
-from noise import Noise
+from noise import SIZE, Noise
 
 from sb3_fpac import FPAC, FrameStack
 from sb3_fpac.random_shift import random_shift
@@ -103,7 +103,7 @@ def test_fpac_encodes_shifted_frames_and_no_others(padding, monkeypatch):
     shifted, encoded = [], []
 
     def recording(frames, padding_passed):
-        assert (padding_passed, frames.dtype, frames.shape) == (padding, th.uint8, (4, 3, 3, 16, 16))
+        assert (padding_passed, frames.dtype, frames.shape) == (padding, th.uint8, (4, 3, 3, SIZE, SIZE))
         shifted.append(random_shift(frames, padding_passed))
         return shifted[-1]
 
