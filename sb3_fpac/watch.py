@@ -69,14 +69,16 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError(f"--fps must be positive, got {args.fps}.")
     path = args.model or find_model(args.folder, args.algo, args.env, args.exp_id, args.load_best)
     model, env = load_agent(path, args.algo, args.env, args.env_kwargs, args.seed, args.device)
-    find_extractor(model)  # before anything is played
-    fps = args.fps or env.get_attr("metadata")[0].get("render_fps") or 30
     is_video = output.suffix in VIDEOS
     episodes = []
-    with tqdm(unit=" steps", desc=f"Playing {path}") as progress:
-        for _ in range(args.episodes if is_video else 1):
-            episodes.append(record_episode(model, env, not args.stochastic, args.max_steps, progress.update))
-    env.close()
+    try:
+        find_extractor(model)  # before anything is played
+        fps = args.fps or env.get_attr("metadata")[0].get("render_fps") or 30
+        with tqdm(unit=" steps", desc=f"Playing {path}") as progress:
+            for _ in range(args.episodes if is_video else 1):
+                episodes.append(record_episode(model, env, not args.stochastic, args.max_steps, progress.update))
+    finally:
+        env.close()
 
     drawn: Indices | None = None
     mapped: Indices = []
