@@ -33,7 +33,7 @@ AGENTS: dict[str, dict[str, Any]] = {  # what differs from FPAC's defaults
     "float32": dict(policy_kwargs=dict(features_extractor_kwargs=dict(precision="float32"))),
     "lr1e-3": dict(learning_rate=1e-3),
 }
-STATE = "state"  # SAC from the default state, with FPAC's heads and hyperparameters
+WITHOUT_IMAGES = ("state", "keypoints")  # SAC with FPAC's heads and hyperparameters
 COLUMNS = ("env_steps", "agent_steps", "mean", "std", "returns", "hours")
 
 
@@ -86,7 +86,7 @@ class WriteCurve(BaseCallback):
 
 
 def make_model(agent: str, env: gym.Env, seed: int) -> OffPolicyAlgorithm:
-    if agent == STATE:
+    if agent in WITHOUT_IMAGES:
         heads = dict(net_arch=[1024, 1024], activation_fn=nn.SiLU)
         return SAC("MlpPolicy", env, policy_kwargs=heads, seed=seed, **fpac_hyperparams)
     return FPAC("CnnPolicy", env, seed=seed, **AGENTS[agent])
@@ -95,7 +95,7 @@ def make_model(agent: str, env: gym.Env, seed: int) -> OffPolicyAlgorithm:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("task", choices=sorted(TASKS))
-    parser.add_argument("--agent", choices=[*AGENTS, STATE], default="fpac")
+    parser.add_argument("--agent", choices=[*AGENTS, *WITHOUT_IMAGES], default="fpac")
     parser.add_argument("--seed", default=0, type=int)
     parser.add_argument("--env-steps", default=100_000, type=int)
     parser.add_argument("--episodes", default=10, type=int)
@@ -104,7 +104,7 @@ def main() -> None:
     args = parser.parse_args()
 
     action_repeat = TASKS[args.task].action_repeat
-    observation = "state" if args.agent == STATE else "pixels"
+    observation = args.agent if args.agent in WITHOUT_IMAGES else "pixels"
     env, evaluation_env = (Monitor(gym.make(args.task, observation=observation)) for _ in range(2))
     evaluation_env.reset(seed=1000 + args.seed)
     args.out.mkdir(parents=True, exist_ok=True)

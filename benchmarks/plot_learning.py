@@ -19,6 +19,7 @@ AGENTS = {  # name and colour
     "fpac": ("FPAC", "tab:blue"),
     "pixels": ("SAC from pixels", "tab:red"),
     "state": ("SAC from state", "tab:gray"),
+    "keypoints": ("SAC from keypoints", "tab:olive"),
     "polyak": ("FPAC, Polyak target encoder", "tab:green"),
     "relative": ("FPAC, relative points", "tab:purple"),
     "float32": ("FPAC, float32", "tab:cyan"),

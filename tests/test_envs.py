@@ -416,7 +416,7 @@ def test_videos_play_in_real_time(action_repeat, fps):
 
 
 BAD_KEYWORDS = [
-    ({"observation": "pixel"}, "observation must be 'pixels' or 'state', got 'pixel'"),
+    ({"observation": "pixel"}, "observation must be 'pixels', 'state' or 'keypoints', got 'pixel'"),
     ({"action_repeat": 0}, "n=0|action_repeat=0|got 0"),
     ({"action_repeat": -2}, "n=-2|action_repeat=-2|got -2"),
     ({"size": 0}, "size=0"),

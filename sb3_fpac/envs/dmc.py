@@ -8,6 +8,7 @@ from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
 from sb3_fpac.cameras import MujocoCamera, find_camera, followed_body, follows, mujoco_model_and_data
+from sb3_fpac.envs.keypoints import Keypoints
 from sb3_fpac.envs.rendering import choose_backend
 from sb3_fpac.envs.tasks import Task
 from sb3_fpac.wrappers import ActionRepeat, CameraShift, FrameStack
@@ -16,7 +17,7 @@ from sb3_fpac.wrappers import ActionRepeat, CameraShift, FrameStack
 def make_dmc(
     domain: str,
     task: str,
-    observation: Literal["pixels", "state"] = "pixels",
+    observation: Literal["pixels", "state", "keypoints"] = "pixels",
     action_repeat: int | None = None,
     size: int = 84,
     frame_stack: int = 2,
@@ -25,6 +26,7 @@ def make_dmc(
     render_mode: str | None = None,
     render_size: int = 256,
     time_limit: float | None = None,
+    relative_keypoints: bool = True,
 ) -> gym.Env:
     """
     A task of ``dm_control.suite``. ``gym.make("dmc-cheetah-run", ...)`` calls this with the same keywords.
@@ -36,7 +38,8 @@ def make_dmc(
     :param domain: Domain of the suite, ``"cheetah"``
     :param task: Task of the domain, ``"run"``
     :param observation: ``"pixels"``: a channel-first uint8 stack of frames; ``"state"``: the task's own observations,
-        flattened in alphabetical order of their names, float32
+        flattened in alphabetical order of their names, float32; ``"keypoints"``: where the camera shows the robot's parts, see
+        :class:`~sb3_fpac.envs.keypoints.Keypoints`
     :param action_repeat: Env steps for each agent step; None: PlaNet's for its six tasks, 2 elsewhere
     :param size: Height and width of a frame in pixels
     :param frame_stack: Number of frames, oldest first
@@ -47,12 +50,13 @@ def make_dmc(
     :param render_size: Height and width of what ``env.render()`` returns, in pixels; not what the agent sees
     :param time_limit: Seconds of simulated time in an episode; None: 1000 env steps, as the suite itself has it (and
         30 seconds for LQR, where it has no limit)
+    :param relative_keypoints: Whether keypoints are given relative to their mean; of no effect on pixels and state
     :return: The environment
     :raises ValueError: if an argument is out of range or the model has no such camera
     :raises RuntimeError: if there is nothing to draw with
     """
-    if observation not in ("pixels", "state"):
-        raise ValueError(f"observation must be 'pixels' or 'state', got {observation!r}.")
+    if observation not in ("pixels", "state", "keypoints"):
+        raise ValueError(f"observation must be 'pixels', 'state' or 'keypoints', got {observation!r}.")
     if camera_shift not in (True, False, "auto"):
         raise ValueError(f"camera_shift must be True, False or 'auto', got {camera_shift!r}.")
     if render_mode not in (None, "rgb_array", "human"):
@@ -75,6 +79,8 @@ def make_dmc(
     env.metadata = {"render_modes": ["rgb_array", "human"], "render_fps": fps}
     if observation == "state":
         return FlatState(env)
+    if observation == "keypoints":
+        return Keypoints(env, camera_id, relative_keypoints)
     if camera_shift == "auto":
         camera_shift = frame_stack > 1 and follows(model, camera)
     stack = FrameStack(Pixels(env, size, camera_id), frame_stack)

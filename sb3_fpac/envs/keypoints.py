@@ -1,0 +1,78 @@
+"""Handcrafted keypoints: where a camera shows the parts of a robot, without an image."""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from gymnasium.utils import RecordConstructorArgs
+
+from sb3_fpac.cameras import MujocoCamera, mujoco_model_and_data
+
+
+class Keypoints(gym.ObservationWrapper, RecordConstructorArgs):
+    """
+    The centres of all geoms as a camera shows them, and their velocities: the handcrafted keypoints of the paper (Fig. 2).
+
+    The observation is ``[positions, velocities]``, each flattened point by point as (x, y): 4K numbers, float32. The picture
+    spans [-1, 1] from top to bottom, x to the right and y downwards, so that a square one spans [-1, 1] along both; points
+    that leave it go beyond. A velocity is how far a point has moved since the step before, both ends seen by the camera of
+    now: that of a thing at rest is 0, however the camera moves.
+
+    Geoms that always stay where they are, such as the floor, tell nothing and are left out; those that a task puts elsewhere
+    in every episode, such as Reacher's target, are not.
+
+    :param env: A dm_control environment under Shimmy's adapter, or one of Gymnasium's MuJoCo environments. It is reset twice
+        to find out what moves.
+    :param camera_id: Number or name of the camera
+    :param relative: Whether positions are given relative to their mean over the K points, which the paper found to be better
+        here; velocities are those of the absolute positions all the same
+    :raises ValueError: if the model has no such camera, or nothing moves in it
+    """
+
+    def __init__(self, env: gym.Env, camera_id: int | str = 0, relative: bool = True) -> None:
+        RecordConstructorArgs.__init__(self, camera_id=camera_id, relative=relative)
+        gym.ObservationWrapper.__init__(self, env)
+        self._camera, self._relative = MujocoCamera(camera_id), relative
+        self._geoms = _moving_geoms(env)
+        self._past = np.empty(0)  # (K, 3), in the world
+        n_points = len(self._geoms)
+        self.observation_space = spaces.Box(-np.inf, np.inf, (4 * n_points,), np.float32)
+
+    @property
+    def geoms(self) -> np.ndarray:
+        """``(K,)``: the numbers of the geoms in MuJoCo's model, in the order of the points"""
+        return self._geoms
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
+        observation, info = self.env.reset(seed=seed, options=options)
+        self._past = self._centres()
+        return self.observation(observation), info
+
+    def observation(self, observation: Any) -> np.ndarray:
+        project = self._camera(self.env, height=2, width=2).project  # of a picture that is two units high
+        now = self._centres()
+        positions, past = (np.apply_along_axis(project, 1, centres) for centres in (now, self._past))
+        velocities = positions - past
+        self._past = now
+        if self._relative:
+            positions = positions - positions.mean(axis=0)
+        return np.concatenate([positions.ravel(), velocities.ravel()]).astype(np.float32)
+
+    def _centres(self) -> np.ndarray:
+        _, data = mujoco_model_and_data(self.env)
+        return data.geom_xpos[self._geoms].copy()
+
+
+def _moving_geoms(env: gym.Env) -> np.ndarray:
+    """Those of bodies that can move, and those that are elsewhere in another episode"""
+    places = []
+    for _ in range(2):
+        env.reset()
+        model, data = mujoco_model_and_data(env)
+        places.append(data.geom_xpos.copy())
+    can_move = model.body_weldid[model.geom_bodyid] != 0
+    (geoms,) = np.nonzero(can_move | (places[0] != places[1]).any(axis=1))
+    if not geoms.size:
+        raise ValueError(f"Nothing moves in {env.unwrapped}: there are no keypoints.")
+    return geoms
