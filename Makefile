@@ -28,6 +28,7 @@ benchmarks: .venv/ready
 	$(BIN)/python benchmarks/stages.py
 	$(BIN)/python benchmarks/acting.py
 	$(BIN)/python benchmarks/training.py --steps 16
+	$(BIN)/python benchmarks/watching.py
 
 # Without a display MuJoCo draws through EGL: if that is missing, Debian's packages bring it.
 .venv/ready: pyproject.toml constraints.txt

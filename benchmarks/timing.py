@@ -6,11 +6,11 @@ import statistics
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from pathlib import Path
 
 import torch as th
 
 from sb3_fpac.encoder import multiplies_bfloat16
+from sb3_fpac.report.system import cpu_name
 
 
 def interleaved_medians(things: dict[str, Callable[[], object]], rounds: int, device: th.device) -> dict[str, float]:
@@ -75,12 +75,7 @@ def print_table(title: str, seconds: dict[str, float], baseline: str) -> None:
 
 def describe_machine(device: th.device) -> str:
     """One line: processor or GPU, threads, Python, torch, and whether it multiplies bfloat16"""
-    if device.type == "cuda":
-        name = th.cuda.get_device_name(device)
-    else:
-        cpuinfo = Path("/proc/cpuinfo")
-        models = [line for line in cpuinfo.read_text().splitlines() if "model name" in line] if cpuinfo.exists() else []
-        name = models[0].split(":")[1].strip() if models else platform.processor()
+    name = th.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
     return (
         f"Machine: {name}, {th.get_num_threads()} threads, native bfloat16: {'yes' if multiplies_bfloat16(device) else 'no'}; "
         f"Python {platform.python_version()}, torch {th.__version__}"

@@ -19,8 +19,8 @@ STRIP = 8  # successive frames of one point
 
 HEAD = """# Gallery
 
-What agents of this project look at. All were trained with `FPAC("CnnPolicy", env)` and the paper's hyperparameters, see
-[](results.md). Made with
+What agents of this project look at. All were trained with `FPAC("CnnPolicy", env)` and the paper's hyperparameters. Made
+with
 
 ```bash
 python examples/gallery.py {arguments}
@@ -56,15 +56,7 @@ def section(name: str, env_id: str, path: Path, images: Path) -> str:
     order = rank_points(model, episode.observations).order
     env.close()
     fastest = int(episode.speeds[:-STRIP, order[0]].argmax())
-    frames = slice(fastest, fastest + STRIP)
-    strip = draw_strip(
-        episode.frames[frames],
-        episode.positions[frames],
-        episode.points[frames, :, 2],
-        episode.past_positions[frames],
-        indices=order[:1],
-        scale=3,
-    )
+    strip = draw_strip(*episode.drawable(slice(fastest, fastest + STRIP)), indices=order[:1], scale=3)
     pictures = list(episode_pictures(episode, order[:TOP], scale=3))
     write_video(images / f"{name}.gif", pictures, fps=25)
     write_picture(images / f"{name}_moments.png", moments_picture(episode, scale=4))

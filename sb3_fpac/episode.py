@@ -36,6 +36,16 @@ class Episode:
     rewards: np.ndarray
     """``(T,)``"""
 
+    def drawable(self, at: int | slice | np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """
+        What :func:`~sb3_fpac.visualization.draw_points` (of one step) and :func:`~sb3_fpac.visualization.draw_strip` (of
+        several) take.
+
+        :param at: Number of a step, or several
+        :return: Frames, positions, presences, past positions
+        """
+        return self.frames[at], self.positions[at], self.points[at][..., 2], self.past_positions[at]
+
     @property
     def speeds(self) -> np.ndarray:
         """``(T, K)``: pixels that every point moved since the frame before, camera shift compensated"""

@@ -34,14 +34,7 @@ def episode_pictures(episode: Episode, indices: Indices | None = None, scale: in
     """
     returns = np.cumsum(episode.rewards)
     for t in range(len(episode.frames)):
-        picture = draw_points(
-            episode.frames[t],
-            episode.positions[t],
-            episode.points[t, :, 2],
-            episode.past_positions[t],
-            indices=indices,
-            scale=scale,
-        )
+        picture = draw_points(*episode.drawable(t), indices=indices, scale=scale)
         yield np.concatenate([picture, _line(f"step {t + 1}   return {returns[t]:.1f}", picture.shape[1])])
 
 
@@ -56,15 +49,7 @@ def moments_picture(episode: Episode, indices: Indices | None = None, scale: int
     """
     length = len(episode.frames)
     moments = np.arange(_MOMENTS) * length // _MOMENTS if length >= _MOMENTS else np.arange(length)
-    return draw_strip(
-        episode.frames[moments],
-        episode.positions[moments],
-        episode.points[moments, :, 2],
-        episode.past_positions[moments],
-        indices=indices,
-        scale=scale,
-        radius=1.5,
-    )
+    return draw_strip(*episode.drawable(moments), indices=indices, scale=scale, radius=1.5)
 
 
 def maps_picture(model: BaseAlgorithm, episode: Episode, t: int, indices: Indices, columns: int = 4) -> np.ndarray:

@@ -8,12 +8,14 @@ SIZE = 17  # pixels, the fewest that carry camera shift
 
 
 class Noise(gym.Env):
-    def __init__(self):
-        self.observation_space = spaces.Box(0, 255, (SIZE, SIZE, 3), np.uint8)
+    length = 10
+
+    def __init__(self, shape=(SIZE, SIZE, 3)):
+        self.observation_space = spaces.Box(0, 255, shape, np.uint8)
         self.action_space = spaces.Box(-1, 1, (2,), np.float32)
 
     def _frame(self):
-        return self.np_random.integers(0, 256, (SIZE, SIZE, 3), np.uint8)
+        return self.np_random.integers(0, 256, self.observation_space.shape, np.uint8)
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
@@ -22,4 +24,7 @@ class Noise(gym.Env):
 
     def step(self, action):
         self.steps += 1
-        return self._frame(), float(action.sum()), False, self.steps >= 10, {}
+        return self._frame(), self._reward(action), False, self.steps >= self.length, {}
+
+    def _reward(self, action):
+        return float(action.sum())

@@ -5,11 +5,11 @@ import pickle
 import subprocess
 import sys
 
-import gymnasium as gym
 import numpy as np
 import pytest
 import torch as th
 from gymnasium import spaces
+from noise import Noise
 from sb3_contrib import TQC
 from sb3_contrib.tqc import policies as stock_tqc
 from stable_baselines3 import SAC
@@ -29,24 +29,16 @@ BOTH = pytest.mark.parametrize("algorithm, policy", [(SAC, FPACPolicy), (TQC, FP
 TARGETS = pytest.mark.parametrize("target_encoder", ["online", "polyak"])
 
 
-class PixelEnv(gym.Env):
+class PixelEnv(Noise):
     """Noise to look at, a reward that depends on the action"""
 
+    length = 20
+
     def __init__(self, shape: tuple[int, ...] = (6, 24, 24)) -> None:
-        self.observation_space = spaces.Box(0, 255, shape, np.uint8)
-        self.action_space = spaces.Box(-1, 1, (2,), np.float32)
+        super().__init__(shape)
 
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self.steps = 0
-        return self._frame(), {}
-
-    def step(self, action):
-        self.steps += 1
-        return self._frame(), float(1 - (action**2).sum()), False, self.steps >= 20, {}
-
-    def _frame(self):
-        return self.np_random.integers(0, 256, self.observation_space.shape, dtype=np.uint8)
+    def _reward(self, action):
+        return float(1 - (action**2).sum())
 
 
 class DictPixelEnv(PixelEnv):

@@ -70,7 +70,7 @@ def draw_chart(curves: Sequence[Curve], published: Sequence[PublishedScore]) -> 
     for curve in curves:
         y_values += [*curve.low, *curve.high, *(value for run in curve.runs for value in run.returns.mean(axis=1))]
     for score in published:
-        y_values += [score.mean - score.std, score.mean + score.std] if score.env_steps <= last else []
+        y_values += [score.mean - score.std, score.mean + score.std]
     y_ticks = nice_ticks(min(y_values), max(y_values))
     x_ticks = [tick for tick in nice_ticks(0, last) if tick <= last]
     bottom, top = y_ticks[0], y_ticks[-1]

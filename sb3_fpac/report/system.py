@@ -22,12 +22,17 @@ def describe_system() -> dict[str, str]:
         "Date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "sb3-fpac": sb3_fpac.__version__,
         **info,
-        "CPU": _cpu_name(),
+        "CPU": cpu_name(),
         "GPU": ", ".join(gpus) or "none",
     }
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
+    """
+    The processor, as the system calls it.
+
+    :return: Its name
+    """
     cpuinfo = Path("/proc/cpuinfo")  # Linux; platform.processor() knows it elsewhere
     if cpuinfo.is_file():
         for line in cpuinfo.read_text().splitlines():
