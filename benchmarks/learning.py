@@ -3,7 +3,7 @@ Train one agent with the paper's hyperparameters, evaluate it every 10k env step
 same --checkpoint after an interruption, it goes on.
 
 Usage: python benchmarks/learning.py dmc-cartpole-swingup [--agent fpac|pixels|state|polyak|…] [--seed 0]
-                                     [--env-steps 100000] [--episodes 10] [--out results] [--checkpoint FOLDER]
+                                     [--env-steps 100000] [--episodes 10] [--size 84] [--out results] [--checkpoint FOLDER]
 """
 
 import argparse
@@ -14,6 +14,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import torch as th
 from stable_baselines3 import SAC
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.evaluation import evaluate_policy
@@ -33,6 +34,7 @@ AGENTS: dict[str, dict[str, Any]] = {  # what differs from FPAC's defaults
     "float32": dict(policy_kwargs=dict(features_extractor_kwargs=dict(precision="float32"))),
     "lr1e-3": dict(learning_rate=1e-3),
 }
+PAPERS_SIZE = 84  # pixels
 WITHOUT_IMAGES = ("state", "keypoints")  # SAC with FPAC's heads and hyperparameters
 COLUMNS = ("env_steps", "agent_steps", "mean", "std", "returns", "hours")
 
@@ -99,16 +101,20 @@ def main() -> None:
     parser.add_argument("--seed", default=0, type=int)
     parser.add_argument("--env-steps", default=100_000, type=int)
     parser.add_argument("--episodes", default=10, type=int)
+    parser.add_argument("--size", default=PAPERS_SIZE, type=int, help="of images, in pixels")
     parser.add_argument("--out", default="results", type=Path)
     parser.add_argument("--checkpoint", type=Path)
     args = parser.parse_args()
 
+    if args.agent == "pixels":  # layers of 80 million weights: multiplied in bfloat16, as the convolutions are
+        th.set_float32_matmul_precision("medium")
     action_repeat = TASKS[args.task].action_repeat
     observation = args.agent if args.agent in WITHOUT_IMAGES else "pixels"
-    env, evaluation_env = (Monitor(gym.make(args.task, observation=observation)) for _ in range(2))
+    env, evaluation_env = (Monitor(gym.make(args.task, observation=observation, size=args.size)) for _ in range(2))
     evaluation_env.reset(seed=1000 + args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
-    path = args.out / f"{args.task.removeprefix('dmc-')}_{args.agent}_seed{args.seed}.csv"
+    agent = args.agent if args.size == PAPERS_SIZE else f"{args.agent}-{args.size}px"
+    path = args.out / f"{args.task.removeprefix('dmc-')}_{agent}_seed{args.seed}.csv"
     callbacks: list[BaseCallback] = [WriteCurve(path, evaluation_env, args.episodes, action_repeat)]
     if args.checkpoint is not None:
         callbacks.append(ResumableCheckpoint(EVERY // action_repeat, args.checkpoint))

@@ -1,7 +1,7 @@
 """
 Draw the learning curves that benchmarks/learning.py has written, with published scores of the same task beside them.
 
-Usage: python benchmarks/plot_learning.py cartpole-swingup [--results results] [--out docs/images]
+Usage: python benchmarks/plot_learning.py cartpole-swingup [--size 84] [--results results] [--out docs/images]
 """
 
 import argparse
@@ -15,6 +15,7 @@ from sb3_fpac.report.published import published_scores
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+PAPERS_SIZE = 84  # pixels
 AGENTS = {  # name and colour
     "fpac": ("FPAC", "tab:blue"),
     "pixels": ("SAC from pixels", "tab:red"),
@@ -30,21 +31,23 @@ AGENTS = {  # name and colour
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("task")
+    parser.add_argument("--size", default=PAPERS_SIZE, type=int, help="of images, in pixels")
     parser.add_argument("--results", default="results", type=Path)
     parser.add_argument("--out", default="docs/images", type=Path)
     args = parser.parse_args()
+    size = "" if args.size == PAPERS_SIZE else f"-{args.size}px"
 
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     last_step = 0
     for agent, (name, colour) in AGENTS.items():
-        for path in sorted(args.results.glob(f"{args.task}_{agent}_seed*.csv")):
+        for path in sorted(args.results.glob(f"{args.task}_{agent}{size}_seed*.csv")):
             with path.open(newline="") as file:
                 rows = list(csv.DictReader(file))
             steps = [int(row["env_steps"]) for row in rows]
             last_step = max(last_step, *steps)
             seed = path.stem.rpartition("seed")[2]
             axes.plot(steps, [float(row["mean"]) for row in rows], color=colour, marker=".", label=f"{name}, seed {seed}")
-    published = [score for score in published_scores(args.task) if score.env_steps <= last_step]
+    published = [score for score in published_scores(args.task) if score.env_steps <= last_step and not size]
     for offset, score in enumerate(published):  # side by side, lest they hide each other
         axes.errorbar(
             score.env_steps * (1 + 0.015 * offset),
@@ -56,11 +59,11 @@ def main() -> None:
             marker="os^"[offset % 3],
             label=f"{score.method} (published, ± std)",
         )
-    axes.set(xlabel="env steps", ylabel="return (mean of 10 episodes)", title=args.task, ylim=(0, 1000), xlim=0)
+    axes.set(xlabel="env steps", ylabel="return (mean of 10 episodes)", title=args.task + size, ylim=(0, 1000), xlim=0)
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
     args.out.mkdir(parents=True, exist_ok=True)
-    figure.savefig(args.out / f"learning_{args.task}.png", dpi=150)
+    figure.savefig(args.out / f"learning_{args.task}{size}.png", dpi=150)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,10 @@ Usage: python examples/gallery.py dmc-cartpole-swingup=checkpoints/cartpole-0/st
 import argparse
 from pathlib import Path
 
+import numpy as np
+
 from sb3_fpac.envs import TASKS
-from sb3_fpac.episode import record_episode
+from sb3_fpac.episode import Episode, record_episode
 from sb3_fpac.ranking import rank_points
 from sb3_fpac.saved_agents import load_agent
 from sb3_fpac.video import episode_pictures, maps_picture, moments_picture, write_picture, write_video
@@ -28,7 +30,7 @@ python examples/gallery.py {arguments}
 """
 
 SECTION = """
-## {env_id}, after {env_steps:,} env steps
+## Agent {number}: {env_id}, after {env_steps:,} env steps
 
 An episode with a return of {total:.0f}, and the {top} points that matter most to the agent (of {n_points}; see
 [](look.md#which-points-matter)):
@@ -44,32 +46,42 @@ means are the point (Fig. 6 of the paper):
 
 ![Feature maps](images/gallery/{name}_maps.png)
 
-The point that matters most, number {first}, in {strip} successive frames (Fig. 7):
+The one of the {top} that moves most, number {point}, in {strip} successive frames (Fig. 7):
 
 ![One point in successive frames](images/gallery/{name}_strip.png)
 """
 
 
-def section(name: str, env_id: str, path: Path, images: Path) -> str:
+def liveliest(episode: Episode, indices: np.ndarray) -> tuple[int, int]:
+    """The start of the STRIP frames in which a point moves most while it is present, and that point"""
+    motion = (episode.speeds * (1 + episode.points[..., 2]))[:, indices]
+    in_window = np.lib.stride_tricks.sliding_window_view(motion, STRIP, axis=0).sum(axis=-1)
+    start, best = np.unravel_index(in_window.argmax(), in_window.shape)
+    return int(start), int(indices[best])
+
+
+def section(number: int, env_id: str, path: Path, images: Path) -> str:
+    name = f"{env_id}-{number}"
     model, env = load_agent(path, "fpac", env_id, seed=1)
     episode = record_episode(model, env)
     order = rank_points(model, episode.observations).order
     env.close()
-    fastest = int(episode.speeds[:-STRIP, order[0]].argmax())
-    strip = draw_strip(*episode.drawable(slice(fastest, fastest + STRIP)), indices=order[:1], scale=3)
+    start, point = liveliest(episode, order[:TOP])
+    strip = draw_strip(*episode.drawable(slice(start, start + STRIP)), indices=[point], scale=2)
     pictures = list(episode_pictures(episode, order[:TOP], scale=3))
     write_video(images / f"{name}.gif", pictures, fps=25)
     write_picture(images / f"{name}_moments.png", moments_picture(episode, scale=4))
     write_picture(images / f"{name}_maps.png", maps_picture(model, episode, len(pictures) // 2, order[:4]))
     write_picture(images / f"{name}_strip.png", strip)
     return SECTION.format(
+        number=number,
         env_id=env_id,
         env_steps=model.num_timesteps * TASKS[env_id].action_repeat,
         total=episode.rewards.sum(),
         top=TOP,
         n_points=len(order),
         name=name,
-        first=order[0],
+        point=point,
         strip=STRIP,
     )
 
@@ -80,9 +92,9 @@ def main() -> None:
     parser.add_argument("--docs", type=Path, default=Path("docs"))
     args = parser.parse_args()
     page = HEAD.format(arguments=" ".join(args.agents))
-    for number, agent in enumerate(args.agents):
+    for number, agent in enumerate(args.agents, start=1):
         env_id, _, path = agent.partition("=")
-        page += section(f"{env_id}-{number}", env_id, Path(path), args.docs / "images" / "gallery")
+        page += section(number, env_id, Path(path), args.docs / "images" / "gallery")
     (args.docs / "gallery.md").write_text(page)
 
 
