@@ -38,8 +38,9 @@ class EncodeOnce:
         """
         tensors = list(obs.values()) if isinstance(obs, dict) else [obs]
         weights = (id(encoder), self._steps, sum(parameter._version for parameter in encoder.parameters()))
+        with_gradient = th.is_grad_enabled() and any(parameter.requires_grad for parameter in encoder.parameters())
         for batch in self._batches:
-            if batch.holds(tensors) and (for_actor_loss or batch.serves(weights, th.is_grad_enabled())):
+            if batch.holds(tensors) and (for_actor_loss or batch.serves(weights, with_gradient)):
                 return batch.features if th.is_grad_enabled() else batch.features.detach()
         batch = _EncodedBatch(tensors, encode(), weights)
         self._batches = [batch, *(other for other in self._batches if not other.holds(tensors))][:2]

@@ -1,6 +1,8 @@
 """Feature points as features of an SB3 policy."""
 
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
 
 import torch as th
 from gymnasium import spaces
@@ -10,6 +12,9 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, Combine
 from sb3_fpac.camera_shift import check_header_fits, decode_camera_shift
 from sb3_fpac.encoder import STRIDE, Encoder, Precision, cell_centres, map_size
 from sb3_fpac.feature_points import Softmax, feature_points, points_from_marginals
+from sb3_fpac.pretrained import PretrainedPoints
+
+SelfExtractor = TypeVar("SelfExtractor", bound="FeaturePointExtractor")
 
 
 class FeaturePointExtractor(BaseFeaturesExtractor):
@@ -41,8 +46,12 @@ class FeaturePointExtractor(BaseFeaturesExtractor):
         0…255 are divided here and images in [0, 1] are taken as they are. The policies of SAC and TQC do so by themselves.
     :param precision: ``"auto"``: bfloat16 convolutions where the hardware multiplies bfloat16, float32 elsewhere;
         ``"float32"``, ``"bfloat16"``: as said. Parameters and features are float32.
-    :raises ValueError: if the space is no image space, its channels do not fit, the image is too small, or a parameter is
-        out of range
+    :param pretrained: Weights that the encoder starts with, made by :func:`~sb3_fpac.pretraining.training.pretrain`: what a
+        file of them holds, or its path. FPAC and the policies of SAC and TQC put the contents in the place of a path, so that
+        agents load without the file; other algorithms save what they are given.
+    :param frozen: Whether the encoder keeps its weights, pre-trained or random. Its gradient is not computed then.
+    :raises ValueError: if the space is no image space, its channels do not fit, the image is too small, a parameter is out of
+        range, or the pre-trained weights do not exist or were made for something else
     """
 
     _units_per_pixel: th.Tensor
@@ -60,6 +69,8 @@ class FeaturePointExtractor(BaseFeaturesExtractor):
         camera_shift: bool | None = None,
         normalized_image: bool = False,
         precision: Precision = "auto",
+        pretrained: PretrainedPoints | str | Path | None = None,
+        frozen: bool = False,
     ) -> None:
         _check_image_space(observation_space, normalized_image)
         if n_points < 1:
@@ -79,6 +90,19 @@ class FeaturePointExtractor(BaseFeaturesExtractor):
             )
         if camera_shift:
             check_header_fits(n_frames - 1, height, width)
+        if isinstance(pretrained, (str, Path)):
+            pretrained = PretrainedPoints.load(pretrained)
+        if pretrained is not None:
+            if not isinstance(pretrained, PretrainedPoints):
+                raise ValueError(f"pretrained must be a path or PretrainedPoints, got {type(pretrained).__name__}.")
+            pretrained.check(
+                n_points=n_points,
+                frame_channels=frame_channels,
+                height=height,
+                width=width,
+                temperature=temperature,
+                softmax=softmax,
+            )
 
         super().__init__(observation_space, n_points * n_frames * (3 if presence else 2))
         self.n_points = n_points
@@ -94,6 +118,10 @@ class FeaturePointExtractor(BaseFeaturesExtractor):
         self._scale = 1 / 255 if normalized_image and observation_space.high.max() > 1 else 1.0
         self._range_is_checked = False
         self.encoder = Encoder(frame_channels, n_points, precision)
+        self._is_pretrained = pretrained is not None
+        if pretrained is not None:
+            self.encoder.load_state_dict(pretrained.weights)
+        self.encoder.requires_grad_(not frozen)
         if camera_shift:
             units_per_pixel = th.tensor([2 / ((cells - 1) * STRIDE) for cells in (map_width, map_height)])
             self.register_buffer("_units_per_pixel", units_per_pixel, persistent=False)
@@ -165,6 +193,19 @@ class FeaturePointExtractor(BaseFeaturesExtractor):
         :return: ``(B, S, K, H', W')``; oldest frame first
         """
         return self.encoder.feature_maps(self._frames(observations)).unflatten(0, (-1, self.n_frames))
+
+    def apply(self: SelfExtractor, fn: Callable[[th.nn.Module], None]) -> SelfExtractor:
+        """
+        As of every module, but a pre-trained encoder is left out: this is how initial weights are drawn, and how PPO and A2C
+        (``ortho_init``) would draw those of the encoder anew.
+
+        :param fn: Called with every module of the encoder, unless it is pre-trained, and with this one
+        :return: This module
+        """
+        if not self._is_pretrained:
+            return super().apply(fn)
+        fn(self)
+        return self
 
     def to_pixels(self, points: th.Tensor) -> th.Tensor:
         """

@@ -97,6 +97,9 @@ class FPAC(SAC):
         _init_setup_model: bool = True,
     ) -> None:
         _check_policy(policy, policy_kwargs or {}, policy_delay)
+        policy_kwargs = dict(policy_kwargs or {}, actor_update_interval=1)
+        if policy_kwargs.get("features_extractor_kwargs"):  # the policy writes into them
+            policy_kwargs["features_extractor_kwargs"] = dict(policy_kwargs["features_extractor_kwargs"])
         super().__init__(
             policy,
             env,
@@ -121,7 +124,7 @@ class FPAC(SAC):
             use_sde_at_warmup=use_sde_at_warmup,
             stats_window_size=stats_window_size,
             tensorboard_log=tensorboard_log,
-            policy_kwargs={**(policy_kwargs or {}), "actor_update_interval": 1},
+            policy_kwargs=policy_kwargs,
             verbose=verbose,
             seed=seed,
             device=device,

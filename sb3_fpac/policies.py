@@ -23,6 +23,7 @@ from torch import nn
 from sb3_fpac.encode_once import DetachedActor, EncodeOnce, TrainingCritic
 from sb3_fpac.extractor import FeaturePointCombinedExtractor, FeaturePointExtractor
 from sb3_fpac.hyperparams import fpac_kwargs
+from sb3_fpac.pretrained import hold_contents
 
 TargetEncoder = Literal["online", "polyak"]
 
@@ -99,12 +100,14 @@ class _CriticTrainedEncoder(BasePolicy):
                 "share_features_extractor=True would train the encoder with the actor's loss: leave it out, "
                 "feature points come from one shared encoder in any case."
             )
+        hold_contents(self.features_extractor_kwargs)
         self.encode_once = EncodeOnce()
         self.features_extractor = self.make_features_extractor()
+        encoder_parameters = [parameter for parameter in self.features_extractor.parameters() if parameter.requires_grad]
         self.actor = self.make_actor(self.features_extractor)
         self.critic = self.make_critic(self.features_extractor)
         self._initialize_last_layers()
-        if self._options["target_encoder"] == "online":
+        if self._options["target_encoder"] == "online" or not encoder_parameters:  # frozen, it is its own average
             self.critic_target = self.make_critic(self.features_extractor)
             borrowers = [self.actor, self.critic, self.critic_target]
         else:
@@ -118,7 +121,7 @@ class _CriticTrainedEncoder(BasePolicy):
         self.critic_target.set_training_mode(False)
 
         heads = [parameter for q_network in self.critic.q_networks for parameter in q_network.parameters()]
-        critic_parameters = [*self.features_extractor.parameters(), *heads]
+        critic_parameters = [*encoder_parameters, *heads]
         learning_rate = lr_schedule(1)
         self.critic.optimizer = self.optimizer_class(critic_parameters, lr=learning_rate, **self.optimizer_kwargs)  # type: ignore[call-arg]
         self.actor.optimizer = self.optimizer_class(self.actor.parameters(), lr=learning_rate, **self.optimizer_kwargs)  # type: ignore[call-arg]

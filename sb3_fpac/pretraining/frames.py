@@ -1,0 +1,69 @@
+"""Frames of a random policy."""
+
+from collections.abc import Callable
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
+
+from sb3_fpac.encoder import map_size
+from sb3_fpac.extractor import split_channels
+
+
+def collect_frames(
+    env: gym.Env,
+    n_frames: int = 10_000,
+    seed: int = 0,
+    frame_channels: int = 3,
+    on_frame: Callable[[], object] | None = None,
+) -> list[np.ndarray]:
+    """
+    What an environment shows while actions are drawn at random: the newest frame of every observation, without the header
+    plane of camera shift.
+
+    :param env: Environment whose observations are uint8 images or stacks of them, channel-first or channel-last
+    :param n_frames: How many frames; the last episode is broken off when there are so many
+    :param seed: Seed of the environment and of the actions
+    :param frame_channels: Channels of one frame: 3 for RGB, 1 for grey
+    :param on_frame: Called after every frame, for a progress bar, say
+    :return: The frames of every episode, ``(T, frame_channels, H, W)`` uint8 each
+    :raises ValueError: if fewer than two frames are asked for, or the environment shows no images or others
+    """
+    if n_frames < 2:
+        raise ValueError(f"Pre-training needs at least two frames, which make a pair, got {n_frames}.")
+    space = env.observation_space
+    if not (isinstance(space, spaces.Box) and is_image_space(space, check_channels=False)):
+        raise ValueError(
+            f"Pre-training needs an environment that shows images, a uint8 Box of three dimensions from 0 to 255, got {space}."
+        )
+    first = is_image_space_channels_first(space)
+    channels, height, width = space.shape if first else (space.shape[2], *space.shape[:2])
+    split_channels(channels, frame_channels, None)
+    check_frame_size(height, width)
+    env.action_space.seed(seed)
+    episodes: list[list[np.ndarray]] = []
+    over = True
+    for i in range(n_frames):
+        if over:
+            obs, _ = env.reset(seed=seed if i == 0 else None)
+            over = False
+            episodes.append([])
+        else:
+            obs, _, terminated, truncated, _ = env.step(env.action_space.sample())
+            over = terminated or truncated
+        channels_first = obs if first else obs.transpose(2, 0, 1)
+        episodes[-1].append(channels_first[-frame_channels:].copy())
+        if on_frame is not None:
+            on_frame()
+    return [np.stack(episode) for episode in episodes]
+
+
+def check_frame_size(height: int, width: int) -> None:
+    """
+    :param height: Of a frame in pixels
+    :param width: Of a frame in pixels
+    :raises ValueError: if its feature maps are a single cell high or wide, in which a point cannot move
+    """
+    if min(map_size(height, width)) < 2:
+        raise ValueError(f"Points cannot move on frames of {height}×{width} pixels: make them 17×17 at least.")

@@ -1,0 +1,44 @@
+"""Frames beside what pre-trained points make of them."""
+
+import numpy as np
+import torch as th
+
+from sb3_fpac.pretraining.training import Pretraining
+from sb3_fpac.visualization import draw_points
+
+
+def reconstructions_picture(pretraining: Pretraining, episodes: list[np.ndarray], rows: int = 6, scale: int = 3) -> np.ndarray:
+    """
+    Rows of four: the target, the source, the target rebuilt, and the target with its points. All points are drawn as present,
+    since presence plays no part in pre-training.
+
+    :param pretraining: What pre-training has led to
+    :param episodes: The frames of every episode, ``(T, C, H, W)`` uint8 each; C = 3 for RGB, 1 for grey
+    :param rows: How many targets, evenly spread over all frames; the source lies half an episode away
+    :param scale: How many pixels a pixel of the frame becomes along each axis
+    :return: ``(rows · H · scale + lines, 4 · W · scale + lines, 3)`` uint8
+    """
+    pairable = [episode for episode in episodes if len(episode) > 1]
+    frames = np.concatenate(pairable)
+    others = np.concatenate([np.roll(episode, len(episode) // 2, axis=0) for episode in pairable])
+    chosen = (np.arange(rows) + 0.5) * len(frames) // rows
+    targets, sources = (array[chosen.astype(int)] for array in (frames, others))
+    rebuilt, points = pretraining.reconstruct(targets, sources)
+    positions = pretraining.extractor.to_pixels(th.as_tensor(points)).numpy()
+    presence = np.ones(points.shape[1])
+    lines = []
+    for target, source, result, position in zip(targets, sources, rebuilt, positions, strict=True):
+        columns = [
+            draw_points(frame.transpose(1, 2, 0), position, presence, indices=indices, scale=scale)
+            for frame, indices in ((target, []), (source, []), (result, []), (target, None))
+        ]
+        lines.append(_joined(columns, scale, axis=1))
+    return _joined(lines, scale, axis=0)
+
+
+def _joined(pictures: list[np.ndarray], width: int, axis: int) -> np.ndarray:
+    """Side by side or beneath each other, with white lines in between"""
+    shape = list(pictures[0].shape)
+    shape[axis] = width
+    line = np.full(shape, 255, np.uint8)
+    return np.concatenate([part for picture in pictures for part in (picture, line)][:-1], axis=axis)

@@ -1,0 +1,83 @@
+"""Rebuilding a frame from its feature points and the look of another: what points are pre-trained for."""
+
+import torch as th
+from torch import nn
+
+from sb3_fpac.encoder import cell_centres, map_size
+
+_N_CHANNELS = 32
+_STRIDE = 4  # of the features that the frame is rebuilt from
+
+
+def heat_maps(points: th.Tensor, x: th.Tensor, y: th.Tensor, sigma: float = 0.1) -> th.Tensor:
+    """
+    A Gaussian around every point: exp(−((x − x_k)² + (y − y_k)²) / 2σ²), as in arXiv 1806.07823.
+
+    :param points: ``(B, K, 2)`` or ``(B, K, 3)``: x_k and y_k; a presence is not looked at
+    :param x: ``(W,)``: where the columns of the maps lie, in the coordinates of the points
+    :param y: ``(H,)``: where the rows lie
+    :param sigma: σ, in the same coordinates
+    :return: ``(B, K, H, W)`` in (0, 1]
+    """
+    along_x, along_y = ((-((cells - points[..., i, None]) ** 2) / (2 * sigma**2)).exp() for i, cells in enumerate((x, y)))
+    return along_y[..., :, None] * along_x[..., None, :]
+
+
+class Reconstruction(nn.Module):
+    """
+    Rebuilds a frame, the target, from where its points are and from how another frame of the episode, the source, looks: the
+    generator of Jakab et al. (arXiv 1806.07823), smaller. What differs between the two frames can come through the points
+    alone, so that points are drawn to what moves.
+
+    :param frame_channels: C, channels of a frame
+    :param n_points: K
+    :param height: H of a frame in pixels
+    :param width: W of a frame in pixels
+    :param sigma: σ of the heat maps, in the coordinates of the points
+    """
+
+    _x: th.Tensor
+    _y: th.Tensor
+
+    def __init__(self, frame_channels: int, n_points: int, height: int, width: int, sigma: float = 0.1) -> None:
+        super().__init__()
+        self.sigma = sigma
+        self._size, self._half_size = (height, width), (-(-height // 2), -(-width // 2))
+        self.appearance = nn.Sequential(
+            nn.Conv2d(frame_channels, _N_CHANNELS, kernel_size=3, stride=2, padding=1),
+            nn.SiLU(),
+            nn.Conv2d(_N_CHANNELS, _N_CHANNELS, kernel_size=3, stride=2, padding=1),
+            nn.SiLU(),
+            nn.Conv2d(_N_CHANNELS, _N_CHANNELS, kernel_size=3, padding=1),
+            nn.SiLU(),
+        )
+        self.decoder = nn.Sequential(
+            nn.Conv2d(_N_CHANNELS + n_points, 2 * _N_CHANNELS, kernel_size=3, padding=1),
+            nn.SiLU(),
+            nn.Conv2d(2 * _N_CHANNELS, 2 * _N_CHANNELS, kernel_size=3, padding=1),
+            nn.SiLU(),
+            nn.Upsample(self._half_size),
+            nn.Conv2d(2 * _N_CHANNELS, _N_CHANNELS, kernel_size=3, padding=1),
+            nn.SiLU(),
+            nn.Conv2d(_N_CHANNELS, 4 * frame_channels, kernel_size=3, padding=1),
+            nn.PixelShuffle(2),
+        )
+        self.register_buffer("_x", _positions(width, map_size(height, width)[1]), persistent=False)
+        self.register_buffer("_y", _positions(height, map_size(height, width)[0]), persistent=False)
+
+    def forward(self, points: th.Tensor, source: th.Tensor) -> th.Tensor:
+        """
+        :param points: ``(B, K, 3)`` or ``(B, K, 2)``: the target's points, x and y in [-1, 1]
+        :param source: ``(B, C, H, W)`` in [0, 1]
+        :return: ``(B, C, H, W)``: the target, from 0 to 1 where it is right
+        """
+        appearance = self.appearance(source.contiguous(memory_format=th.channels_last))
+        maps = heat_maps(points, self._x, self._y, self.sigma)
+        height, width = self._size
+        return self.decoder(th.cat([appearance, maps.to(appearance.dtype)], dim=1))[..., :height, :width]
+
+
+def _positions(pixels: int, cells: int) -> th.Tensor:
+    """Where every 4th pixel of a frame lies in the coordinates of points, in which the outermost cells of a map lie at ±1"""
+    first, last = cell_centres(th.tensor([0.0, cells - 1.0]))
+    return 2 * (th.arange(0, pixels, _STRIDE) - first) / (last - first) - 1

@@ -1,0 +1,172 @@
+"""Pre-training of feature points by reconstruction."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch as th
+from gymnasium import spaces
+from stable_baselines3.common.utils import get_device
+from torch import nn
+
+import sb3_fpac
+from sb3_fpac.encoder import Precision, multiplies_bfloat16
+from sb3_fpac.extractor import FeaturePointExtractor
+from sb3_fpac.feature_points import Softmax
+from sb3_fpac.pretrained import PretrainedPoints
+from sb3_fpac.pretraining.frames import check_frame_size
+from sb3_fpac.pretraining.reconstruction import Reconstruction
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """What pre-training has led to."""
+
+    points: PretrainedPoints
+    """What ``FeaturePointExtractor(pretrained=…)`` takes"""
+    losses: np.ndarray
+    """``(n_updates,)``: the reconstruction loss of every update"""
+    extractor: FeaturePointExtractor
+    """The same encoder, for single frames"""
+    reconstruction: Reconstruction
+    """The network that rebuilds frames, which an agent has no use for"""
+
+    def save(self, path: str | Path) -> None:
+        """
+        Write the file of the points.
+
+        :param path: The file, ``points.pt`` say; its folder must be there
+        """
+        self.points.save(path)
+
+    @th.no_grad()
+    def reconstruct(self, targets: np.ndarray, sources: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """
+        Rebuild frames.
+
+        :param targets: ``(N, C, H, W)`` uint8; of these, only the points are used
+        :param sources: ``(N, C, H, W)`` uint8: another frame of the episode for each
+        :return: The targets rebuilt, ``(N, C, H, W)`` uint8, and their points, ``(N, K, 3)``: x, y, m
+        """
+        device = next(self.reconstruction.parameters()).device
+        points = self.extractor.frame_points(th.as_tensor(targets, device=device))
+        rebuilt = self.reconstruction(points, th.as_tensor(sources, device=device) / 255)
+        return (rebuilt.clamp(0, 1) * 255).round().to(th.uint8).cpu().numpy(), points.cpu().numpy()
+
+
+def pretrain(
+    episodes: Sequence[np.ndarray],
+    n_points: int = 32,
+    temperature: float = 0.5,
+    softmax: Softmax = "separable",
+    sigma: float = 0.1,
+    n_updates: int = 4000,
+    batch_size: int = 32,
+    learning_rate: float = 1e-3,
+    seed: int = 0,
+    precision: Precision = "auto",
+    device: th.device | str = "auto",
+    on_update: Callable[[float], object] | None = None,
+) -> Pretraining:
+    """
+    Train an encoder of feature points to rebuild frames, as Jakab et al. (arXiv 1806.07823) do: the points of one frame and
+    the look of another of the same episode shall give the first.
+
+    The loss is the mean squared error of pixels in [0, 1]. The original's perceptual loss is left out, as it needs a
+    pre-trained VGG. Presence plays no part: nothing trains it.
+
+    :param episodes: The frames of every episode, ``(T, C, H, W)`` uint8 each, as
+        :func:`~sb3_fpac.pretraining.frames.collect_frames` gives them; T may differ
+    :param n_points: K, number of feature points
+    :param temperature: β of the softmax
+    :param softmax: ``"separable"`` or ``"full"``
+    :param sigma: σ of the Gaussians that points become, in their coordinates: 3.4 pixels for 84×84
+    :param n_updates: Updates
+    :param batch_size: Pairs of frames in each
+    :param learning_rate: Of Adam
+    :param seed: Of the initial weights and of the pairs
+    :param precision: As in FeaturePointExtractor
+    :param device: PyTorch device; ``"auto"``: CUDA where there is a GPU
+    :param on_update: Called after every update with its loss, for a progress bar, say
+    :return: The points, and the network that rebuilds frames of them
+    :raises ValueError: if the frames are no such arrays or too small, no two of them share an episode, or a parameter is out
+        of range
+    :raises FloatingPointError: if the loss is infinite or undefined
+    """
+    for name, number in dict(n_updates=n_updates, batch_size=batch_size).items():
+        if number < 1:
+            raise ValueError(f"{name} must be at least 1, got {number}.")
+    for name, value in dict(learning_rate=learning_rate, sigma=sigma).items():
+        if not value > 0:
+            raise ValueError(f"{name} must be positive, got {value}.")
+    pairs = _Pairs(episodes, seed)
+    channels, height, width = pairs.frames.shape[1:]
+    check_frame_size(height, width)
+    device = get_device(device)
+    with th.random.fork_rng(devices=[]):
+        th.manual_seed(seed)
+        space = spaces.Box(0, 255, (channels, height, width), np.uint8)
+        extractor = FeaturePointExtractor(
+            space, n_points, temperature, softmax, frame_channels=channels, camera_shift=False, precision=precision
+        ).to(device)
+        reconstruction = Reconstruction(channels, n_points, height, width, sigma)
+    reconstruction = reconstruction.to(device, memory_format=th.channels_last)  # type: ignore[call-overload]
+    optimizer = th.optim.Adam([*extractor.parameters(), *reconstruction.parameters()], lr=learning_rate)
+    in_bfloat16 = precision == "bfloat16" or (precision == "auto" and multiplies_bfloat16(device))
+
+    losses = np.empty(n_updates)
+    for i in range(n_updates):
+        target, source = (frames.to(device) for frames in pairs.draw(batch_size))
+        points = extractor.frame_points(target)
+        with th.autocast(device.type, th.bfloat16, enabled=in_bfloat16):
+            rebuilt = reconstruction(points, source / 255)
+        loss = nn.functional.mse_loss(rebuilt.float(), target / 255)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses[i] = loss.item()
+        if not math.isfinite(losses[i]):
+            raise FloatingPointError(f"The loss of update {i + 1} is {losses[i]}: try a learning rate below {learning_rate}.")
+        if on_update is not None:
+            on_update(losses[i])
+
+    points_made = PretrainedPoints(
+        weights={name: weight.detach().cpu().clone() for name, weight in extractor.encoder.state_dict().items()},
+        n_points=n_points,
+        frame_channels=channels,
+        height=height,
+        width=width,
+        temperature=temperature,
+        softmax=softmax,
+        versions={"sb3_fpac": sb3_fpac.__version__, "torch": str(th.__version__)},
+    )
+    return Pretraining(points_made, losses, extractor, reconstruction)
+
+
+class _Pairs:
+    """Two frames of one episode, drawn at random: the target among all frames, the source among the others of its episode"""
+
+    def __init__(self, episodes: Sequence[np.ndarray], seed: int) -> None:
+        shapes = {episode.shape[1:] for episode in episodes}
+        if any(episode.dtype != np.uint8 or episode.ndim != 4 for episode in episodes) or len(shapes) > 1:
+            raise ValueError(
+                "Every episode must be uint8 frames of shape (T, C, H, W), with the same C, H and W in all of them."
+            )
+        pairable = [episode for episode in episodes if len(episode) > 1]
+        if not pairable:
+            raise ValueError("Pre-training needs two frames of one episode at least, which make a pair: collect more frames.")
+        self.frames = th.as_tensor(np.concatenate(pairable))
+        lengths = th.tensor([len(episode) for episode in pairable])
+        self._lengths = lengths.repeat_interleave(lengths)
+        self._firsts = (lengths.cumsum(0) - lengths).repeat_interleave(lengths)
+        self._generator = th.Generator().manual_seed(seed)
+
+    def draw(self, batch_size: int) -> tuple[th.Tensor, th.Tensor]:
+        """Targets and sources, ``(B, C, H, W)`` uint8 each"""
+        target = th.randint(len(self.frames), (batch_size,), generator=self._generator)
+        lengths, firsts = self._lengths[target], self._firsts[target]
+        further = 1 + (th.rand(batch_size, generator=self._generator) * (lengths - 1)).long()
+        source = firsts + (target - firsts + further) % lengths
+        return self.frames[target], self.frames[source]
