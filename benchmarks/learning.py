@@ -35,7 +35,11 @@ AGENTS: dict[str, dict[str, Any]] = {  # what differs from FPAC's defaults
     "lr1e-3": dict(learning_rate=1e-3),
 }
 PAPERS_SIZE = 84  # pixels
-WITHOUT_IMAGES = ("state", "keypoints")  # SAC with FPAC's heads and hyperparameters
+WITHOUT_IMAGES: dict[str, dict[str, Any]] = {  # SAC with FPAC's heads and hyperparameters; how the environment is made
+    "state": dict(observation="state"),
+    "keypoints": dict(observation="keypoints"),
+    "keypoints-absolute": dict(observation="keypoints", relative_keypoints=False),
+}
 COLUMNS = ("env_steps", "agent_steps", "mean", "std", "returns", "hours")
 
 
@@ -109,8 +113,8 @@ def main() -> None:
     if args.agent == "pixels":  # layers of 80 million weights: multiplied in bfloat16, as the convolutions are
         th.set_float32_matmul_precision("medium")
     action_repeat = TASKS[args.task].action_repeat
-    observation = args.agent if args.agent in WITHOUT_IMAGES else "pixels"
-    env, evaluation_env = (Monitor(gym.make(args.task, observation=observation, size=args.size)) for _ in range(2))
+    env_kwargs = WITHOUT_IMAGES.get(args.agent, dict(size=args.size))
+    env, evaluation_env = (Monitor(gym.make(args.task, **env_kwargs)) for _ in range(2))
     evaluation_env.reset(seed=1000 + args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
     agent = args.agent if args.size == PAPERS_SIZE else f"{args.agent}-{args.size}px"

@@ -13,6 +13,8 @@ from sb3_fpac.fpac import FPAC
 from sb3_fpac.hyperparams import fpac_hyperparams, fpac_kwargs
 from sb3_fpac.pixels import PixelExtractor
 from sb3_fpac.policies import FPACPolicy, FPACTQCPolicy
+from sb3_fpac.pretrained import PretrainedPoints
+from sb3_fpac.pretraining import collect_frames, pretrain
 from sb3_fpac.wrappers import ActionRepeat, CameraShift, FrameStack
 
 __version__ = "0.1.0"
@@ -31,7 +33,9 @@ __all__ = [
     "FrameStack",
     "MujocoCamera",
     "PixelExtractor",
+    "PretrainedPoints",
     "ResumableCheckpoint",
+    "collect_frames",
     "decode_camera_shift",
     "encode_camera_shift",
     "feature_points",
@@ -40,6 +44,7 @@ __all__ = [
     "joint_probabilities",
     "latest_checkpoint",
     "marginal_probabilities",
+    "pretrain",
     "resume",
     "save_checkpoint",
 ]

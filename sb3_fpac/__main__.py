@@ -1,4 +1,4 @@
-"""``python -m sb3_fpac``: watch an agent, report on runs."""
+"""``python -m sb3_fpac``: pre-train feature points, watch an agent, report on runs, run an experiment."""
 
 import argparse
 import sys
@@ -10,12 +10,16 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     try:
         from sb3_fpac import watch
+        from sb3_fpac.experiment import main as experiment
+        from sb3_fpac.pretraining import command as pretrain
         from sb3_fpac.report import main as report
     except ImportError as error:
         sys.exit(f"error: {error}")
     for name, module, description in (
         ("watch", watch, "Play episodes of a trained agent and write a video with its feature points."),
+        ("pretrain", pretrain, "Pre-train feature points on the frames of a random policy."),
         ("report", report, "Write one HTML file about the runs of a task."),
+        ("experiment", experiment, "Train all agents of an experiment, and draw its figure."),
     ):
         command = commands.add_parser(name, help=description, description=description)
         module.add_arguments(command)

@@ -1,0 +1,92 @@
+"""The figure of an experiment: a column for each task, a row for each quantity, a curve for each variant."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sb3_fpac.experiment.description import Experiment
+from sb3_fpac.experiment.scores import Curves
+from sb3_fpac.extras import needs_viz
+from sb3_fpac.report.published import published_scores
+
+with needs_viz():
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLUMNS = 4
+LABELS = {"return": "return", "torso_height": "torso height [m]"}
+COLOURS = ("#0b62b8", "#c2480a", "#0a7d57", "#9a3b96", "#7a6200", "#b3243f")
+STYLES = ("-", "--", "-.", ":")
+MARKERS = "os^vD"
+
+
+def draw_figure(experiment: Experiment, rows: dict[str, Curves], note: str, paths: Sequence[Path]) -> None:
+    """
+    Draw the curves: means over the seeds with their 95 % bootstrap intervals (of a single seed, from the lowest to the highest
+    episode), and published scores at env steps that the curves reach.
+
+    :param experiment: The experiment
+    :param rows: The curves of each quantity; at least one task has some
+    :param note: For the title, such as how many runs are done
+    :param paths: The files, whose suffixes say the formats
+    """
+    panels = [(what, task) for what, curves in rows.items() for task in curves]
+    n_columns = min(COLUMNS, max(len(curves) for curves in rows.values()))
+    n_rows = sum(-(-len(curves) // n_columns) for curves in rows.values())
+    figure = Figure(figsize=(3.6 * n_columns + 0.6, 3 * n_rows + 1.4), layout="constrained")
+    figure.suptitle(f"{experiment.title}\n{note}", fontsize="medium")
+    grid = figure.subplots(n_rows, n_columns, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    place = 0
+    for what, curves in rows.items():
+        for task in curves:
+            axes = grid.flat[place]
+            axes.set_axis_on()
+            _draw_panel(axes, experiment, rows, what, task)
+            place += 1
+        place = -(-place // n_columns) * n_columns  # another quantity begins another row
+    assert panels
+    handles = {label: handle for axes in grid.flat for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(4, len(handles)), fontsize="small")
+    for path in paths:
+        figure.savefig(path, dpi=150)
+
+
+def _draw_panel(axes: Axes, experiment: Experiment, rows: dict[str, Curves], what: str, task: str) -> None:
+    labels = [variant.label for variant in experiment.variants]
+    last_step = 0
+    for curve in rows[what][task]:
+        index = next((index for index, label in enumerate(labels) if label == curve.runs[0].algorithm), 0)
+        style = dict(color=COLOURS[index % len(COLOURS)], linestyle=STYLES[index % len(STYLES)])
+        marker = "." if len(curve.steps) < 3 else None
+        axes.plot(curve.steps, curve.mean, label=labels[index], marker=marker, **style)  # type: ignore[arg-type]
+        axes.fill_between(curve.steps, curve.low, curve.high, color=style["color"], alpha=0.15, linewidth=0)
+        last_step = max(last_step, int(curve.steps[-1]))
+    if what == "return":
+        _mark_published(axes, task, last_step)
+    axes.set(title=task.removeprefix("dmc-"), xlabel="env steps", ylabel=LABELS[what])
+    axes.set_xlim(0, 1.03 * last_step)
+    axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_formatter(lambda step, _: f"{step / 1e6:g}M" if step >= 1e6 else f"{step / 1e3:g}k")
+    axes.locator_params(axis="x", nbins=5)
+    axes.grid(alpha=0.3)
+
+
+def _mark_published(axes: Axes, task: str, last_step: int) -> None:
+    methods: list[str] = []
+    for score in published_scores(task):
+        if score.method not in methods:
+            methods.append(score.method)
+        if score.env_steps <= last_step:
+            index = methods.index(score.method)
+            axes.errorbar(
+                score.env_steps - 0.015 * last_step * index,  # side by side, lest they hide each other
+                score.mean,
+                score.std,
+                linestyle="",
+                capsize=3,
+                color="#5a636e",
+                markersize=5,
+                marker=MARKERS[index % len(MARKERS)],
+                label=f"{score.method} (published, ± std)",
+            )

@@ -1,0 +1,554 @@
+"""
+Experiments: what they are made of, how they run, stop, fail and go on, and what is drawn of them.
+
+What is trained here is shrunk: images of 32×32 pixels, heads of one layer of 16, batches of 8, and episodes of a few steps.
+"""
+
+import argparse
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import psutil
+import pytest
+import yaml
+from filelock import FileLock
+from rich.console import Console
+
+from sb3_fpac.cameras import find_camera, follows, mujoco_model_and_data
+from sb3_fpac.checkpoint import latest_checkpoint
+from sb3_fpac.experiment import main, train
+from sb3_fpac.experiment.description import experiment_names, load_experiment
+from sb3_fpac.experiment.figure import draw_figure
+from sb3_fpac.experiment.process import Ended
+from sb3_fpac.experiment.progress import ProgressTable
+from sb3_fpac.experiment.results import keep_episodes, keep_evaluations, read_episodes, read_evaluations
+from sb3_fpac.experiment.runs import PlannedRun, Schedule, plan_runs, read_progress
+from sb3_fpac.experiment.scores import comma_separated, markdown, read_curves
+from sb3_fpac.report.runs import read_run, read_runs
+
+CARTPOLE, CHEETAH = "dmc-cartpole-swingup", "dmc-cheetah-run"
+PLANET = {
+    CARTPOLE,
+    CHEETAH,
+    "dmc-ball-in-cup-catch",
+    "dmc-finger-spin",
+    "dmc-reacher-easy",
+    "dmc-walker-walk",
+}
+DREAMER = {
+    "dmc-acrobot-swingup",
+    "dmc-cartpole-balance",
+    "dmc-cartpole-swingup-sparse",
+    "dmc-finger-turn-easy",
+    "dmc-hopper-hop",
+    "dmc-hopper-stand",
+    "dmc-pendulum-swingup",
+    "dmc-walker-run",
+}
+TINY = dict(learning_starts=20, batch_size=8, buffer_size=600)
+TINY_FPAC = dict(
+    algo="fpac",
+    hyperparams=dict(TINY, policy_kwargs=dict(net_arch=[16])),
+    env_kwargs=dict(size=32, time_limit=0.8),  # 10 agent steps of Cartpole
+)
+TINY_STATE = dict(
+    algo="sac",
+    hyperparams=dict(TINY, policy="MlpPolicy", policy_kwargs=dict(net_arch=[16])),
+    env_kwargs=dict(observation="state", time_limit=0.8),
+)
+
+
+def write_experiment(path: Path, **changes) -> Path:
+    """A YAML of a user's own"""
+    content = dict(title="Tiny", source="a test", tasks=[CARTPOLE], variants=dict(points=TINY_FPAC), seeds=1, env_steps=480)
+    path.write_text(yaml.safe_dump({**content, **changes}))
+    return path
+
+
+def options(path: Path, folder: Path, *more: str) -> list[str]:
+    return [str(path), "-f", str(folder), "--eval-freq", "160", "--eval-episodes", "2", "--save-freq", "160", *more]
+
+
+def experiment(path: Path, folder: Path, *more: str) -> int:
+    """The command, in this process; its exit status"""
+    parser = argparse.ArgumentParser()
+    main.add_arguments(parser)
+    try:
+        main.run(parser.parse_args(options(path, folder, *more)))
+    except SystemExit as error:
+        assert isinstance(error.code, int)
+        return error.code
+    return 0
+
+
+def plan(path: Path, folder: Path, **changes) -> list[PlannedRun]:
+    schedule = Schedule(eval_freq=160, eval_episodes=2, save_freq=160)
+    return [replace(run, **changes) for run in plan_runs(load_experiment(str(path)), folder, schedule)]
+
+
+def points_of(variant) -> dict:
+    return variant.hyperparams.get("policy_kwargs", {}).get("features_extractor_kwargs", {})
+
+
+# What experiments are
+
+
+def test_there_is_one_for_every_figure():
+    figures = ["fig2", "fig3", "fig4", "fig5", "fig8", "fig10", "fig11", "fig12", "fig13", "fig14"]
+    assert experiment_names() == [*figures, "random_shift"]
+    for name in experiment_names():
+        described = load_experiment(name)
+        assert described.seeds == 6 and described.env_steps is None
+        assert name == "random_shift" or f"Fig. {name.removeprefix('fig')}" in described.source
+
+
+def test_figure_2_compares_five_agents():
+    described = load_experiment("fig2")
+    fpac, pixels, state, keypoints, pretrained = described.variants
+    assert set(described.tasks) == PLANET
+    assert (fpac.algo, fpac.hyperparams, fpac.env_kwargs) == ("fpac", {}, {})
+    assert pixels.hyperparams == {"policy_kwargs": {"features_extractor_class": "sb3_fpac.PixelExtractor"}}
+    for variant, observation in ((state, "state"), (keypoints, "keypoints")):
+        assert variant.algo == "sac" and variant.env_kwargs["observation"] == observation
+        assert variant.hyperparams["policy"] == "MlpPolicy" and variant.hyperparams["policy_kwargs"]["net_arch"] == [
+            1024,
+            1024,
+        ]
+    assert keypoints.env_kwargs["relative_keypoints"] is True
+    assert pretrained.pretrain == {"frozen": True}
+
+
+@pytest.mark.parametrize(
+    "name, key, values",
+    [
+        ("fig8", "n_points", [8, 16, 24, 32, 64]),
+        ("fig11", "presence", [None, False]),
+        ("fig12", "velocity", [None, False]),
+        ("fig13", "softmax", [None, "full"]),
+        ("fig14", "relative", [None, True]),
+    ],
+)
+def test_ablations_vary_one_thing(name, key, values):
+    described = load_experiment(name)
+    assert set(described.tasks) == PLANET
+    assert [points_of(variant).get(key) for variant in described.variants] == values
+    for variant in described.variants:
+        assert points_of(variant).keys() <= {key} and not variant.env_kwargs and variant.algo == "fpac"
+
+
+def test_the_other_figures():
+    assert set(load_experiment("fig4").tasks) == PLANET and set(load_experiment("fig5").tasks) == DREAMER
+    assert "this project's choice" in load_experiment("fig5").source
+    fig10 = load_experiment("fig10")
+    assert fig10.tasks == (CHEETAH,) and set(fig10.draw) == {"return", "torso_height"}
+    assert [variant.pretrain for variant in fig10.variants] == [None, {"frozen": True}]
+    assert [v.hyperparams.get("random_shift", 0) for v in load_experiment("random_shift").variants] == [0, 4, 0, 4]
+
+
+def test_figure_3_has_the_tasks_whose_camera_moves():
+    described = load_experiment("fig3")
+    assert [variant.env_kwargs["camera_shift"] for variant in described.variants] == [True, False]
+    moving = set()
+    for task in PLANET | DREAMER:
+        env = gym.make(task, observation="state")
+        model, _ = mujoco_model_and_data(env)
+        if follows(model, find_camera(model, 0)):
+            moving.add(task)
+        env.close()
+    assert set(described.tasks) == moving
+
+
+def test_runs_are_every_task_variant_and_seed_with_the_papers_steps(tmp_path):
+    runs = plan_runs(load_experiment("fig2"), tmp_path, Schedule())
+    assert len({run.folder for run in runs}) == len(runs) == 6 * 5 * 6
+    assert all(run.env_steps == (1_000_000 if run.task in (CHEETAH, "dmc-walker-walk") else 500_000) for run in runs)
+    some = plan_runs(load_experiment("fig2"), tmp_path, Schedule(), ["cheetah-run"], ["pixels"], seeds=2, env_steps=20_000)
+    assert [run.folder for run in some] == [tmp_path / "fig2/pixels/fpac" / f"{CHEETAH}_{seed}" for seed in (1, 2)]
+    assert some[0].agent_steps(some[0].env_steps) == 5000
+
+
+@pytest.mark.parametrize(
+    "changes, sentence",
+    [
+        (dict(seed=3), "has the key 'seed': choose from title"),
+        (dict(title=None), "title must be a text, got None"),
+        (dict(seeds=0), "seeds must be a positive whole number, got 0"),
+        (dict(tasks=["cheeta-run"]), "there is no task 'cheeta-run': write it like dmc-cheetah-run"),
+        (dict(tasks=[]), "tasks must be there, each once"),
+        (dict(draw=["speed"]), "draw has 'speed': choose from return, torso_height"),
+        (dict(variants={"a/b": dict(algo="fpac")}), "'a/b' cannot name a folder"),
+        (dict(variants={"a": {}}), "variant a lacks 'algo'"),
+        (dict(variants={"a": dict(algo="ppo")}), "sb3-fpac has hyperparameters for fpac, sac and tqc, not for ppo"),
+        (dict(variants={"a": dict(algo="fpac", params={})}), "variant a has the key 'params'"),
+        (dict(variants={"a": dict(algo="fpac", env_kwargs=dict(pixels=3))}), "env_kwargs has 'pixels': choose from"),
+        (dict(variants={"a": dict(algo="fpac", hyperparams=dict(n_envs=2))}), "hyperparams must not have 'n_envs'"),
+        (dict(variants={"a": dict(algo="fpac", pretrain=dict(frames=3))}), "variant a, pretrain lacks 'frozen'"),
+        (
+            dict(variants={"a": dict(algo="fpac", hyperparams=dict(policy_kwargs=dict(features_extractor_class="no.Such")))}),
+            "features_extractor_class 'no.Such' cannot be imported",
+        ),
+        (dict(variants={name: dict(algo="fpac", label="x") for name in "ab"}), "labels of variants must be there, each once"),
+    ],
+)
+def test_a_wrong_description_is_refused_in_one_sentence(tmp_path, changes, sentence):
+    with pytest.raises(ValueError, match=re.escape(sentence)) as error:
+        load_experiment(str(write_experiment(tmp_path / "mine.yml", **changes)))
+    assert "\n" not in str(error.value)
+
+
+def test_a_wrong_command_is_refused(tmp_path):
+    path = write_experiment(tmp_path / "mine.yml")
+    for more, sentence in (
+        (["--tasks", "walker-walk"], "has no task 'dmc-walker-walk'"),
+        (["--variants", "pixel"], "has no variant 'pixel': choose from points"),
+        (["--seeds", "0"], "seeds must be at least 1"),
+        (["--env-steps", "100"], "would never be evaluated"),
+        (["--jobs", "0"], "jobs must be at least 1"),
+        (["--gpus-per-run", "1"], "are for --ray"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            experiment(path, tmp_path / "logs", *more)
+    with pytest.raises(ValueError, match="There is no experiment 'fig1': choose from fig2"):
+        experiment(Path("fig1"), tmp_path / "logs")
+    assert not (tmp_path / "logs").exists()
+
+
+def test_a_dry_run_prints_the_runs(tmp_path, capsys):
+    assert experiment(write_experiment(tmp_path / "mine.yml", seeds=2), tmp_path / "logs", "--dry-run") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == "Tiny: 2 runs" and lines[1] == f"{tmp_path}/logs/mine/points/fpac/{CARTPOLE}_2: 480 env steps"
+    assert not (tmp_path / "logs").exists()
+
+
+def test_a_missing_ray_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.delitem(sys.modules, "sb3_fpac.experiment.cluster", raising=False)
+    with pytest.raises(ValueError, match=r'ray is missing: pip install "sb3-fpac\[ray\]"'):
+        experiment(write_experiment(tmp_path / "mine.yml"), tmp_path / "logs", "--ray", "auto")
+
+
+# Runs
+
+
+def distinct_variants() -> list:
+    """Of all experiments, each agent once"""
+    found = {}
+    for name in experiment_names():
+        described = load_experiment(name)
+        for variant in described.variants:
+            key = yaml.safe_dump([variant.algo, variant.hyperparams, variant.env_kwargs, variant.pretrain])
+            if key not in found:
+                task = CHEETAH if CHEETAH in described.tasks else described.tasks[0]
+                found[key] = pytest.param(variant, task, id=f"{name}-{variant.name}")
+    return list(found.values())
+
+
+def shrunk(variant, task: str, folder: Path, **changes) -> PlannedRun:
+    """Fifty agent steps of a variant"""
+    hyperparams = {**variant.hyperparams, **TINY}
+    hyperparams["policy_kwargs"] = {**hyperparams.get("policy_kwargs", {}), "net_arch": [16]}
+    described = replace(
+        variant,
+        hyperparams=hyperparams,
+        env_kwargs={**variant.env_kwargs, "size": 32, "time_limit": 0.4},
+        pretrain=variant.pretrain and dict(variant.pretrain, frames=40, updates=2),
+    )
+    whole = replace(load_experiment("fig10"), tasks=(task,), variants=(described,), seeds=1, draw=("return",))
+    (run,) = plan_runs(whole, folder, Schedule(eval_freq=100, eval_episodes=1, save_freq=1000), env_steps=200)
+    return replace(run, **changes)
+
+
+@pytest.mark.parametrize("variant, task", distinct_variants())
+def test_every_agent_of_every_figure_is_trained(tmp_path, variant, task):
+    run = shrunk(variant, task, tmp_path)
+    run.write()
+    train.train(run)
+    assert read_progress(run).done
+    read = read_run(run.folder)
+    assert read.steps.tolist() == [100, 200] and read.algorithm == variant.algo
+    saved = read.hyperparameters["policy_kwargs"].get("features_extractor_kwargs", {})
+    assert saved.items() >= points_of(variant).items()
+    assert all(read.hyperparameters[f"env_kwargs.{name}"] == value for name, value in variant.env_kwargs.items())
+    assert run.points.is_file() == (variant.pretrain is not None)
+
+
+def test_the_torso_height_is_recorded_with_every_episode(tmp_path, monkeypatch):
+    monkeypatch.setitem(gym.registry, CHEETAH, gym.spec(CHEETAH))
+    variant = replace(load_experiment("fig10").variants[0], env_kwargs=dict(observation="state"), algo="sac")
+    variant = replace(variant, hyperparams=dict(policy="MlpPolicy"))
+    run = shrunk(variant, CHEETAH, tmp_path, torso_height=True)
+    run.write()
+    train.train(run)
+    heights = [float(episode.values["torso_height"]) for episode in read_episodes(run.folder)]
+    assert len(heights) == 5 and all(0.1 < height < 1.2 for height in heights) and len(set(heights)) == 5
+
+    env = gym.make(CHEETAH, observation="state", time_limit=0.4)
+    env.reset(seed=0)
+    env.action_space.seed(0)
+    expected = []
+    for _ in range(3):
+        *_, info = env.step(env.action_space.sample())
+        expected.append(env.unwrapped.physics.named.data.xpos["torso"][2])
+        assert info["torso_height"] == pytest.approx(np.mean(expected))
+
+
+def test_a_run_goes_on_when_more_steps_are_asked_for(tmp_path):
+    (run,) = plan(write_experiment(tmp_path / "mine.yml"), tmp_path, env_steps=320)
+    run.write()
+    train.train(run)
+    first = read_evaluations(run.folder)
+    model = run.model.read_bytes()
+    train.train(run)
+    assert run.model.read_bytes() == model  # done is done
+
+    longer = replace(run, env_steps=640)
+    longer.write()
+    assert read_progress(run).done and not read_progress(longer).done
+    train.train(longer)
+    evaluations = read_evaluations(run.folder)
+    assert evaluations.steps == [20, 40, 60, 80] and evaluations.returns[:2] == first.returns
+    assert [episode.step for episode in read_episodes(run.folder)] == list(range(10, 81, 10))
+    assert (run.folder / "0.until_40.monitor.csv").is_file()
+    assert read_progress(longer)._replace(score=None) == (640, None, True)
+    assert latest_checkpoint(run.folder / "checkpoint").name == "step_80"
+
+    with pytest.raises(ValueError, match="was begun with another seed, hyperparams: delete it"):
+        replace(run, seed=5, hyperparams={}).write()
+
+
+def test_a_dropped_checkpoint_ends_a_run_for_good(tmp_path):
+    path = write_experiment(tmp_path / "mine.yml", variants=dict(state=TINY_STATE))
+    (run,) = plan(path, tmp_path, keep_checkpoint=False)
+    run.write()
+    train.train(run)
+    assert not (run.folder / "checkpoint").exists() and read_progress(run).done
+    with pytest.raises(ValueError, match="was trained for 480 env steps and has no checkpoint to go on from"):
+        train.train(replace(run, env_steps=960))
+
+
+def test_two_processes_do_not_train_one_run(tmp_path, monkeypatch):
+    (run,) = plan(write_experiment(tmp_path / "mine.yml"), tmp_path)
+    run.write()
+    monkeypatch.setattr(train, "WAIT", 0.1)
+    with FileLock(run.folder / ".lock"), pytest.raises(ValueError, match="Another process trains in"):
+        train.train(run)
+
+
+def test_what_a_checkpoint_does_not_know_is_dropped(tmp_path):
+    steps = [20, 40, 60]
+    np.savez(tmp_path / "evaluations.npz", timesteps=steps, results=[[1.0], [2.0], [3.0]], ep_lengths=[[5], [5], [5]])
+    assert keep_evaluations(tmp_path, 40).returns == [[1.0], [2.0]] == read_evaluations(tmp_path).returns
+    assert keep_evaluations(tmp_path, 0).steps == [] and not (tmp_path / "evaluations.npz").exists()
+
+    def write_episodes(*lengths: int) -> None:
+        rows = "".join(f"1.0,{length},0.5\n" for length in lengths)
+        (tmp_path / "0.monitor.csv").write_text(f'#{{"t_start": 1.0, "env_id": "x"}}\nr,l,t\n{rows}1.0,99')  # killed there
+
+    write_episodes(10, 10, 10, 10)
+    keep_episodes(tmp_path, 35)
+    keep_episodes(tmp_path, 35)  # killed once more before an episode has ended
+    write_episodes(10, 10)
+    keep_episodes(tmp_path, 35)  # and before a checkpoint
+    assert [episode.step for episode in read_episodes(tmp_path)] == [10, 20, 30]
+    write_episodes(10, 10)
+    assert [episode.step for episode in read_episodes(tmp_path)] == [10, 20, 30, 45, 55]
+    keep_episodes(tmp_path, 45)
+    assert [episode.step for episode in read_episodes(tmp_path)] == [10, 20, 30, 45]
+
+
+# Processes
+
+
+def wait_for(condition, process: subprocess.Popen | None = None, seconds: float = 400) -> None:
+    for _ in range(int(seconds / 0.05)):
+        if condition():
+            return
+        assert process is None or process.poll() is None, "it has ended before"
+        time.sleep(0.05)
+    raise AssertionError("it takes too long")
+
+
+def trained_by_now(run: PlannedRun) -> int:
+    checkpoint = latest_checkpoint(run.folder / "checkpoint")
+    return 0 if checkpoint is None else int(checkpoint.name.removeprefix("step_"))
+
+
+@pytest.mark.timeout(900)
+def test_what_is_interrupted_and_killed_goes_on_to_the_same_set_of_results(tmp_path, capfd):
+    path = write_experiment(tmp_path / "mine.yml", variants=dict(points=TINY_FPAC, state=TINY_STATE), env_steps=1920)
+    first, second = plan(path, tmp_path / "logs")
+    command = [sys.executable, "-m", "sb3_fpac", "experiment", *options(path, tmp_path / "logs", "--jobs", "1")]
+    for stop_with, after in ((signal.SIGINT, 0), (signal.SIGKILL, 100)):
+        process = subprocess.Popen(command)
+        wait_for(lambda after=after: trained_by_now(first) > after, process)
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(stop_with)
+        assert process.wait() == (130 if stop_with == signal.SIGINT else -signal.SIGKILL)
+        assert children and not psutil.wait_procs(children, timeout=30)[1]  # they die with it
+        assert not first.model.exists()
+    assert "Stopped: 0 of 2 runs are done" in capfd.readouterr().out
+
+    assert experiment(path, tmp_path / "logs", "--jobs", "1") == 0
+    assert first.log.read_text().count("Loading pretrained agent") == 2
+    for run in (first, second):
+        assert read_evaluations(run.folder).steps == list(range(20, 241, 20))
+        assert [episode.step for episode in read_episodes(run.folder)] == list(range(10, 241, 10))
+        assert read_run(run.folder).steps.tolist() == list(range(160, 1921, 160))
+    lines = (tmp_path / "logs" / "mine" / "mine.csv").read_text().splitlines()
+    assert [line.split(",")[:4] for line in lines[1:]] == [
+        ["cartpole-swingup", name, "1", "1920"] for name in ("points", "state")
+    ]
+
+    logs = [run.log.read_bytes() for run in (first, second)]
+    assert experiment(path, tmp_path / "logs") == 0  # nothing is left to do
+    assert [run.log.read_bytes() for run in (first, second)] == logs
+    assert "2 of 2 runs are done" in capfd.readouterr().out
+
+
+def test_a_run_that_fails_is_reported_and_stops_no_other(tmp_path, capsys):
+    broken = dict(TINY_STATE, hyperparams=dict(TINY_STATE["hyperparams"], no_such_argument=1))
+    path = write_experiment(tmp_path / "mine.yml", variants=dict(broken=broken, state=TINY_STATE))
+    failed, done = plan(path, tmp_path / "logs")
+    assert experiment(path, tmp_path / "logs", "--jobs", "1") == 1
+    output = capsys.readouterr()
+    assert f"broken, cartpole-swingup, seed 1 has failed. It ended with status 1. The end of {failed.log}:" in output.err
+    assert "no_such_argument" in output.err
+    assert "1 of 2 runs are done, 1 failed" in output.out and read_progress(done).done
+    assert "mine.png, .svg, .md and .csv, of 1 of 2 runs that are done" in output.out
+
+
+@pytest.mark.timeout(900)
+def test_a_ray_cluster_that_loses_a_node_finishes_all_runs(tmp_path, capfd):
+    ray = pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    before = set(psutil.process_iter())
+    path = write_experiment(tmp_path / "mine.yml", seeds=2, env_steps=1920)
+    runs = plan(path, tmp_path / "logs")
+    cluster = Cluster(initialize_head=True, head_node_args=dict(num_cpus=0, include_dashboard=False))
+    try:
+        lost, _ = (cluster.add_node(num_cpus=1) for _ in range(2))
+
+        def lose_a_node() -> None:
+            wait_for(lambda: all(trained_by_now(run) > 0 for run in runs))
+            cluster.remove_node(lost, allow_graceful=False)
+
+        loser = threading.Thread(target=lose_a_node)
+        loser.start()
+        status = experiment(path, tmp_path / "logs", "--ray", cluster.address, "--cpus-per-run", "1")
+        loser.join()
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+    assert status == 0, capfd.readouterr()
+    for run in runs:
+        assert read_evaluations(run.folder).steps == list(range(20, 241, 20))
+        assert [episode.step for episode in read_episodes(run.folder)] == list(range(10, 241, 10))
+    assert sorted(run.log.read_text().count("Loading pretrained agent") for run in runs) == [0, 1]
+    ours = [process for process in psutil.process_iter() if process not in before and "ray" in process.name()]
+    assert not psutil.wait_procs(ours, timeout=30)[1]
+
+
+def test_no_cluster_is_said(tmp_path):
+    pytest.importorskip("ray")
+    with pytest.raises(ValueError, match="There is no Ray cluster at"):
+        experiment(write_experiment(tmp_path / "mine.yml"), tmp_path / "logs", "--ray", "not an address")
+
+
+# What is shown
+
+
+def finished(path: Path, folder: Path, level: dict[str, float], seeds: int = 3) -> list[PlannedRun]:
+    """Runs as they are when they are done, without training: seed s scores level + 10 s, its two episodes 1 less and more"""
+    runs = plan_runs(load_experiment(str(path)), folder, Schedule(eval_freq=160, eval_episodes=2), seeds=seeds)
+    for run in runs:
+        settings = run.folder / run.task
+        settings.mkdir(parents=True)
+        args = dict(algo=run.algo, env=run.task, seed=run.seed, env_kwargs=run.env_kwargs)
+        (settings / "args.yml").write_text(yaml.safe_dump(args))
+        (settings / "config.yml").write_text(yaml.safe_dump(dict(policy="CnnPolicy")))
+        steps = np.arange(20, 61, 20)
+        score = (level[run.variant] + 10 * run.seed) * steps / steps[-1]
+        np.savez(
+            run.folder / "evaluations.npz",
+            timesteps=steps,
+            results=np.stack([score - 1, score + 1], axis=1),
+            ep_lengths=np.full((3, 2), 10),
+        )
+        rows = "".join(f"1.0,10,{time},{0.5 + time / 100}\n" for time in range(6))
+        (run.folder / "0.monitor.csv").write_text(f'#{{"t_start": 1.0, "env_id": "x"}}\nr,l,t,torso_height\n{rows}')
+    return runs
+
+
+def test_the_table_has_what_the_runs_have(tmp_path):
+    path = write_experiment(tmp_path / "mine.yml", variants=dict(a=dict(TINY_FPAC, label="Agent A"), b=TINY_STATE))
+    runs = finished(path, tmp_path / "logs", dict(a=100, b=500))
+    curves = read_curves(load_experiment(str(path)), runs)
+    (header, *rows) = (line.split(",") for line in comma_separated(curves).splitlines())
+    assert header == ["task", "variant", "seeds", "env steps", "mean", "std", "IQM", "IQM low", "IQM high"]
+    for row, name, scores in zip(rows, ("Agent A", "b"), ([110, 120, 130], [510, 520, 530]), strict=True):
+        assert row[:4] == ["cartpole-swingup", name, "3", "480"]
+        mean, std, iqm, low, high = (float(number) for number in row[4:])
+        assert mean == iqm == np.mean(scores) and std == pytest.approx(np.std(scores), abs=1e-3)
+        assert min(scores) <= low < iqm < high <= max(scores)
+    assert "| cartpole-swingup | Agent A | 3 | 480 | 120 ± 8 | 120 [" in markdown(curves)
+    one = read_curves(load_experiment(str(path)), runs[:1])
+    assert "| cartpole-swingup | Agent A | 1 (2 episodes) | 480 | 110 ± 1 | 110 [" in markdown(one)
+
+
+def test_the_figure_shows_every_task_quantity_and_variant(tmp_path):
+    tasks, variants = [CARTPOLE, CHEETAH], dict(a=dict(TINY_FPAC, label="Agent A"), b=TINY_STATE)
+    path = write_experiment(tmp_path / "mine.yml", tasks=tasks, variants=variants, draw=["return", "torso_height"])
+    runs = finished(path, tmp_path / "logs", dict(a=100, b=500))
+    described = load_experiment(str(path))
+    rows = {what: read_curves(described, runs, what) for what in described.draw}
+    torso = rows["torso_height"][CHEETAH][0]
+    assert torso.steps.tolist() == [60 * 4] and torso.mean == pytest.approx(np.mean([0.5 + time / 100 for time in range(6)]))
+    pictures = [tmp_path / "mine.svg", tmp_path / "mine.png"]
+    draw_figure(described, rows, "12 of 12 runs done", pictures)
+    assert pictures[1].stat().st_size > 10_000
+    svg = pictures[0].read_text()
+    for text in ("Tiny", "12 of 12 runs done", "cartpole-swingup", "cheetah-run", "Agent A", "torso height"):
+        assert f"<!-- {text}" in svg
+
+
+def test_only_draw_draws_what_there_is(tmp_path, capsys):
+    path = write_experiment(tmp_path / "mine.yml")
+    assert experiment(path, tmp_path / "logs", "--only-draw") == 0
+    assert "There is nothing to draw yet" in capsys.readouterr().out
+    finished(path, tmp_path / "logs", dict(points=100), seeds=2)
+    assert experiment(path, tmp_path / "logs", "--only-draw", "--seeds", "3") == 0
+    assert "mine.png, .svg, .md and .csv, of 0 of 3 runs that are done" in capsys.readouterr().out
+    assert {file.name for file in (tmp_path / "logs" / "mine").glob("*.*")} == {
+        f"mine.{x}" for x in ("png", "svg", "md", "csv")
+    }
+
+
+def test_the_report_reads_the_runs_of_an_experiment(tmp_path):
+    runs = finished(write_experiment(tmp_path / "mine.yml"), tmp_path / "logs", dict(points=100))
+    assert [run.seed for run in read_runs(run.folder for run in runs)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_is_read_from_the_folders(tmp_path, terminal):
+    runs = finished(write_experiment(tmp_path / "mine.yml"), tmp_path / "logs", dict(points=100))
+    output = StringIO()
+    table = ProgressTable(runs, Console(file=output, force_terminal=terminal, width=120))
+    with table:
+        for run in runs[:2]:
+            run.log.write_text("it has begun")
+        table.update(None)
+        table.update(Ended(runs[1].folder, "It ended with status 1."))
+    assert table.summary() == "0 of 3 runs are done, 1 running, 1 failed, 1 waiting"
+    assert re.search(r"points, cartpole-swingup, seed 1.*480 of 480 env steps.*110\.0", output.getvalue())
+    assert "failed" in output.getvalue() and os.linesep in output.getvalue()
