@@ -201,6 +201,18 @@ def test_frozen_the_encoder_stays_and_unfrozen_it_moves(algorithm, policy, hyper
             assert model.critic_target.features_extractor is model.critic.features_extractor
 
 
+def test_a_compiled_update_leaves_a_frozen_encoder_alone(pretraining):
+    """And gives the weights that an update without a compiler gives"""
+    policy_kwargs = dict(SMALL, features_extractor_kwargs=kwargs_of(pretraining.points, frozen=True))
+    models = [
+        FPAC("CnnPolicy", stack(), policy_kwargs=policy_kwargs, **OFF_POLICY, compile=compile, seed=0).learn(12)
+        for compile in (False, True)
+    ]
+    for plain, compiled in zip(*(model.policy.parameters() for model in models), strict=True):
+        th.testing.assert_close(plain, compiled)
+    assert equal(encoder_weights(models[1].policy)[0], pretraining.points.weights)
+
+
 def test_a_frozen_encoder_sees_a_batch_once(pretraining, monkeypatch):
     """For actor, critic and actor again under SAC's own train; once more for the next observations"""
     policy_kwargs = dict(SMALL, features_extractor_kwargs=kwargs_of(pretraining.points, frozen=True))
