@@ -112,9 +112,9 @@ def _train(runs: Sequence[PlannedRun], backend: Backend) -> int:
             for ended in results if to_do else ():
                 table.update(ended)
     except KeyboardInterrupt:
-        console.print(f"Stopped: {table.summary()}. The same command goes on.", highlight=False)
+        console.print(f"Stopped: {table.summary()}. The same command goes on.", highlight=False, soft_wrap=True)
         sys.exit(130)
-    console.print(f"{table.summary()}.", highlight=False)
+    console.print(f"{table.summary()}.", highlight=False, soft_wrap=True)
     for each in runs:
         problem = table.problems.get(each.folder)
         if problem is not None:

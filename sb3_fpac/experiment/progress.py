@@ -85,7 +85,9 @@ class ProgressTable:
     def _say(self, run: PlannedRun) -> None:
         if self._live is None:
             state, progress = self._states[run.folder], self._progress[run.folder]
-            self.console.print(f"{run.name}: {state}, {_steps(run, progress)}{_score(progress)}", highlight=False)
+            self.console.print(
+                f"{run.name}: {state}, {_steps(run, progress)}{_score(progress)}", highlight=False, soft_wrap=True
+            )
 
     def _show(self) -> None:
         if self._live is not None:
