@@ -389,7 +389,8 @@ def test_what_is_interrupted_and_killed_goes_on_to_the_same_set_of_results(tmp_p
     first, second = plan(path, tmp_path / "logs")
     command = [sys.executable, "-m", "sb3_fpac", "experiment", *options(path, tmp_path / "logs", "--jobs", "1")]
     for stop_with, after in ((signal.SIGINT, 0), (signal.SIGKILL, 100)):
-        process = subprocess.Popen(command)
+        # whoever runs the tests in the background may have told them to ignore Ctrl-C
+        process = subprocess.Popen(command, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         wait_for(lambda after=after: trained_by_now(first) > after, process)
         children = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(stop_with)
