@@ -6,8 +6,9 @@ from sb3_fpac.buffers import FrameBatch, FrameReplayBuffer
 from sb3_fpac.camera_shift import decode_camera_shift, encode_camera_shift
 from sb3_fpac.cameras import CameraView, MujocoCamera
 from sb3_fpac.checkpoint import ResumableCheckpoint, latest_checkpoint, resume, save_checkpoint
+from sb3_fpac.combined_extractor import FeaturePointCombinedExtractor
 from sb3_fpac.envs import register_envs
-from sb3_fpac.extractor import FeaturePointCombinedExtractor, FeaturePointExtractor
+from sb3_fpac.extractor import FeaturePointExtractor
 from sb3_fpac.feature_points import feature_points, joint_probabilities, marginal_probabilities
 from sb3_fpac.fpac import FPAC
 from sb3_fpac.hyperparams import fpac_hyperparams, fpac_kwargs

@@ -13,7 +13,8 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.preprocessing import preprocess_obs
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
-from sb3_fpac.extractor import FeaturePointCombinedExtractor, FeaturePointExtractor
+from sb3_fpac.combined_extractor import FeaturePointCombinedExtractor
+from sb3_fpac.extractor import FeaturePointExtractor
 from sb3_fpac.pixels import PixelExtractor
 
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.preprocessing import is_image_space
-from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, CombinedExtractor
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
 from sb3_fpac.camera_shift import check_header_fits, decode_camera_shift
 from sb3_fpac.encoder import STRIDE, Encoder, Precision, cell_centres, map_size
@@ -247,38 +247,6 @@ class FeaturePointExtractor(BaseFeaturesExtractor):
                 f"instead of 0 to {highest:.0f}: use a uint8 space, or with normalize_images=False pass "
                 "features_extractor_kwargs=dict(normalized_image=True)."
             )
-
-
-class FeaturePointCombinedExtractor(CombinedExtractor):
-    """
-    Feature points for every image of a Dict observation, and SB3's CombinedExtractor for the rest.
-
-    :param observation_space: Dict; keys of different image shapes need a ``camera_shift`` and ``frame_channels`` that fit all
-    :param normalized_image: As in CombinedExtractor; SB3 passes it when ``normalize_images=False``
-    :param point_kwargs: Keyword arguments of :class:`FeaturePointExtractor`
-    :raises ValueError: if the space is no Dict, has no image, or an image does not fit
-    """
-
-    def __init__(self, observation_space: spaces.Dict, normalized_image: bool = False, **point_kwargs: Any) -> None:
-        if not isinstance(observation_space, spaces.Dict):
-            raise ValueError(
-                f"FeaturePointCombinedExtractor needs a Dict observation space, got {observation_space}: "
-                "use FeaturePointExtractor for a single image."
-            )
-        images = {
-            key: space for key, space in observation_space.items() if is_image_space(space, normalized_image=normalized_image)
-        }
-        if not images:
-            raise ValueError(f"No key of the observation space holds an image: {observation_space}.")
-        # SB3's extractor for everything else
-        rest = spaces.Dict({key: space for key, space in observation_space.items() if key not in images})
-        super().__init__(rest, normalized_image=normalized_image)
-        self._observation_space = observation_space
-        for key, space in images.items():
-            assert isinstance(space, spaces.Box)
-            extractor = FeaturePointExtractor(space, normalized_image=normalized_image, **point_kwargs)
-            self.extractors[key] = extractor
-            self._features_dim += extractor.features_dim
 
 
 def split_channels(n_channels: int, frame_channels: int, camera_shift: bool | None) -> tuple[int, bool]:

@@ -20,8 +20,9 @@ from stable_baselines3.common.type_aliases import Schedule
 from stable_baselines3.sac import policies as sac
 from torch import nn
 
+from sb3_fpac.combined_extractor import FeaturePointCombinedExtractor
 from sb3_fpac.encode_once import DetachedActor, EncodeOnce, TrainingCritic
-from sb3_fpac.extractor import FeaturePointCombinedExtractor, FeaturePointExtractor
+from sb3_fpac.extractor import FeaturePointExtractor
 from sb3_fpac.hyperparams import fpac_kwargs
 from sb3_fpac.pretrained import hold_contents
 
@@ -225,8 +226,8 @@ class FPACPolicy(SACCnnPolicy):
     keyword argument of SB3's CnnPolicy is taken, and ``target_encoder``, ``actor_update_interval`` and ``last_layer_init``
     besides.
 
-    For a Dict observation space the extractor is :class:`~sb3_fpac.extractor.FeaturePointCombinedExtractor`. For TQC there is
-    :class:`FPACTQCPolicy`.
+    For a Dict observation space the extractor is
+    :class:`~sb3_fpac.combined_extractor.FeaturePointCombinedExtractor`. For TQC there is :class:`FPACTQCPolicy`.
 
     :param target_encoder: ``"online"`` or ``"polyak"``: which encoder the target critic uses
     :param actor_update_interval: The actor is updated on every n-th update only
