@@ -2,26 +2,27 @@
 Where the time of one update of FPAC goes, and how far it is from what its convolutions alone would take.
 
 The convolutions' operations are counted, and divided by the rate at which this machine multiplies two large matrices in the
-same precision: no encoder of this shape could be faster.
+same precision, taking turns with the updates: no encoder of this shape could be faster.
 
 Usage: python benchmarks/stages.py [--device cuda] [--updates 20]
 """
 
 import argparse
-import time
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 
 import torch as th
 from agents import with_full_buffer
 from timing import describe_machine, interleaved_medians
 from torch.autograd import DeviceType
-from torch.profiler import profile
+from torch.profiler import profile, schedule
 from torch.utils.flop_counter import FlopCounterMode
 
 from sb3_fpac.encoder import multiplies_bfloat16
 
 AGENT = "FPAC, auto, not compiled"
+_N_PRODUCTS = 10
 STAGES = {  # of PyTorch's operators, by how their names begin
     "convolutions, forward": ("aten::mkldnn_convolution", "aten::cudnn_convolution"),
     "convolutions, backward": ("aten::convolution_backward", "aten::cudnn_convolution_backward"),
@@ -32,17 +33,17 @@ STAGES = {  # of PyTorch's operators, by how their names begin
 }
 
 
-def matrix_rate(device: th.device) -> float:
-    """Floating-point operations per second, of the best of ten products of 2048×2048 matrices (8192×8192 on a GPU)"""
+def matrix_products(device: th.device) -> tuple[Callable[[], None], float]:
+    """A few products of 2048×2048 matrices (8192×8192 on a GPU), and how many floating-point operations they are"""
     size = 8192 if device.type == "cuda" else 2048
     dtype = th.bfloat16 if multiplies_bfloat16(device) else th.float32
     a, b = (th.randn(size, size, device=device).to(dtype) for _ in range(2))
-    seconds = []
-    for _ in range(11):
-        start = time.perf_counter()
-        (a @ b).sum().item()
-        seconds.append(time.perf_counter() - start)
-    return 2 * size**3 / min(seconds)
+
+    def multiply() -> None:
+        for _ in range(_N_PRODUCTS):
+            a @ b
+
+    return multiply, _N_PRODUCTS * 2 * size**3
 
 
 def main() -> None:
@@ -58,11 +59,14 @@ def main() -> None:
     operations = counter.get_flop_counts()["Global"]
     convolution_operations = sum(count for operator, count in operations.items() if "convolution" in str(operator)) / 2
 
-    train = partial(model.train, gradient_steps=2, batch_size=128)
-    seconds = interleaved_medians({"update": train}, args.updates // 2, args.device)["update"] / 2
-    rate = matrix_rate(args.device)
+    products, product_operations = matrix_products(args.device)
+    two_updates = partial(model.train, gradient_steps=2, batch_size=128)
+    medians = interleaved_medians({"updates": two_updates, "products": products}, args.updates // 2, args.device)
+    seconds, rate = medians["updates"] / 2, product_operations / medians["products"]
 
-    with profile() as profiler:
+    with profile(schedule=schedule(wait=0, warmup=1, active=1)) as profiler:
+        model.train(args.updates, 128)  # until memory has settled
+        profiler.step()
         model.train(args.updates, 128)
     shares: Counter[str] = Counter()
     for event in profiler.key_averages():
