@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 LAST_LINES = 15
+_SECONDS_PER_LINE = "10"  # of a progress bar, which a log does not need ten times a second
 
 
 class Ended(NamedTuple):
@@ -37,7 +38,12 @@ def start(folder: Path, threads: int, environment: Mapping[str, str] | None = No
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "OMP_NUM_THREADS": str(threads), **(environment or {})},
+            env={
+                **os.environ,
+                "OMP_NUM_THREADS": str(threads),
+                "TQDM_MININTERVAL": _SECONDS_PER_LINE,
+                **(environment or {}),
+            },
             start_new_session=True,
         )
 
