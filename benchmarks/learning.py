@@ -123,7 +123,8 @@ def main() -> None:
     if args.checkpoint is not None:
         callbacks.append(ResumableCheckpoint(EVERY // action_repeat, args.checkpoint))
     if args.checkpoint is not None and latest_checkpoint(args.checkpoint) is not None:
-        model: OffPolicyAlgorithm = resume(args.checkpoint, env)
+        algorithm = SAC if args.agent in WITHOUT_IMAGES else FPAC
+        model: OffPolicyAlgorithm = resume(args.checkpoint, env, algorithm)
     else:
         model = make_model(args.agent, env, args.seed)
     steps = args.env_steps // action_repeat - model.num_timesteps

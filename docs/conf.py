@@ -1,4 +1,4 @@
-"""Sphinx configuration: ``sphinx-build -W docs build/docs``."""
+"""Sphinx configuration: ``sphinx-build -W docs docs/_build``."""
 
 import inspect
 import sys

@@ -13,7 +13,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from sb3_fpac.camera_shift import decode_camera_shift
 from sb3_fpac.extractor import split_channels
-from sb3_fpac.frame_pool import FramePool
+from sb3_fpac.frame_pool import FramePool, send
 
 
 class FrameBatch(NamedTuple):
@@ -202,7 +202,7 @@ class FrameReplayBuffer(NStepReplayBuffer):
         camera_shifts = None
         if self.camera_shift:
             header = th.from_numpy(np.stack([references, next_references], axis=1)[:, :, None, self.n_frames :])
-            camera_shifts = decode_camera_shift(header, self.n_frames - 1).to(self.device, non_blocking=True)
+            camera_shifts = send(decode_camera_shift(header, self.n_frames - 1), self.device)
         return FrameBatch(
             frames.unflatten(1, (-1, self.frame_channels)),
             camera_shifts,
@@ -214,7 +214,7 @@ class FrameReplayBuffer(NStepReplayBuffer):
 
     def to_torch(self, array: np.ndarray | th.Tensor, copy: bool = True) -> th.Tensor:
         """
-        As SB3's, but a GPU is not waited for.
+        As SB3's, but a CUDA device is not waited for.
 
         :param array: Array to convert; a tensor is left as it is
         :param copy: Whether to copy the data, on the CPU
@@ -222,7 +222,7 @@ class FrameReplayBuffer(NStepReplayBuffer):
         """
         if isinstance(array, th.Tensor):
             return array
-        return (th.tensor(array) if copy else th.as_tensor(array)).to(self.device, non_blocking=True)
+        return send(th.tensor(array) if copy else th.as_tensor(array), self.device)
 
     def _get_samples(self, batch_inds: np.ndarray, env: VecNormalize | None = None) -> ReplayBufferSamples:
         if not isinstance(env, _References):
@@ -236,7 +236,7 @@ class FrameReplayBuffer(NStepReplayBuffer):
         images = self.pool.gather(references[:, : self.n_frames], self.device, n_header_planes=int(self.camera_shift))
         if self.camera_shift:
             header = th.from_numpy(references[:, self.n_frames :].astype(np.uint8))
-            images[:, 0].flatten(1)[:, : header.shape[1]] = header.to(self.device, non_blocking=True)
+            images[:, 0].flatten(1)[:, : header.shape[1]] = send(header, self.device)
         return images
 
     def _split(self, obs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

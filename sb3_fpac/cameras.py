@@ -89,7 +89,8 @@ def followed_body(model: Any, camera: int) -> int:
         return target
     if mode == _FIXED and body != 0:
         raise ValueError(
-            f"Camera {camera} is carried by a body of the model: its shift is not defined, use camera_shift=False."
+            f"Camera {camera} is carried by a body of the model, so that its shift is not defined: use another camera_id, or "
+            "pixels with camera_shift=False."
         )
     return body
 

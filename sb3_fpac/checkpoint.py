@@ -52,7 +52,7 @@ class ResumableCheckpoint(BaseCallback):
     A save becomes due at every multiple of ``save_freq`` and waits for a moment at which an episode starts, in all
     environments at once, but not longer than another ``save_freq``. It is written into ``step_<n>.tmp``, renamed when it is
     whole, and only then is the one before deleted: whenever the process is killed, a whole checkpoint is left. There must be
-    disk space for two.
+    disk space for two. The end of training is not saved, unless it is such a moment: :func:`save_checkpoint` saves it.
 
     :param save_freq: Agent steps, as SB3 counts them (over all environments), between checkpoints. At least an episode's
         length (times the number of environments), if the resumed run is to equal the uninterrupted one.

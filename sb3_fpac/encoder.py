@@ -84,7 +84,7 @@ class Encoder(nn.Module):
         """
         with th.autocast(frames.device.type, enabled=False):
             activations = self._convolve(frames)
-            pool = _pool if th.compiler.is_compiling() else _Pool.apply
+            pool = _pool if th.compiler.is_compiling() or th.jit.is_tracing() else _Pool.apply
             pooled = pool(activations)  # (N, W' + H', 32), float32
             maps = nn.functional.linear(pooled, self.to_maps.weight.flatten(start_dim=1), self.to_maps.bias).transpose(1, 2)
         g_x, g_y = maps.split([activations.shape[-1], activations.shape[-2]], dim=-1)
@@ -118,7 +118,7 @@ def _pool(activations: th.Tensor) -> th.Tensor:
 
 class _Pool(th.autograd.Function):
     """
-    The same for channels-last activations, without a compiler.
+    The same for channels-last activations, without a compiler or an exporter.
 
     PyTorch's own reductions along these axes, and their gradients, cost a fifth of an update on a CPU. Here the activations
     are read once and their gradient is written once, a few frames at a time, so that what is in float32 stays in the cache.

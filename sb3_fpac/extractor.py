@@ -225,7 +225,7 @@ class FeaturePointExtractor(BaseFeaturesExtractor):
             self._check_range(observations)
             self._range_is_checked = True
         frames = observations[:, 1:] if self.camera_shift else observations
-        frames = frames.reshape(len(frames) * self.n_frames, self.frame_channels, *frames.shape[-2:])
+        frames = frames.reshape(frames.shape[0] * self.n_frames, self.frame_channels, *frames.shape[-2:])
         return frames if self._scale == 1 else frames * self._scale
 
     def _camera_shifts(self, observations: th.Tensor) -> th.Tensor | None:

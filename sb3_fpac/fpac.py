@@ -96,8 +96,8 @@ class FPAC(SAC):
         device: th.device | str = "auto",
         _init_setup_model: bool = True,
     ) -> None:
-        _check_policy(policy, policy_kwargs or {}, policy_delay)
-        policy_kwargs = dict(policy_kwargs or {}, actor_update_interval=1)
+        _check_policy(policy, policy_kwargs or {})
+        policy_kwargs = dict(policy_kwargs or {})
         if policy_kwargs.get("features_extractor_kwargs"):  # the policy writes into them
             policy_kwargs["features_extractor_kwargs"] = dict(policy_kwargs["features_extractor_kwargs"])
         super().__init__(
@@ -152,7 +152,11 @@ class FPAC(SAC):
             self.replay_buffer = self._make_replay_buffer()
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "`n_steps=", UserWarning)  # the buffer has been told
+            policy_kwargs = self.policy_kwargs
+            self.policy_kwargs = {**policy_kwargs, "actor_update_interval": 1}  # what delays the actor is the update
             super()._setup_model()
+            self.policy_kwargs = policy_kwargs
+        self._check_extractor()
         self._start_updating_anew()
 
     def _make_replay_buffer(self) -> FrameReplayBuffer:
@@ -179,6 +183,15 @@ class FPAC(SAC):
             optimize_memory_usage=self.optimize_memory_usage,
             **{**stack, "n_steps": self.n_steps, "gamma": self.gamma, **self.replay_buffer_kwargs},
         )
+
+    def _check_extractor(self) -> None:
+        for name in ("frame_channels", "camera_shift"):
+            of_extractor, of_buffer = (getattr(each, name) for each in (self.policy.features_extractor, self.replay_buffer))
+            if of_extractor != of_buffer:
+                raise ValueError(
+                    f"The extractor has {name}={of_extractor}, but the replay buffer {of_buffer}: "
+                    f"pass replay_buffer_kwargs=dict({name}={of_extractor}), too."
+                )
 
     def _optimizers(self) -> list[th.optim.Optimizer]:
         optimizers = [self.actor.optimizer, self.critic.optimizer]
@@ -315,7 +328,7 @@ class FPAC(SAC):
         return [*super()._excluded_save_params(), "_update", "_update_settings", "_losses"]
 
 
-def _check_policy(policy: str | type[BasePolicy], policy_kwargs: dict[str, Any], policy_delay: int) -> None:
+def _check_policy(policy: str | type[BasePolicy], policy_kwargs: dict[str, Any]) -> None:
     if policy != "CnnPolicy" and not (isinstance(policy, type) and issubclass(policy, FPACPolicy)):
         got = repr(policy) if isinstance(policy, (str, type)) else f"an instance of {type(policy).__name__}"
         raise ValueError(
@@ -325,9 +338,5 @@ def _check_policy(policy: str | type[BasePolicy], policy_kwargs: dict[str, Any],
     extractor = policy_kwargs.get("features_extractor_class", FeaturePointExtractor)
     if not issubclass(extractor, FeaturePointExtractor):
         raise ValueError(f"FPAC's update encodes single frames, which {extractor.__name__} cannot: use SAC with it.")
-    interval = policy_kwargs.get("actor_update_interval", policy_delay)
-    if interval not in (1, policy_delay):  # 1 is what a model's own policy_kwargs say
-        raise ValueError(
-            f"FPAC delays the actor itself, with policy_delay={policy_delay}, but policy_kwargs has "
-            f"actor_update_interval={interval}: leave that out."
-        )
+    if "actor_update_interval" in policy_kwargs:
+        raise ValueError("FPAC delays the actor itself, by policy_delay: leave actor_update_interval out of policy_kwargs.")

@@ -10,6 +10,18 @@ import torch as th
 BLOCK_BYTES = 2**26
 
 
+def send(tensor: th.Tensor, device: th.device) -> th.Tensor:
+    """
+    Copy a tensor that may be gone right after to a device, without waiting for a GPU where that is safe: CUDA keeps what it
+    has not yet copied from ordinary memory, MPS does not.
+
+    :param tensor: A tensor on any device
+    :param device: Where it is needed
+    :return: The tensor, there
+    """
+    return tensor.to(device, non_blocking=device.type == "cuda")
+
+
 class FramePool:
     """
     Stores uint8 frames under numbers, slots, and counts who refers to them.
@@ -113,7 +125,7 @@ class FramePool:
             stacks = frames.view(batch_size, n_frames * channels, height, width)
             if n_header_planes:
                 stacks = th.cat([stacks.new_zeros(batch_size, n_header_planes, height, width), stacks], dim=1)
-        return stacks.to(device, non_blocking=device.type == "cuda")
+        return send(stacks, device)
 
     def _gather_by_block(self, slots: np.ndarray) -> th.Tensor:
         """(N,) → (N, c, H, W)"""
@@ -121,7 +133,8 @@ class FramePool:
         blocks, rows = np.divmod(slots[order], self.frames_per_block)
         places = np.empty_like(order)
         places[order] = np.arange(len(order))
-        indices = th.from_numpy(np.stack([rows, places]).astype(np.int64)).to(self.device, non_blocking=True)
+        indices = th.from_numpy(np.stack([rows, places]).astype(np.int64))
+        indices = send(indices, self.device)
         by_block = th.empty((len(slots), *self.frame_shape), dtype=th.uint8, device=self.device)
         used, starts = np.unique(blocks, return_index=True)
         for block, start, end in zip(used.tolist(), starts.tolist(), [*starts[1:].tolist(), len(slots)], strict=True):

@@ -19,6 +19,7 @@ def random_states(model: OffPolicyAlgorithm) -> dict[str, Any]:
     return {
         "torch": th.get_rng_state(),
         "cuda": th.cuda.get_rng_state(model.device) if model.device.type == "cuda" else None,
+        "mps": th.mps.get_rng_state() if model.device.type == "mps" else None,
         "numpy": np.random.get_state(),
         "python": random.getstate(),
         "actions": model.action_space.np_random.bit_generator.state,
@@ -40,6 +41,8 @@ def restore_random_states(model: OffPolicyAlgorithm, states: dict[str, Any]) -> 
     np.random.set_state(states["numpy"])
     if states["cuda"] is not None and model.device.type == "cuda":
         th.cuda.set_rng_state(states["cuda"], model.device)
+    if states["mps"] is not None and model.device.type == "mps":
+        th.mps.set_rng_state(states["mps"])
     th.set_rng_state(states["torch"])
 
 

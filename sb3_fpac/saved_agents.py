@@ -70,6 +70,7 @@ def load_agent(
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(f"{path} does not load as an agent of {algo!r}: {error}") from error
     env = _make_env(path.parent / EnvironmentName(env_id), env_id, env_kwargs, seed)
+    model.n_envs = env.num_envs  # however many it was trained in
     try:
         model.set_env(env)
     except ValueError as error:
@@ -90,6 +91,9 @@ def _make_env(stats_path: Path, env_id: str, env_kwargs: Mapping[str, Any] | Non
     if arguments.is_file():
         kwargs |= yaml.load(arguments.read_text(), yaml.UnsafeLoader)["env_kwargs"] or {}  # as RL Zoo reads its own files
     kwargs |= env_kwargs or {}
-    return create_test_env(
-        env_id, stats_path=stats, seed=seed, should_render=False, hyperparams=hyperparams, env_kwargs=kwargs
-    )
+    try:
+        return create_test_env(
+            env_id, stats_path=stats, seed=seed, should_render=False, hyperparams=hyperparams, env_kwargs=kwargs
+        )
+    except (TypeError, RuntimeError) as error:  # an unknown keyword; nothing to draw with
+        raise ValueError(f"{env_id} cannot be made with {kwargs}: {error}") from error

@@ -65,6 +65,8 @@ def run(args: argparse.Namespace) -> None:
         value = getattr(args, name)
         if value is not None and value < 1:
             raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {value}.")
+    if args.episodes > 1 and output.suffix == ".png":
+        raise ValueError(f"A picture is of one episode, got --episodes {args.episodes}: write .mp4 or .gif.")
     if args.fps is not None and not args.fps > 0:
         raise ValueError(f"--fps must be positive, got {args.fps}.")
     path = args.model or find_model(args.folder, args.algo, args.env, args.exp_id, args.load_best)
@@ -75,7 +77,7 @@ def run(args: argparse.Namespace) -> None:
         find_extractor(model)  # before anything is played
         fps = args.fps or env.get_attr("metadata")[0].get("render_fps") or 30
         with tqdm(unit=" steps", desc=f"Playing {path}") as progress:
-            for _ in range(args.episodes if is_video else 1):
+            for _ in range(args.episodes):
                 episodes.append(record_episode(model, env, not args.stochastic, args.max_steps, progress.update))
     finally:
         env.close()

@@ -17,8 +17,9 @@ class ActionRepeat(gym.Wrapper, RecordConstructorArgs):
     """
     Repeats every action for n steps of the environment and sums the rewards.
 
-    Stops early when the episode ends. ``info["env_steps"]`` says how many steps were taken: n, or fewer at the end. Put it
-    below the wrapper that renders the observation, so that the frames in between are never drawn.
+    Stops early when the episode ends. ``info["env_steps"]`` says how many steps were taken: n, or fewer at the end; and
+    where the environment repeats actions itself, those that it says. Put it below the wrapper that renders the observation, so
+    that the frames in between are never drawn.
 
     >>> import gymnasium as gym
     >>> env = ActionRepeat(gym.make("CartPole-v1"), n=4)
@@ -43,7 +44,7 @@ class ActionRepeat(gym.Wrapper, RecordConstructorArgs):
         total_reward, env_steps = 0.0, 0
         for _ in range(self.n):
             observation, reward, terminated, truncated, info = self.env.step(action)
-            total_reward, env_steps = total_reward + float(reward), env_steps + 1
+            total_reward, env_steps = total_reward + float(reward), env_steps + info.get("env_steps", 1)
             if terminated or truncated:
                 break
         return observation, total_reward, terminated, truncated, {**info, "env_steps": env_steps}

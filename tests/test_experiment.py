@@ -194,6 +194,10 @@ def test_runs_are_every_task_variant_and_seed_with_the_papers_steps(tmp_path):
         (dict(variants={"a": dict(algo="fpac", hyperparams=dict(n_envs=2))}), "hyperparams must not have 'n_envs'"),
         (dict(variants={"a": dict(algo="fpac", pretrain=dict(frames=3))}), "variant a, pretrain lacks 'frozen'"),
         (
+            dict(variants={"a": dict(algo="fpac", pretrain=dict(frozen=True, sigma=0.0))}),
+            "pretrain: sigma must be a positive number with a point, got 0.0",
+        ),
+        (
             dict(variants={"a": dict(algo="fpac", hyperparams=dict(policy_kwargs=dict(features_extractor_class="no.Such")))}),
             "features_extractor_class 'no.Such' cannot be imported",
         ),
@@ -261,7 +265,7 @@ def shrunk(variant, task: str, folder: Path, **changes) -> PlannedRun:
         variant,
         hyperparams=hyperparams,
         env_kwargs={**variant.env_kwargs, "size": 32, "time_limit": 0.4},
-        pretrain=variant.pretrain and dict(variant.pretrain, frames=40, updates=2),
+        pretrain=variant.pretrain and dict(variant.pretrain, frames=40, updates=2, sigma=0.2),
     )
     whole = replace(load_experiment("fig10"), tasks=(task,), variants=(described,), seeds=1, draw=("return",))
     (run,) = plan_runs(whole, folder, Schedule(eval_freq=100, eval_episodes=1, save_freq=1000), env_steps=200)

@@ -618,6 +618,19 @@ class Dicts(gym.Env):
     action_space: ClassVar = spaces.Box(-1, 1, (2,), np.float32)
 
 
+class GreyPoints(FeaturePointExtractor):
+    def __init__(self, observation_space: spaces.Box):
+        super().__init__(observation_space, n_points=4, frame_channels=1)
+
+
+GREY = dict(features_extractor_class=GreyPoints, features_extractor_kwargs={})
+
+
+def test_an_extractor_that_knows_its_frames_wants_a_buffer_that_does():
+    model = make(Noise(), policy_kwargs=GREY, replay_buffer_kwargs=dict(frame_channels=1))
+    assert model.policy.features_extractor.n_frames == model.replay_buffer.n_frames == 6
+
+
 @pytest.mark.parametrize(
     "message, env, kwargs",
     [
@@ -628,7 +641,8 @@ class Dicts(gym.Env):
         ("Dict.*SAC.*FeaturePointCombinedExtractor", Dicts, dict(policy=FPACPolicy)),
         ("images.*state vectors use SAC", States, {}),
         ("NatureCNN", Noise, dict(policy_kwargs=dict(features_extractor_class=NatureCNN))),
-        ("policy_delay.*actor_update_interval", Noise, dict(policy_kwargs=dict(actor_update_interval=3))),
+        ("policy_delay.*actor_update_interval", Noise, dict(policy_kwargs=dict(actor_update_interval=1))),
+        ("frame_channels=1, but.*3: pass replay_buffer_kwargs", Noise, dict(policy_kwargs=GREY)),
         ("policy_delay .*at least 1.*got 0", Noise, dict(policy_delay=0)),
         ("policy_delay .*whole number.*got 1.5", Noise, dict(policy_delay=1.5)),
         ("target_update_interval .*got 0", Noise, dict(target_update_interval=0)),

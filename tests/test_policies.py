@@ -356,6 +356,30 @@ def test_policies_are_saved_loaded_pickled_and_copied(target_encoder, tmp_path):
         assert other._options == model.policy._options
 
 
+class MeanAction(th.nn.Module):
+    """As SB3's documentation exports a policy"""
+
+    def __init__(self, policy):
+        super().__init__()
+        self.policy = policy
+
+    def forward(self, observation):
+        return self.policy(observation, deterministic=True)
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore:`torch.jit:DeprecationWarning")
+def test_a_traced_policy_acts_without_the_package_on_any_number_of_observations(tmp_path):
+    model = make()
+    obs = th.as_tensor(np.stack([model.observation_space.sample() for _ in range(3)]))
+    th.jit.trace(MeanAction(model.policy).eval(), obs[:1]).save(tmp_path / "policy.pt")
+    th.save(obs, tmp_path / "tensor.pt")
+    code = "import sys, torch; policy = torch.jit.load(sys.argv[1]); torch.save(policy(torch.load(sys.argv[2])), sys.argv[2])"
+    subprocess.run([sys.executable, "-c", code, tmp_path / "policy.pt", tmp_path / "tensor.pt"], check=True)
+    np.testing.assert_allclose(
+        th.load(tmp_path / "tensor.pt").detach(), model.predict(obs.numpy(), deterministic=True)[0], atol=1e-6
+    )
+
+
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda policy: pickle.loads(pickle.dumps(policy))])
 def test_copied_policies_still_update_their_actor_on_every_second_step(duplicate):
     policy = duplicate(make().policy)

@@ -377,6 +377,8 @@ def test_from_the_command_line_to_an_agent(monkeypatch, capsys, tmp_path):
         (["--updates", 0], "--updates must be at least 1, got 0."),
         (["--learning-rate", 0], "--learning-rate must be positive, got 0.0."),
         (["--env", "dmc-cheetah"], "There is no environment 'dmc-cheetah'"),
+        (["--sigma", 0], "--sigma must be positive, got 0.0."),
+        (["--env-kwargs", "sice:24"], "dmc-cartpole-swingup cannot be made with {'sice': 24}"),
         (["--device", "abacus"], "PyTorch has no device 'abacus'"),
         (["--env", "Pendulum-v1"], "Pre-training needs an environment that shows images"),
     ],

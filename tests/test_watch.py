@@ -8,6 +8,7 @@ import imageio.v2 as imageio
 import numpy as np
 import pytest
 from stable_baselines3 import SAC
+from stable_baselines3.common.env_util import make_vec_env
 
 from sb3_fpac import FPAC, FPACPolicy, PixelExtractor
 from sb3_fpac.__main__ import main
@@ -96,6 +97,15 @@ def test_agents_of_stock_sac(monkeypatch, env, tmp_path):
     assert (tmp_path / "agent.mp4").stat().st_size > 0
 
 
+def test_an_agent_of_several_environments_plays_in_one(monkeypatch, tmp_path):
+    envs = make_vec_env(CARTPOLE, n_envs=2, env_kwargs=dict(size=SIZE))
+    FPAC("CnnPolicy", envs, policy_kwargs=dict(KWARGS), buffer_size=10).save(tmp_path / "model")
+    envs.close()
+    arguments = ["--model", tmp_path / "model.zip", "--env-kwargs", f"size:{SIZE}", "--max-steps", 3]
+    watch(monkeypatch, *arguments, "-o", tmp_path / "agent.mp4")
+    assert (tmp_path / "agent.mp4").stat().st_size > 0
+
+
 def test_the_latest_run_is_taken_unless_another_is_asked_for(logs):
     assert find_model(logs, "fpac", CARTPOLE).parent.name == f"{CARTPOLE}_2"
     assert find_model(logs, "fpac", CARTPOLE, exp_id=1).parent.name == f"{CARTPOLE}_1"
@@ -126,6 +136,10 @@ def test_what_is_asked_wrongly_is_said_in_one_sentence(monkeypatch, capsys, logs
     assert "--output must end in .mp4, .gif or .png" in refused(monkeypatch, capsys, "-f", logs, "-o", "agent.avi")
     assert "--top must be at least 1, got 0" in refused(monkeypatch, capsys, "-f", logs, "--top", 0)
     assert "--fps must be positive" in refused(monkeypatch, capsys, "-f", logs, "--fps", 0)
+    picture = ["-f", logs, "-n", 2, "-o", "agent.png"]
+    assert "A picture is of one episode, got --episodes 2" in refused(monkeypatch, capsys, *picture)
+    misspelt = refused(monkeypatch, capsys, *there, "--env-kwargs", "sice:24")
+    assert "dmc-cartpole-swingup cannot be made with {'sice': 24}" in misspelt
 
 
 def test_an_agent_without_feature_points_is_said_before_it_plays(monkeypatch, capsys, env, tmp_path):

@@ -97,6 +97,12 @@ def test_action_repeat_of_one_is_the_environment_itself():
     assert env.step(0)[1] == 1 and env.step(0)[4] == {"step": 2, "env_steps": 1}
 
 
+def test_env_steps_of_an_action_repeat_upon_another_are_those_of_the_environment():
+    env = ActionRepeat(ActionRepeat(Counter(ends_after=5), n=2), n=2)
+    env.reset()
+    assert [env.step(0)[4]["env_steps"] for _ in range(2)] == [4, 1]
+
+
 @pytest.mark.parametrize("n", [0, -1])
 def test_action_repeat_refuses_less_than_one_step(n):
     with pytest.raises(ValueError, match=f"at least once, got n={n}"):

@@ -18,8 +18,15 @@ from sb3_fpac.zoo import config_file
 DRAWN = ("return", "torso_height")
 _EXPERIMENT = dict(title=str, source=str, tasks=list, variants=dict, seeds=int, env_steps=int, draw=list)
 _VARIANT = dict(label=str, algo=str, hyperparams=dict, env_kwargs=dict, pretrain=dict)
-_PRETRAINING = dict(frames=int, updates=int, frozen=bool)
-_KINDS = {str: "a text", int: "a positive whole number", bool: "true or false", list: "a list", dict: "a mapping"}
+_PRETRAINING = dict(frames=int, updates=int, sigma=float, frozen=bool)
+_KINDS = {
+    str: "a text",
+    int: "a positive whole number",
+    float: "a positive number with a point",
+    bool: "true or false",
+    list: "a list",
+    dict: "a mapping",
+}
 _NO_HYPERPARAMS = ("n_timesteps", "env_kwargs", "n_envs", "monitor_kwargs")
 
 
@@ -38,7 +45,9 @@ class Variant:
     env_kwargs: dict[str, Any] = field(default_factory=dict)
     """For :func:`~sb3_fpac.envs.dmc.make_dmc`"""
     pretrain: dict[str, Any] | None = None
-    """``frames`` and ``updates`` of ``python -m sb3_fpac pretrain``, and whether the points are ``frozen``; None: none"""
+    """
+    ``frames``, ``updates`` and ``sigma`` of ``python -m sb3_fpac pretrain``, and whether the points are ``frozen``; None: none
+    """
 
 
 @dataclass(frozen=True)
@@ -180,5 +189,5 @@ def _check(where: str, content: Any, kinds: Mapping[str, type], required: tuple[
     for key, value in content.items():
         if key not in kinds:
             raise ValueError(f"{where} has the key {key!r}: choose from {', '.join(kinds)}.")
-        if type(value) is not kinds[key] or (isinstance(value, int) and kinds[key] is int and value < 1):
+        if type(value) is not kinds[key] or (kinds[key] in (int, float) and not value > 0):
             raise ValueError(f"{where}: {key} must be {_KINDS[kinds[key]]}, got {value!r}.")

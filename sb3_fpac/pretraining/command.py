@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--temperature", type=float, default=0.5, help="of the softmax (default: 0.5)")
     parser.add_argument("--softmax", default="separable", choices=["separable", "full"], help="(default: separable)")
     parser.add_argument("--frame-channels", type=int, default=3, choices=[1, 3], help="1 for grey frames (default: 3)")
+    parser.add_argument("--sigma", type=float, default=0.1, help="of the Gaussians that points become (default: 0.1)")
     parser.add_argument("--seed", type=int, default=0, help="seed of environment, actions and weights (default: 0)")
     parser.add_argument("--device", default="auto", help="PyTorch device (default: auto)")
     parser.add_argument("--env-kwargs", nargs="+", action=StoreDict, help="keyword arguments of the environment: key:value")
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace) -> None:
         lowest = 2 if name == "frames" else 1
         if getattr(args, name) < lowest:
             raise ValueError(f"--{name.replace('_', '-')} must be at least {lowest}, got {getattr(args, name)}.")
-    for name in ("learning_rate", "temperature"):
+    for name in ("learning_rate", "temperature", "sigma"):
         if not getattr(args, name) > 0:
             raise ValueError(f"--{name.replace('_', '-')} must be positive, got {getattr(args, name)}.")
     try:
@@ -67,6 +68,8 @@ def run(args: argparse.Namespace) -> None:
         env = gym.make(args.env, **(args.env_kwargs or {}))
     except gym.error.Error as error:
         raise ValueError(f"There is no environment {args.env!r}: {error}") from error
+    except (TypeError, RuntimeError) as error:  # an unknown keyword; nothing to draw with
+        raise ValueError(f"{args.env} cannot be made with {args.env_kwargs or {}}: {error}") from error
     try:
         with tqdm(total=args.frames, unit=" frames", desc=f"Playing {args.env} at random") as progress:
             episodes = collect_frames(env, args.frames, args.seed, args.frame_channels, progress.update)
@@ -84,6 +87,7 @@ def run(args: argparse.Namespace) -> None:
                 n_points=args.n_points,
                 temperature=args.temperature,
                 softmax=args.softmax,
+                sigma=args.sigma,
                 n_updates=args.updates,
                 batch_size=args.batch_size,
                 learning_rate=args.learning_rate,

@@ -63,7 +63,7 @@ def find_agent(runs: Sequence[Run], seed: int = 0) -> tuple[AgentSection | None,
         try:
             _check_model(run)
             found = found or show_agent(run, seed)
-        except (ValueError, RuntimeError, gym.error.Error) as error:  # a RuntimeError: nothing to draw with
+        except (ValueError, gym.error.Error) as error:
             reasons.setdefault(str(error), []).append(run.name)
     return found, [f"Not shown: {'; '.join(names)}. {reason}" for reason, names in reasons.items()]
 
