@@ -189,5 +189,5 @@ def _check(where: str, content: Any, kinds: Mapping[str, type], required: tuple[
     for key, value in content.items():
         if key not in kinds:
             raise ValueError(f"{where} has the key {key!r}: choose from {', '.join(kinds)}.")
-        if type(value) is not kinds[key] or (kinds[key] in (int, float) and not value > 0):
+        if type(value) is not kinds[key] or (isinstance(value, (int, float)) and kinds[key] is not bool and not value > 0):
             raise ValueError(f"{where}: {key} must be {_KINDS[kinds[key]]}, got {value!r}.")
