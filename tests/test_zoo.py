@@ -242,7 +242,7 @@ def test_yaml_is_table_i_for_every_task(algo, policy):
     entries = yaml.safe_load((PROJECT / "zoo_configs" / f"{algo}.yml").read_text())
     assert set(entries) == {"default", *TASKS}
     for env_id, task in TASKS.items():
-        entry = entries[env_id]
+        entry = dict(entries[env_id])  # tasks share the default
         env_steps = 1_000_000 if task.domain in ("cheetah", "walker") else 500_000
         assert entry.pop("n_timesteps") * task.action_repeat == env_steps
         assert entry.pop("policy") == f"sb3_fpac.{policy.__name__}"

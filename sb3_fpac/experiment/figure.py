@@ -32,7 +32,8 @@ def draw_figure(experiment: Experiment, rows: dict[str, Curves], note: str, path
     panels = [(what, task) for what, curves in rows.items() for task in curves]
     n_columns = min(COLUMNS, max(len(curves) for curves in rows.values()))
     n_rows = sum(-(-len(curves) // n_columns) for curves in rows.values())
-    figure = Figure(figsize=(3.6 * n_columns + 0.6, 3 * n_rows + 1.4), layout="constrained")
+    figure = Figure(layout="constrained")
+    figure.set_figwidth(3.6 * n_columns + 0.6)
     figure.suptitle(f"{experiment.title}\n{note}", fontsize="medium")
     grid = figure.subplots(n_rows, n_columns, squeeze=False)
     for axes in grid.flat:
@@ -47,7 +48,9 @@ def draw_figure(experiment: Experiment, rows: dict[str, Curves], note: str, path
         place = -(-place // n_columns) * n_columns  # another quantity begins another row
     assert panels
     handles = {label: handle for axes in grid.flat for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(4, len(handles)), fontsize="small")
+    n_lines = -(-len(handles) // n_columns)
+    figure.set_figheight(3 * n_rows + 0.9 + 0.2 * n_lines)
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=n_columns, fontsize="small")
     for path in paths:
         figure.savefig(path, dpi=150)
 
