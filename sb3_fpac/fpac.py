@@ -96,7 +96,7 @@ class FPAC(SAC):
         device: th.device | str = "auto",
         _init_setup_model: bool = True,
     ) -> None:
-        _check_policy(policy, policy_kwargs or {})
+        _check_policy(policy, policy_kwargs or {}, policy_delay)
         policy_kwargs = dict(policy_kwargs or {})
         if policy_kwargs.get("features_extractor_kwargs"):  # the policy writes into them
             policy_kwargs["features_extractor_kwargs"] = dict(policy_kwargs["features_extractor_kwargs"])
@@ -328,7 +328,7 @@ class FPAC(SAC):
         return [*super()._excluded_save_params(), "_update", "_update_settings", "_losses"]
 
 
-def _check_policy(policy: str | type[BasePolicy], policy_kwargs: dict[str, Any]) -> None:
+def _check_policy(policy: str | type[BasePolicy], policy_kwargs: dict[str, Any], policy_delay: int) -> None:
     if policy != "CnnPolicy" and not (isinstance(policy, type) and issubclass(policy, FPACPolicy)):
         got = repr(policy) if isinstance(policy, (str, type)) else f"an instance of {type(policy).__name__}"
         raise ValueError(
@@ -338,5 +338,9 @@ def _check_policy(policy: str | type[BasePolicy], policy_kwargs: dict[str, Any])
     extractor = policy_kwargs.get("features_extractor_class", FeaturePointExtractor)
     if not issubclass(extractor, FeaturePointExtractor):
         raise ValueError(f"FPAC's update encodes single frames, which {extractor.__name__} cannot: use SAC with it.")
-    if "actor_update_interval" in policy_kwargs:
-        raise ValueError("FPAC delays the actor itself, by policy_delay: leave actor_update_interval out of policy_kwargs.")
+    interval = policy_kwargs.get("actor_update_interval", policy_delay)
+    if interval != policy_delay:  # in fpac_kwargs it is the same
+        raise ValueError(
+            f"FPAC delays the actor itself, with policy_delay={policy_delay}, but policy_kwargs has "
+            f"actor_update_interval={interval}: leave that out."
+        )

@@ -626,6 +626,12 @@ class GreyPoints(FeaturePointExtractor):
 GREY = dict(features_extractor_class=GreyPoints, features_extractor_kwargs={})
 
 
+def test_what_sac_is_given_can_be_given_to_fpac():
+    model = make(Noise(), policy_kwargs=fpac_kwargs)
+    assert model.policy_delay == model.policy_kwargs["actor_update_interval"] == 2
+    train(filled(policy_kwargs=fpac_kwargs), 2)
+
+
 def test_an_extractor_that_knows_its_frames_wants_a_buffer_that_does():
     model = make(Noise(), policy_kwargs=GREY, replay_buffer_kwargs=dict(frame_channels=1))
     assert model.policy.features_extractor.n_frames == model.replay_buffer.n_frames == 6
