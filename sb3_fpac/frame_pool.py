@@ -133,8 +133,7 @@ class FramePool:
         blocks, rows = np.divmod(slots[order], self.frames_per_block)
         places = np.empty_like(order)
         places[order] = np.arange(len(order))
-        indices = th.from_numpy(np.stack([rows, places]).astype(np.int64))
-        indices = send(indices, self.device)
+        indices = send(th.from_numpy(np.stack([rows, places]).astype(np.int64)), self.device)
         by_block = th.empty((len(slots), *self.frame_shape), dtype=th.uint8, device=self.device)
         used, starts = np.unique(blocks, return_index=True)
         for block, start, end in zip(used.tolist(), starts.tolist(), [*starts[1:].tolist(), len(slots)], strict=True):
