@@ -10,7 +10,7 @@ from pathlib import Path
 
 import matplotlib
 
-from sb3_fpac.report.published import published_scores
+from sb3_fpac.evaluation.published import published_scores
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt

@@ -19,7 +19,7 @@ from torch.autograd import DeviceType
 from torch.profiler import profile, schedule
 from torch.utils.flop_counter import FlopCounterMode
 
-from sb3_fpac.encoder import multiplies_bfloat16
+from sb3_fpac.features.encoder import multiplies_bfloat16
 
 AGENT = "FPAC, auto, not compiled"
 _N_PRODUCTS = 10

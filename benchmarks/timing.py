@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection
 
 import torch as th
 
-from sb3_fpac.encoder import multiplies_bfloat16
+from sb3_fpac.features.encoder import multiplies_bfloat16
 from sb3_fpac.report.system import cpu_name
 
 

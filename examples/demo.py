@@ -20,8 +20,8 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.utils import LinearSchedule
 
 from sb3_fpac import FPAC
-from sb3_fpac.episode import record_episode
-from sb3_fpac.video import episode_pictures, moments_picture, write_picture, write_video
+from sb3_fpac.visualization.episode import record_episode
+from sb3_fpac.visualization.video import episode_pictures, moments_picture, write_picture, write_video
 
 matplotlib.use("Agg")
 

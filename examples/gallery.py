@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from sb3_fpac.envs import TASKS
-from sb3_fpac.episode import Episode, record_episode
-from sb3_fpac.ranking import rank_points
-from sb3_fpac.saved_agents import load_agent
-from sb3_fpac.video import episode_pictures, maps_picture, moments_picture, write_picture, write_video
 from sb3_fpac.visualization import draw_strip
+from sb3_fpac.visualization.episode import Episode, record_episode
+from sb3_fpac.visualization.ranking import rank_points
+from sb3_fpac.visualization.video import episode_pictures, maps_picture, moments_picture, write_picture, write_video
+from sb3_fpac.zoo.saved_agents import load_agent
 
 TOP = 8  # points that are drawn
 STRIP = 8  # successive frames of one point

@@ -3,22 +3,21 @@
 import sys
 
 from sb3_fpac.buffers import FrameBatch, FrameReplayBuffer
-from sb3_fpac.camera_shift import decode_camera_shift, encode_camera_shift
-from sb3_fpac.cameras import CameraView, MujocoCamera
-from sb3_fpac.checkpoint import ResumableCheckpoint, latest_checkpoint, resume, save_checkpoint
-from sb3_fpac.combined_extractor import FeaturePointCombinedExtractor
-from sb3_fpac.envs import register_envs
-from sb3_fpac.extractor import FeaturePointExtractor
-from sb3_fpac.feature_points import feature_points, joint_probabilities, marginal_probabilities
-from sb3_fpac.fpac import FPAC
-from sb3_fpac.hyperparams import fpac_hyperparams, fpac_kwargs
-from sb3_fpac.pixels import PixelExtractor
-from sb3_fpac.policies import FPACPolicy, FPACTQCPolicy
-from sb3_fpac.pretrained import PretrainedPoints
+from sb3_fpac.callbacks import ResumableCheckpoint, latest_checkpoint, resume, save_checkpoint
+from sb3_fpac.envs import ActionRepeat, CameraShift, CameraView, FrameStack, MujocoCamera, register_envs
+from sb3_fpac.features import (
+    FeaturePointCombinedExtractor,
+    FeaturePointExtractor,
+    PixelExtractor,
+    PretrainedPoints,
+    feature_points,
+    joint_probabilities,
+    marginal_probabilities,
+)
+from sb3_fpac.fpac import FPAC, FPACPolicy, FPACTQCPolicy, fpac_hyperparams, fpac_kwargs, register_policies
+from sb3_fpac.observations import decode_camera_shift, encode_camera_shift
 from sb3_fpac.pretraining import collect_frames, pretrain
-from sb3_fpac.wrappers import ActionRepeat, CameraShift, FrameStack
-
-__version__ = "0.1.0"
+from sb3_fpac.version import __version__
 
 __all__ = [
     "FPAC",
@@ -36,6 +35,7 @@ __all__ = [
     "PixelExtractor",
     "PretrainedPoints",
     "ResumableCheckpoint",
+    "__version__",
     "collect_frames",
     "decode_camera_shift",
     "encode_camera_shift",
@@ -51,6 +51,7 @@ __all__ = [
 ]
 
 register_envs()
+register_policies()
 
 if "rl_zoo3" in sys.modules:  # RL Zoo is running: --gym-packages sb3_fpac
     import sb3_fpac.zoo  # noqa: F401

@@ -9,10 +9,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m sb3_fpac", description=__doc__.partition(": ")[2])
     commands = parser.add_subparsers(dest="command", required=True)
     try:
-        from sb3_fpac import watch
-        from sb3_fpac.experiment import main as experiment
-        from sb3_fpac.pretraining import command as pretrain
-        from sb3_fpac.report import main as report
+        from sb3_fpac.cli import experiment, pretrain, report, watch
     except ImportError as error:
         sys.exit(f"error: {error}")
     for name, module, description in (

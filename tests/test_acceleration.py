@@ -12,8 +12,8 @@ from noise import Noise
 from stable_baselines3.common.utils import LinearSchedule
 
 from sb3_fpac import FPAC, FrameStack
-from sb3_fpac.acceleration import GraphedUpdate, accelerate, keep_freed_memory
-from sb3_fpac.update import Update
+from sb3_fpac.fpac.compilation import GraphedUpdate, accelerate, keep_freed_memory
+from sb3_fpac.fpac.update import Update
 
 
 def filled(**kwargs):
@@ -169,7 +169,7 @@ def test_memory_that_is_freed_may_be_kept_again_and_again(monkeypatch):
     keep_freed_memory()
     loaded = []
     monkeypatch.setattr(sys, "platform", "darwin")
-    monkeypatch.setattr("sb3_fpac.acceleration.ctypes.CDLL", loaded.append)
+    monkeypatch.setattr("sb3_fpac.fpac.compilation.ctypes.CDLL", loaded.append)
     keep_freed_memory()
     assert not loaded
 
@@ -177,7 +177,7 @@ def test_memory_that_is_freed_may_be_kept_again_and_again(monkeypatch):
 def test_a_c_library_without_mallopt_is_fine(monkeypatch):
     loaded = []
     monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setattr("sb3_fpac.acceleration.ctypes.CDLL", loaded.append)
+    monkeypatch.setattr("sb3_fpac.fpac.compilation.ctypes.CDLL", loaded.append)
     keep_freed_memory()
     assert loaded == [None]  # this process's own, which append's None stands for: no mallopt in it
 
@@ -189,7 +189,7 @@ def test_graph_captured_updates_agree_with_eager_ones(random_shift, monkeypatch)
     monkeypatch.setattr(th.backends.cudnn, "allow_tf32", False)
     monkeypatch.setattr(Update, "_draw_noise", lambda update, batch: th.zeros_like(batch.actions))
     if random_shift:
-        monkeypatch.setattr("sb3_fpac.update.random_shift", lambda frames, padding: frames.roll(padding, dims=-1))
+        monkeypatch.setattr("sb3_fpac.fpac.update.random_shift", lambda frames, padding: frames.roll(padding, dims=-1))
     models = []
     for compile in (False, True):
         model = filled(compile=compile, device="cuda", policy_delay=2, random_shift=random_shift)

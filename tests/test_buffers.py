@@ -17,8 +17,8 @@ from stable_baselines3.common.buffers import NStepReplayBuffer, ReplayBuffer
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from sb3_fpac.buffers import FrameReplayBuffer
-from sb3_fpac.camera_shift import decode_camera_shift, encode_camera_shift
-from sb3_fpac.frame_pool import FramePool
+from sb3_fpac.buffers.frame_pool import FramePool
+from sb3_fpac.observations import decode_camera_shift, encode_camera_shift
 
 HEIGHT, WIDTH = 14, 15
 ACTIONS = spaces.Box(-1, 1, (2,), np.float32)

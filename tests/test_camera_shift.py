@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 from stable_baselines3.common.preprocessing import preprocess_obs
 
 from sb3_fpac import CameraShift, FrameStack, MujocoCamera, decode_camera_shift, encode_camera_shift
-from sb3_fpac.cameras import find_camera, follows
+from sb3_fpac.envs.cameras import find_camera, follows
 from sb3_fpac.envs.rendering import choose_backend
 
 HALF_A_UNIT = 1 / 128 + 1e-6  # a shift is rounded to 1/64 pixel

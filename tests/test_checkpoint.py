@@ -22,9 +22,10 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.noise import OrnsteinUhlenbeckActionNoise
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
-from sb3_fpac import FPAC, checkpoint
-from sb3_fpac.checkpoint import ResumableCheckpoint, latest_checkpoint, resume, save_checkpoint
-from sb3_fpac.random_states import random_states
+from sb3_fpac import FPAC
+from sb3_fpac.callbacks import checkpoint
+from sb3_fpac.callbacks.checkpoint import ResumableCheckpoint, latest_checkpoint, resume, save_checkpoint
+from sb3_fpac.callbacks.random_states import random_states
 
 EPISODE = 7
 
@@ -457,7 +458,7 @@ def experiment(tmp_path, monkeypatch) -> Callable[..., Any]:
     ],
 )
 def test_rl_zoo_goes_on_from_a_checkpoint(algo, policy, more, experiment):
-    callback = {"sb3_fpac.checkpoint.ResumableCheckpoint": dict(save_freq=25, save_path="checkpoint")}
+    callback = {"sb3_fpac.callbacks.checkpoint.ResumableCheckpoint": dict(save_freq=25, save_path="checkpoint")}
     hyperparams = dict(
         policy=policy,
         policy_kwargs=repr(SMALL),

@@ -12,7 +12,7 @@ from stable_baselines3.common.preprocessing import preprocess_obs
 from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack
 
 from sb3_fpac import FPAC, CameraShift, CameraView, FeaturePointExtractor, FPACPolicy, FrameStack, PixelExtractor
-from sb3_fpac.episode import encoder_input, find_extractor, record_episode
+from sb3_fpac.visualization.episode import encoder_input, find_extractor, record_episode
 
 POINTS = dict(features_extractor_class=FeaturePointExtractor, net_arch=[8], features_extractor_kwargs=dict(n_points=3))
 STACK = 2

@@ -24,17 +24,18 @@ import yaml
 from filelock import FileLock
 from rich.console import Console
 
-from sb3_fpac.cameras import find_camera, follows, mujoco_model_and_data
-from sb3_fpac.checkpoint import latest_checkpoint
-from sb3_fpac.experiment import main, train
-from sb3_fpac.experiment.description import experiment_names, load_experiment
+from sb3_fpac.callbacks.checkpoint import latest_checkpoint
+from sb3_fpac.cli import experiment as main
+from sb3_fpac.envs.cameras import find_camera, follows, mujoco_model_and_data
+from sb3_fpac.evaluation.runs import read_run, read_runs
+from sb3_fpac.experiment import worker as train
+from sb3_fpac.experiment.config import experiment_names, load_experiment
 from sb3_fpac.experiment.figure import draw_figure
+from sb3_fpac.experiment.plan import PlannedRun, Schedule, plan_runs, read_progress
 from sb3_fpac.experiment.process import Ended
 from sb3_fpac.experiment.progress import ProgressTable
-from sb3_fpac.experiment.results import keep_episodes, keep_evaluations, read_episodes, read_evaluations
-from sb3_fpac.experiment.runs import PlannedRun, Schedule, plan_runs, read_progress
+from sb3_fpac.experiment.resume import keep_episodes, keep_evaluations, read_episodes, read_evaluations
 from sb3_fpac.experiment.scores import comma_separated, markdown, read_curves
-from sb3_fpac.report.runs import read_run, read_runs
 
 CARTPOLE, CHEETAH = "dmc-cartpole-swingup", "dmc-cheetah-run"
 PLANET = {
@@ -236,7 +237,7 @@ def test_a_dry_run_prints_the_runs(tmp_path, capsys):
 
 def test_a_missing_ray_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    monkeypatch.delitem(sys.modules, "sb3_fpac.experiment.cluster", raising=False)
+    monkeypatch.delitem(sys.modules, "sb3_fpac.experiment.launch_ray", raising=False)
     with pytest.raises(ValueError, match=r'ray is missing: pip install "sb3-fpac\[ray\]"'):
         experiment(write_experiment(tmp_path / "mine.yml"), tmp_path / "logs", "--ray", "auto")
 

@@ -10,8 +10,8 @@ from stable_baselines3 import A2C, DDPG, DQN, PPO, TD3
 from stable_baselines3.common.envs import FakeImageEnv
 
 from sb3_fpac import FeaturePointCombinedExtractor, FeaturePointExtractor, encode_camera_shift, marginal_probabilities
-from sb3_fpac.encoder import STRIDE, Encoder, map_size
-from sb3_fpac.feature_points import feature_points
+from sb3_fpac.features.encoder import STRIDE, Encoder, map_size
+from sb3_fpac.features.spatial_softmax import feature_points
 
 
 def image_space(*shape: int) -> spaces.Box:
@@ -108,7 +108,7 @@ def test_gradients_of_the_pooled_way_are_those_of_the_full_maps(batch):
 
 @pytest.mark.parametrize("native, precision", [(True, "bfloat16"), (False, "float32")])
 def test_auto_precision_follows_the_hardware(monkeypatch, native, precision):
-    monkeypatch.setattr("sb3_fpac.encoder.multiplies_bfloat16", lambda device: native)
+    monkeypatch.setattr("sb3_fpac.features.encoder.multiplies_bfloat16", lambda device: native)
     auto, forced = make(precision="auto"), make(precision=precision)
     obs = observations(auto)
     assert th.equal(auto(obs), forced(obs))

@@ -6,7 +6,7 @@ import pytest
 import torch as th
 
 from sb3_fpac import feature_points, joint_probabilities, marginal_probabilities
-from sb3_fpac.feature_points import coordinates
+from sb3_fpac.features.spatial_softmax import coordinates
 
 
 def softmax(values: list[float], temperature: float) -> list[float]:

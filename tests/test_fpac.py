@@ -32,8 +32,8 @@ from sb3_fpac import (
     fpac_hyperparams,
     fpac_kwargs,
 )
-from sb3_fpac.policies import SACCnnPolicy
-from sb3_fpac.update import Losses
+from sb3_fpac.fpac.policies import SACCnnPolicy
+from sb3_fpac.fpac.update import Losses
 
 SIZE = 17  # pixels: the smallest that camera shift takes
 POLICY = dict(net_arch=[16, 16], features_extractor_kwargs=dict(n_points=3, precision="float32"))

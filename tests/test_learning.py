@@ -7,7 +7,7 @@ import torch as th
 from gymnasium import spaces
 
 from sb3_fpac import FPAC, FrameStack
-from sb3_fpac.pixels import PixelExtractor
+from sb3_fpac.features.pixel_extractor import PixelExtractor
 
 
 class Dot(gym.Env):

@@ -6,7 +6,7 @@ import torch as th
 from noise import SIZE, Noise
 
 from sb3_fpac import FPAC, FrameStack
-from sb3_fpac.random_shift import random_shift
+from sb3_fpac.fpac.random_shift import random_shift
 
 HEIGHT, WIDTH = 9, 11
 
@@ -107,7 +107,7 @@ def test_fpac_encodes_shifted_frames_and_no_others(padding, monkeypatch):
         shifted.append(random_shift(frames, padding_passed))
         return shifted[-1]
 
-    monkeypatch.setattr("sb3_fpac.update.random_shift", recording)
+    monkeypatch.setattr("sb3_fpac.fpac.update.random_shift", recording)
     model = make(padding).learn(10)
     encode = model.policy.features_extractor.frame_points
     model.policy.features_extractor.frame_points = lambda frames: encoded.append(frames) or encode(frames)

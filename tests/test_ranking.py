@@ -10,8 +10,8 @@ from stable_baselines3 import DQN, PPO, SAC, TD3
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
 from sb3_fpac import FPAC, FeaturePointCombinedExtractor, FeaturePointExtractor, FPACPolicy, FPACTQCPolicy, encode_camera_shift
-from sb3_fpac.episode import encoder_input, find_extractor
-from sb3_fpac.ranking import PointRanking, rank_points
+from sb3_fpac.visualization.episode import encoder_input, find_extractor
+from sb3_fpac.visualization.ranking import PointRanking, rank_points
 
 SIZE = 24  # pixels
 N_POINTS = 4

@@ -17,15 +17,15 @@ import yaml
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from sb3_fpac.episode import Episode
-from sb3_fpac.report import main
+from sb3_fpac.cli import report as main
+from sb3_fpac.evaluation.curves import learning_curves
+from sb3_fpac.evaluation.published import published_scores
+from sb3_fpac.evaluation.runs import Run, read_run, read_runs
+from sb3_fpac.evaluation.tables import hyperparameter_rows, mixed_settings, number, score_rows
 from sb3_fpac.report.agent import AgentSection, show_agent, sprite
-from sb3_fpac.report.chart import draw_chart, nice_ticks, number
-from sb3_fpac.report.curves import learning_curves
+from sb3_fpac.report.chart import draw_chart, nice_ticks
 from sb3_fpac.report.page import render, write_report
-from sb3_fpac.report.published import published_scores
-from sb3_fpac.report.runs import Run, read_run, read_runs
-from sb3_fpac.report.table import hyperparameter_rows, mixed_settings, score_rows
+from sb3_fpac.visualization.episode import Episode
 
 CARTPOLE = "dmc-cartpole-swingup"  # an action repeat of 8
 TRAIN = "import sb3_fpac.zoo; from rl_zoo3.train import train; train()"
@@ -332,7 +332,7 @@ def test_a_machine_that_cannot_draw_gets_its_curves(tmp_path, monkeypatch, zoo_r
     def make_nothing(*args, **kwargs):
         raise RuntimeError("There is no display: install EGL.")
 
-    monkeypatch.setattr("sb3_fpac.saved_agents.create_test_env", make_nothing)
+    monkeypatch.setattr("sb3_fpac.zoo.saved_agents.create_test_env", make_nothing)
     write_report([zoo_run], tmp_path / "report.html")
     html = (tmp_path / "report.html").read_text()
     assert "Not shown: fpac, seed" in html and "There is no display: install EGL." in html
@@ -614,10 +614,10 @@ WITHOUT = """
 import sys
 import sb3_fpac
 print([name for name in ("jinja2", "rliable", "matplotlib", "imageio") if name in sys.modules])
-for missing, module in (("rliable", "curves"), ("jinja2", "page")):
+for missing, module in (("rliable", "evaluation.curves"), ("jinja2", "report.page")):
     sys.modules[missing] = None
     try:
-        __import__(f"sb3_fpac.report.{module}")
+        __import__(f"sb3_fpac.{module}")
     except ImportError as error:
         print(error)
     del sys.modules[missing]

@@ -9,9 +9,8 @@ import torch as th
 from gymnasium import spaces
 
 from sb3_fpac import FeaturePointExtractor, encode_camera_shift
-from sb3_fpac.colours import point_colours
-from sb3_fpac.encoder import Encoder, map_size
-from sb3_fpac.visualization import draw_points, draw_strip, plot_feature_maps
+from sb3_fpac.features.encoder import Encoder, map_size
+from sb3_fpac.visualization import draw_points, draw_strip, plot_feature_maps, point_colours
 
 BLACK = np.zeros((20, 30, 3), np.uint8)
 

@@ -12,9 +12,9 @@ from stable_baselines3.common.env_util import make_vec_env
 
 from sb3_fpac import FPAC, FPACPolicy, PixelExtractor
 from sb3_fpac.__main__ import main
-from sb3_fpac.episode import record_episode
-from sb3_fpac.saved_agents import find_model, load_agent
-from sb3_fpac.video import episode_pictures, gif, maps_picture, moments_picture, write_video
+from sb3_fpac.visualization.episode import record_episode
+from sb3_fpac.visualization.video import episode_pictures, gif, maps_picture, moments_picture, write_video
+from sb3_fpac.zoo.saved_agents import find_model, load_agent
 
 CARTPOLE = "dmc-cartpole-swingup"
 SIZE = 24

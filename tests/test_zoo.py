@@ -17,7 +17,7 @@ from optuna.trial import FixedTrial, TrialState
 from sb3_fpac import FPAC, FeaturePointExtractor, FPACPolicy, FPACTQCPolicy, fpac_hyperparams, fpac_kwargs
 from sb3_fpac.callbacks import LearningRateDrop
 from sb3_fpac.envs import TASKS
-from sb3_fpac.zoo_sampler import convert_fpac_params, sample_fpac_params
+from sb3_fpac.zoo.sampler import convert_fpac_params, sample_fpac_params
 
 PROJECT = Path(__file__).parents[1]
 TINY = ["--env-kwargs", "time_limit:0.4", "size:32", "-params", "learning_starts:30", "batch_size:8", "buffer_size:200"]

@@ -2,10 +2,22 @@
 
 from gymnasium.envs.registration import register, registry
 
+from sb3_fpac.envs.cameras import CameraView, MujocoCamera
 from sb3_fpac.envs.rendering import choose_backend
 from sb3_fpac.envs.tasks import TASKS, Task
+from sb3_fpac.envs.wrappers import ActionRepeat, CameraShift, FrameStack
 
-__all__ = ["TASKS", "Task", "choose_backend", "register_envs"]
+__all__ = [
+    "TASKS",
+    "ActionRepeat",
+    "CameraShift",
+    "CameraView",
+    "FrameStack",
+    "MujocoCamera",
+    "Task",
+    "choose_backend",
+    "register_envs",
+]
 
 
 def register_envs() -> None:

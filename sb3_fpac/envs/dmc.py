@@ -7,11 +7,11 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
-from sb3_fpac.cameras import MujocoCamera, find_camera, followed_body, follows, mujoco_model_and_data
+from sb3_fpac.envs.cameras import MujocoCamera, find_camera, followed_body, follows, mujoco_model_and_data
 from sb3_fpac.envs.keypoints import Keypoints
 from sb3_fpac.envs.rendering import choose_backend
 from sb3_fpac.envs.tasks import Task
-from sb3_fpac.wrappers import ActionRepeat, CameraShift, FrameStack
+from sb3_fpac.envs.wrappers import ActionRepeat, CameraShift, FrameStack
 
 
 def make_dmc(

@@ -7,7 +7,7 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
-from sb3_fpac.cameras import MujocoCamera, mujoco_model_and_data
+from sb3_fpac.envs.cameras import MujocoCamera, mujoco_model_and_data
 
 
 class Keypoints(gym.ObservationWrapper, RecordConstructorArgs):

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from sb3_fpac.experiment.description import Experiment
+from sb3_fpac.evaluation.published import published_scores
+from sb3_fpac.experiment.config import Experiment
 from sb3_fpac.experiment.scores import Curves
-from sb3_fpac.extras import needs_viz
-from sb3_fpac.report.published import published_scores
+from sb3_fpac.optional import needs_viz
 
 with needs_viz():
     from matplotlib.axes import Axes

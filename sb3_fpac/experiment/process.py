@@ -34,7 +34,7 @@ def start(folder: Path, threads: int, environment: Mapping[str, str] | None = No
         log.write(f"--- {datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S} UTC\n".encode())
         log.flush()
         return subprocess.Popen(
-            [sys.executable, "-u", "-m", "sb3_fpac.experiment.train", str(folder.resolve()), "--with-parent"],
+            [sys.executable, "-u", "-m", "sb3_fpac.experiment.worker", str(folder.resolve()), "--with-parent"],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from sb3_fpac.experiment.plan import PlannedRun, Progress, read_progress
 from sb3_fpac.experiment.process import Ended
-from sb3_fpac.experiment.runs import PlannedRun, Progress, read_progress
 
 EVERY = 2.0  # seconds between looks into the folders
 WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from sb3_fpac.experiment.description import Experiment
-from sb3_fpac.experiment.results import read_episodes
-from sb3_fpac.experiment.runs import PlannedRun, read_progress
-from sb3_fpac.experiment.torso import TORSO_HEIGHT
-from sb3_fpac.report.chart import number
-from sb3_fpac.report.curves import Curve, learning_curves
-from sb3_fpac.report.runs import WINDOW, Run, read_run
+from sb3_fpac.envs.torso_height import TORSO_HEIGHT
+from sb3_fpac.evaluation.curves import Curve, learning_curves
+from sb3_fpac.evaluation.runs import WINDOW, Run, read_run
+from sb3_fpac.evaluation.tables import number
+from sb3_fpac.experiment.config import Experiment
+from sb3_fpac.experiment.plan import PlannedRun, read_progress
+from sb3_fpac.experiment.resume import read_episodes
 
 Curves = dict[str, list[Curve]]
 """By the task"""

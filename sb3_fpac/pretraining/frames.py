@@ -7,8 +7,8 @@ import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
 
-from sb3_fpac.encoder import map_size
-from sb3_fpac.extractor import split_channels
+from sb3_fpac.features.encoder import map_size
+from sb3_fpac.observations import split_channels
 
 
 def collect_frames(

@@ -3,7 +3,7 @@
 import torch as th
 from torch import nn
 
-from sb3_fpac.encoder import cell_centres, map_size
+from sb3_fpac.features.encoder import cell_centres, map_size
 
 _N_CHANNELS = 32
 _STRIDE = 4  # of the features that the frame is rebuilt from

@@ -11,13 +11,13 @@ from gymnasium import spaces
 from stable_baselines3.common.utils import get_device
 from torch import nn
 
-import sb3_fpac
-from sb3_fpac.encoder import Precision, multiplies_bfloat16
-from sb3_fpac.extractor import FeaturePointExtractor
-from sb3_fpac.feature_points import Softmax
-from sb3_fpac.pretrained import PretrainedPoints
+from sb3_fpac.features.encoder import Precision, multiplies_bfloat16
+from sb3_fpac.features.extractor import FeaturePointExtractor
+from sb3_fpac.features.pretrained import PretrainedPoints
+from sb3_fpac.features.spatial_softmax import Softmax
 from sb3_fpac.pretraining.frames import check_frame_size
 from sb3_fpac.pretraining.reconstruction import Reconstruction
+from sb3_fpac.version import __version__
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def pretrain(
         width=width,
         temperature=temperature,
         softmax=softmax,
-        versions={"sb3_fpac": sb3_fpac.__version__, "torch": str(th.__version__)},
+        versions={"sb3_fpac": __version__, "torch": str(th.__version__)},
     )
     return Pretraining(points_made, losses, extractor, reconstruction)
 

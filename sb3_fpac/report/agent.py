@@ -9,18 +9,18 @@ from pathlib import Path
 import gymnasium as gym
 import numpy as np
 
-from sb3_fpac.colours import point_colours
-from sb3_fpac.episode import Episode, find_extractor, record_episode
-from sb3_fpac.extras import needs_viz
-from sb3_fpac.ranking import rank_points
-from sb3_fpac.report.runs import Run
-from sb3_fpac.video import episode_pictures, maps_picture, write_video
+from sb3_fpac.evaluation.runs import Run
+from sb3_fpac.optional import needs_viz
+from sb3_fpac.visualization import point_colours
+from sb3_fpac.visualization.episode import Episode, find_extractor, record_episode
+from sb3_fpac.visualization.ranking import rank_points
+from sb3_fpac.visualization.video import episode_pictures, maps_picture, write_video
 
 with needs_viz():
     from PIL import Image
     from tqdm import tqdm
 
-    from sb3_fpac.saved_agents import load_agent
+    from sb3_fpac.zoo.saved_agents import load_agent
 
 MOST_STEPS = 1000  # of an episode
 MAPS = 8  # feature maps in the figure: those of the points that matter most

@@ -6,8 +6,9 @@ from itertools import count
 
 import numpy as np
 
-from sb3_fpac.report.curves import Curve
-from sb3_fpac.report.published import PublishedScore
+from sb3_fpac.evaluation.curves import Curve
+from sb3_fpac.evaluation.published import PublishedScore
+from sb3_fpac.evaluation.tables import number
 
 MOST_DOTS = 40  # evaluations of a curve that are marked one by one
 
@@ -144,19 +145,6 @@ def nice_ticks(low: float, high: float, at_most: int = 6) -> list[float]:
         if last - first <= at_most:
             break
     return [float(np.round(index * step, 12)) for index in range(first, max(last, first + 1) + 1)]
-
-
-def number(value: float, like: float | None = None) -> str:
-    """
-    A return for people.
-
-    :param value: The return
-    :param like: Another one, to whose decimals it is written; None: its own
-    :return: Three figures or more: ``"1,204"``, ``"173"``, ``"17.3"``, ``"0.17"``
-    """
-    size = abs(value if like is None else like)
-    digits = 0 if size >= 99.95 else 1 if size >= 9.995 else 2
-    return f"{value:,.{digits}f}".replace("-", "−")
 
 
 def _short(steps: float) -> str:

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from sb3_fpac.extras import needs_viz
+from sb3_fpac.evaluation.curves import learning_curves
+from sb3_fpac.evaluation.published import published_scores
+from sb3_fpac.evaluation.runs import Run, read_runs
+from sb3_fpac.evaluation.tables import CHECKPOINTS, hyperparameter_rows, mixed_settings, number, score_rows
+from sb3_fpac.optional import needs_viz
 from sb3_fpac.report.agent import AgentSection, find_agent, sprite
-from sb3_fpac.report.chart import Chart, draw_chart, number
-from sb3_fpac.report.curves import learning_curves
-from sb3_fpac.report.published import published_scores
-from sb3_fpac.report.runs import Run, read_runs
+from sb3_fpac.report.chart import Chart, draw_chart
 from sb3_fpac.report.system import describe_system
-from sb3_fpac.report.table import CHECKPOINTS, hyperparameter_rows, mixed_settings, score_rows
 
 with needs_viz():
     import jinja2
@@ -61,9 +61,9 @@ def render(runs: Sequence[Run], agent: AgentSection | None = None, not_shown: Se
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    return environment.get_template("report.html.j2").render(
-        style=(FOLDER / "report.css").read_text(encoding="utf-8"),
-        script=(FOLDER / "report.js").read_text(encoding="utf-8"),
+    return environment.get_template("template.html.j2").render(
+        style=(FOLDER / "style.css").read_text(encoding="utf-8"),
+        script=(FOLDER / "script.js").read_text(encoding="utf-8"),
         data=_data(chart, agent) | {"unit": runs[0].step_unit},
         number=number,
         runs=runs,

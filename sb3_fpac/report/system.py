@@ -7,7 +7,7 @@ from pathlib import Path
 import torch as th
 from stable_baselines3.common.utils import get_system_info
 
-import sb3_fpac
+from sb3_fpac.version import __version__
 
 
 def describe_system() -> dict[str, str]:
@@ -20,7 +20,7 @@ def describe_system() -> dict[str, str]:
     gpus = [th.cuda.get_device_name(index) for index in range(th.cuda.device_count())] if th.cuda.is_available() else []
     return {
         "Date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
-        "sb3-fpac": sb3_fpac.__version__,
+        "sb3-fpac": __version__,
         **info,
         "CPU": cpu_name(),
         "GPU": ", ".join(gpus) or "none",

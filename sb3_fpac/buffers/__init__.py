@@ -1,0 +1,6 @@
+"""A replay buffer that stores every frame once."""
+
+from sb3_fpac.buffers.frame_pool import FramePool
+from sb3_fpac.buffers.frame_replay_buffer import FrameBatch, FrameReplayBuffer
+
+__all__ = ["FrameBatch", "FramePool", "FrameReplayBuffer"]

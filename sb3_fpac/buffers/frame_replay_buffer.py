@@ -1,0 +1,332 @@
+"""A replay buffer that stores every frame once."""
+
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import psutil
+import torch as th
+from gymnasium import spaces
+from stable_baselines3.common.buffers import NStepReplayBuffer, ReplayBuffer
+from stable_baselines3.common.preprocessing import is_image_space_channels_first
+from stable_baselines3.common.type_aliases import ReplayBufferSamples
+from stable_baselines3.common.vec_env import VecNormalize
+
+from sb3_fpac.buffers.frame_pool import FramePool, send
+from sb3_fpac.observations import decode_camera_shift, split_channels
+
+
+class FrameBatch(NamedTuple):
+    """
+    Sampled transitions whose observation and next observation share their frames.
+
+    :param frames: ``(B, F, c, H, W)`` uint8, oldest first. One-step transitions: F = S + 1, the observation is
+        ``frames[:, :S]`` and the next observation ``frames[:, 1:]``. n-step transitions: F = 2S, one after the other.
+    :param camera_shifts: ``(B, 2, S − 1, 2)`` float32, of the observation and of the next observation, x and y in pixels (see
+        :func:`~sb3_fpac.observations.encode_camera_shift`); None without camera shift
+    :param actions: ``(B, action_dim)``
+    :param rewards: ``(B, 1)`` float32; the discounted sum of n steps
+    :param dones: ``(B, 1)`` float32: 1 where nothing follows, time-outs excepted as in SB3
+    :param discounts: ``(B, 1)`` float32, what the value of the next observation is multiplied with; None for one-step
+        transitions, where it is γ
+    """
+
+    frames: th.Tensor
+    camera_shifts: th.Tensor | None
+    actions: th.Tensor
+    rewards: th.Tensor
+    dones: th.Tensor
+    discounts: th.Tensor | None
+
+
+class FrameReplayBuffer(NStepReplayBuffer):
+    """
+    A drop-in for SB3's ReplayBuffer and NStepReplayBuffer that stores every frame of stacked images once.
+
+    The samples are theirs, bit for bit, time-outs included; only the memory differs. A transition of a stack of S frames
+    costs one new frame instead of 2S: 2.1 GB instead of 8.5 GB for 100k transitions of two 84×84 RGB frames. Memory is
+    claimed as it fills. Observations that are no frame stacks are stored all the same, at up to 2S frames a transition.
+
+    Pass it to SAC, TQC, TD3 or DQN as ``replay_buffer_class=FrameReplayBuffer``, and for grey frames
+    ``replay_buffer_kwargs=dict(frame_channels=1)``.
+
+    >>> space = spaces.Box(0, 255, (6, 84, 84), np.uint8)
+    >>> buffer = FrameReplayBuffer(1000, space, spaces.Box(-1, 1, (2,)))
+    >>> for _ in range(10):
+    ...     stack = space.sample()[None]
+    ...     buffer.add(stack, np.roll(stack, -3, axis=1), np.zeros((1, 2)), np.zeros(1), np.zeros(1), [{}])
+    >>> buffer.sample(4).observations.shape, buffer.sample_frames(4).frames.shape
+    (torch.Size([4, 6, 84, 84]), torch.Size([4, 3, 3, 84, 84]))
+
+    ``observations`` and ``next_observations`` hold references instead of images: S slots of :attr:`pool` and, with camera
+    shift, the bytes of the header.
+
+    :param buffer_size: Transitions, over all environments
+    :param observation_space: uint8 Box of shape ``(C, H, W)``, C = S × ``frame_channels``, plus one header plane in front if
+        the stack carries camera shift
+    :param action_space: Action space
+    :param device: Where samples are needed
+    :param n_envs: Number of parallel environments
+    :param optimize_memory_usage: Must be False: SB3's way to save memory
+    :param handle_timeout_termination: As in ReplayBuffer
+    :param frame_channels: Channels of one frame: 3 for RGB, 1 for grey
+    :param camera_shift: Whether the stack starts with a header plane (see :mod:`sb3_fpac.observations`), as in
+        :class:`~sb3_fpac.features.extractor.FeaturePointExtractor`
+    :param n_steps: Steps of n-step returns, at least 1
+    :param gamma: Discount factor of n-step returns; not needed for ``n_steps=1``
+    :param storage_device: Where frames are stored: ``"cpu"`` or ``"cuda"``
+    :raises ValueError: if the space is no such stack, or an argument is out of range
+    :raises MemoryError: if the memory of ``storage_device`` cannot take one frame a transition
+    """
+
+    _last_frames: np.ndarray  # of the latest next observations: (n_envs, S, c, H, W), or (n_envs, 0, c, H, W) at first
+
+    def __init__(
+        self,
+        buffer_size: int,
+        observation_space: spaces.Space,
+        action_space: spaces.Space,
+        device: th.device | str = "auto",
+        n_envs: int = 1,
+        optimize_memory_usage: bool = False,
+        handle_timeout_termination: bool = True,
+        frame_channels: int = 3,
+        camera_shift: bool | None = None,
+        n_steps: int = 1,
+        gamma: float = 0.99,
+        storage_device: th.device | str = "cpu",
+    ) -> None:
+        _check_image_space(observation_space)
+        assert observation_space.shape is not None
+        n_channels, height, width = observation_space.shape
+        n_frames, camera_shift = split_channels(n_channels, frame_channels, camera_shift)
+        if optimize_memory_usage:
+            raise ValueError("FrameReplayBuffer stores every frame once anyway: leave optimize_memory_usage=False.")
+        if buffer_size < 1 or n_envs < 1:
+            raise ValueError(f"buffer_size and n_envs must be at least 1, got {buffer_size} and {n_envs}.")
+        if n_steps < 1:
+            raise ValueError(f"n_steps must be at least 1, got {n_steps}.")
+        if not 0 <= gamma <= 1:
+            raise ValueError(f"gamma must be from 0 to 1, got {gamma}.")
+        storage_device = _checked_device(storage_device)
+        frame_shape = (frame_channels, height, width)
+        n_header_bytes = 4 * (n_frames - 1) if camera_shift else 0
+        n_transitions = max(buffer_size // n_envs, 1) * n_envs
+        _check_memory(n_transitions, frame_shape, storage_device)
+
+        # SB3 is to store and to sample references in place of images
+        references = spaces.Box(0, np.iinfo(np.int32).max, (n_frames + n_header_bytes,), np.int32)
+        super().__init__(
+            buffer_size,
+            references,
+            action_space,
+            device,
+            n_envs=n_envs,
+            handle_timeout_termination=handle_timeout_termination,
+            n_steps=n_steps,
+            gamma=gamma,
+        )
+        self.observation_space = observation_space
+        self.obs_shape = observation_space.shape
+        self.n_frames = n_frames
+        self.frame_channels = frame_channels
+        self.camera_shift = camera_shift
+        self.pool = FramePool(frame_shape, storage_device, n_transitions + (n_frames + 1) * n_envs)
+        self._forget_last_frames()
+
+    def add(
+        self,
+        obs: np.ndarray,
+        next_obs: np.ndarray,
+        action: np.ndarray,
+        reward: np.ndarray,
+        done: np.ndarray,
+        infos: list[dict[str, Any]],
+    ) -> None:
+        """
+        Add one transition of every environment.
+
+        :param obs: ``(n_envs, C, H, W)``
+        :param next_obs: ``(n_envs, C, H, W)``; of an episode that ends here, its last observation
+        :param action: ``(n_envs, action_dim)``
+        :param reward: ``(n_envs,)``
+        :param done: ``(n_envs,)``
+        :param infos: One for each environment; ``"TimeLimit.truncated"`` tells time-outs
+        :raises ValueError: if an observation has another shape, or its header plane holds more than camera shifts
+        """
+        frames, header = self._split(obs)
+        next_frames, next_header = self._split(next_obs)
+        slots = np.empty((2, self.n_envs, self.n_frames), dtype=np.int32)
+        last_slots = self.next_observations[self.pos - 1]
+        for i in range(self.n_envs):
+            slots[0, i] = self._put(frames[i], self._last_frames[i], last_slots[i])
+            slots[1, i] = self._put(next_frames[i], frames[i, 1:], slots[0, i, 1:])
+        overwritten = self._slots_at(self.pos) if self.full else []
+
+        references, next_references = (
+            np.concatenate(parts, axis=1) for parts in zip(slots, (header, next_header), strict=True)
+        )
+        super().add(references, next_references, action, reward, done, infos)
+        self.pool.refer(slots.ravel().tolist())
+        self.pool.release(overwritten)
+        self._last_frames = next_frames
+
+    def reset(self) -> None:
+        """Forget all transitions and free their frames."""
+        super().reset()
+        self.pool.clear()
+        self._forget_last_frames()
+
+    def sample_frames(self, batch_size: int, env: VecNormalize | None = None) -> FrameBatch:
+        """
+        The transitions that :meth:`sample` would draw, without the frames that observation and next observation share.
+
+        :param batch_size: B
+        :param env: Normalizes the rewards
+        :return: The batch, on :attr:`device`
+        :raises ValueError: if ``env`` normalizes observations, or a next observation does not continue its observation
+        """
+        if env is not None and env.norm_obs:
+            raise ValueError("sample_frames gives frames as they are: use VecNormalize(norm_obs=False), or sample().")
+        samples = self.sample(batch_size, _References(env))  # type: ignore[arg-type]
+        references, next_references = samples.observations.numpy(), samples.next_observations.numpy()
+        slots, next_slots = references[:, : self.n_frames], next_references[:, : self.n_frames]
+        if self.n_steps == 1:
+            if not np.array_equal(slots[:, 1:], next_slots[:, :-1]):
+                raise ValueError(
+                    "The observations are no stacks of frames, as the next ones do not continue them: stack frames oldest "
+                    f"first, as FrameStack does, and check frame_channels={self.frame_channels}."
+                )
+            next_slots = next_slots[:, -1:]
+        frames = self.pool.gather(np.concatenate([slots, next_slots], axis=1), self.device)
+        camera_shifts = None
+        if self.camera_shift:
+            header = th.from_numpy(np.stack([references, next_references], axis=1)[:, :, None, self.n_frames :])
+            camera_shifts = send(decode_camera_shift(header, self.n_frames - 1), self.device)
+        return FrameBatch(
+            frames.unflatten(1, (-1, self.frame_channels)),
+            camera_shifts,
+            samples.actions,
+            samples.rewards,
+            samples.dones,
+            samples.discounts,
+        )
+
+    def to_torch(self, array: np.ndarray | th.Tensor, copy: bool = True) -> th.Tensor:
+        """
+        As SB3's, but a CUDA device is not waited for.
+
+        :param array: Array to convert; a tensor is left as it is
+        :param copy: Whether to copy the data, on the CPU
+        :return: The tensor
+        """
+        if isinstance(array, th.Tensor):
+            return array
+        return send(th.tensor(array) if copy else th.as_tensor(array), self.device)
+
+    def _get_samples(self, batch_inds: np.ndarray, env: VecNormalize | None = None) -> ReplayBufferSamples:
+        if not isinstance(env, _References):
+            env = _Images(env, self)  # type: ignore[assignment]
+        if self.n_steps == 1:
+            return ReplayBuffer._get_samples(self, batch_inds, env)
+        return super()._get_samples(batch_inds, env)
+
+    def _images(self, references: np.ndarray) -> th.Tensor:
+        """(B, references) → (B, C, H, W), on the device"""
+        images = self.pool.gather(references[:, : self.n_frames], self.device, n_header_planes=int(self.camera_shift))
+        if self.camera_shift:
+            header = th.from_numpy(references[:, self.n_frames :].astype(np.uint8))
+            images[:, 0].flatten(1)[:, : header.shape[1]] = send(header, self.device)
+        return images
+
+    def _split(self, obs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(n_envs, C, H, W) → frames, (n_envs, S, c, H, W), and the header's bytes, (n_envs, 4 (S − 1)) or (n_envs, 0)"""
+        obs = np.array(obs, dtype=np.uint8, order="C")  # a copy, since an environment may draw into the same memory
+        if obs.shape != (self.n_envs, *self.obs_shape):
+            raise ValueError(f"Observations must have the shape {(self.n_envs, *self.obs_shape)}, got {obs.shape}.")
+        plane = obs[:, : int(self.camera_shift)].reshape(self.n_envs, -1)
+        n_header_bytes = self.observations.shape[-1] - self.n_frames
+        if plane[:, n_header_bytes:].any():
+            raise ValueError(
+                f"The first plane of an observation holds more than the camera shift of {self.n_frames - 1} past frames: "
+                "pass camera_shift=False if it is a part of the image."
+            )
+        frames = obs[:, int(self.camera_shift) :].reshape(self.n_envs, self.n_frames, *self.pool.frame_shape)
+        return frames, plane[:, :n_header_bytes]
+
+    def _put(self, frames: np.ndarray, known_frames: np.ndarray, known_slots: np.ndarray) -> list[int]:
+        """Slots of a stack. Equal to the known frame in its place or to the frame before: their slot; otherwise a new one"""
+        slots: list[int] = []
+        for i, frame in enumerate(frames):
+            if i < len(known_frames) and np.array_equal(frame, known_frames[i]):
+                slots.append(int(known_slots[i]))
+            elif i > 0 and np.array_equal(frame, frames[i - 1]):
+                slots.append(slots[-1])
+            else:
+                slots.append(self.pool.put(frame))
+        return slots
+
+    def _slots_at(self, pos: int) -> list[int]:
+        both = (self.observations[pos, :, : self.n_frames], self.next_observations[pos, :, : self.n_frames])
+        return np.concatenate(both).ravel().tolist()
+
+    def _forget_last_frames(self) -> None:
+        self._last_frames = np.empty((self.n_envs, 0, *self.pool.frame_shape), dtype=np.uint8)
+
+
+class _References:
+    """Takes the place of VecNormalize where SB3 samples: leaves references as they are, and normalizes rewards"""
+
+    def __init__(self, env: VecNormalize | None) -> None:
+        self.env = env
+
+    def normalize_obs(self, references: np.ndarray) -> th.Tensor | np.ndarray:
+        return th.from_numpy(references)
+
+    def normalize_reward(self, reward: np.ndarray) -> np.ndarray:
+        return reward if self.env is None else self.env.normalize_reward(reward)
+
+
+class _Images(_References):
+    """Turns references into images, normalized if VecNormalize does so"""
+
+    def __init__(self, env: VecNormalize | None, buffer: FrameReplayBuffer) -> None:
+        super().__init__(env)
+        self.buffer = buffer
+
+    def normalize_obs(self, references: np.ndarray) -> th.Tensor | np.ndarray:
+        images = self.buffer._images(references)
+        if self.env is None or not self.env.norm_obs:
+            return images
+        normalized = self.env.normalize_obs(images.cpu().numpy())
+        assert isinstance(normalized, np.ndarray)
+        return normalized
+
+
+def _check_image_space(space: spaces.Space) -> None:
+    if isinstance(space, spaces.Dict):
+        raise ValueError("FrameReplayBuffer stores a single image, not Dict observations: use SB3's DictReplayBuffer.")
+    is_image = isinstance(space, spaces.Box) and len(space.shape) == 3 and space.dtype == np.uint8
+    if not (is_image and is_image_space_channels_first(cast(spaces.Box, space))):
+        raise ValueError(
+            f"FrameReplayBuffer needs stacks of uint8 images, a Box of shape (channels, height, width), got {space}."
+        )
+
+
+def _checked_device(device: th.device | str) -> th.device:
+    device = th.device(device)
+    if device.type not in ("cpu", "cuda"):
+        raise ValueError(f"storage_device must be 'cpu' or 'cuda', got '{device}'.")
+    if device.type == "cuda" and not th.cuda.is_available():
+        raise ValueError(f"storage_device='{device}' needs a CUDA GPU, and there is none: use storage_device='cpu'.")
+    return device
+
+
+def _check_memory(n_frames: int, frame_shape: tuple[int, int, int], device: th.device) -> None:
+    needed = n_frames * int(np.prod(frame_shape))
+    available = psutil.virtual_memory().available if device.type == "cpu" else th.cuda.mem_get_info(device)[0]
+    if needed > available:
+        channels, height, width = frame_shape
+        raise MemoryError(
+            f"{n_frames} frames of {channels}×{height}×{width} bytes need {needed / 1e9:.3g} GB, but {available / 1e9:.3g} GB "
+            f"are available on {device}: choose a smaller buffer_size."
+        )

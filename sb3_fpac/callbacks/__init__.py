@@ -1,0 +1,15 @@
+"""Callbacks for training: checkpoints, pictures of feature points, a learning rate that drops."""
+
+from sb3_fpac.callbacks.checkpoint import ResumableCheckpoint, latest_checkpoint, restore, resume, save_checkpoint
+from sb3_fpac.callbacks.feature_points import FeaturePointCallback
+from sb3_fpac.callbacks.learning_rate import LearningRateDrop
+
+__all__ = [
+    "FeaturePointCallback",
+    "LearningRateDrop",
+    "ResumableCheckpoint",
+    "latest_checkpoint",
+    "restore",
+    "resume",
+    "save_checkpoint",
+]

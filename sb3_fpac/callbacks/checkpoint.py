@@ -1,0 +1,278 @@
+"""Checkpoints from which an interrupted training goes on as if nothing had happened."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch as th
+from stable_baselines3.common.base_class import maybe_make_env
+from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.save_util import load_from_pkl
+from stable_baselines3.common.type_aliases import GymEnv
+
+from sb3_fpac.callbacks.random_states import random_states, restore_random_states
+from sb3_fpac.fpac import FPAC
+from sb3_fpac.fpac.loss_tracker import check_weights
+
+MODEL, BUFFER, STATES, NORMALIZATION = "model.zip", "replay_buffer.pkl", "random_states.pth", "vecnormalize.pkl"
+
+
+class ResumableCheckpoint(BaseCallback):
+    """
+    Saves all that training needs to go on: the model, the replay buffer, the random states, and the statistics of
+    VecNormalize if there are any. A run that :func:`resume` continues from an episode's start differs from the uninterrupted
+    one in the starts of its episodes alone: where those are fixed, it equals it bit for bit, if the arithmetic is repeatable,
+    as float32 on a CPU is.
+
+    >>> from sb3_fpac import FPAC
+    >>> checkpoint = ResumableCheckpoint(10_000, "cheetah")
+    >>> model = FPAC("CnnPolicy", "dmc-cheetah-run").learn(250_000, callback=checkpoint)  # doctest: +SKIP
+
+    and after an interruption
+
+    >>> model = resume("cheetah", "dmc-cheetah-run")  # doctest: +SKIP
+    >>> model.learn(250_000 - model.num_timesteps, callback=checkpoint, reset_num_timesteps=False)  # doctest: +SKIP
+
+    In a YAML of RL Zoo, where a relative path starts at the run's log folder::
+
+        callback:
+          - sb3_fpac.callbacks.checkpoint.ResumableCheckpoint:
+              save_freq: 10000
+              save_path: checkpoint
+
+    and after an interruption, ``-n`` and ``n_timesteps`` being the steps of the whole run::
+
+        python -m rl_zoo3.train --algo sac --env dmc-cheetah-run -i logs/sac/dmc-cheetah-run_1/checkpoint/step_10000/model.zip
+
+    A save becomes due at every multiple of ``save_freq`` and waits for a moment at which an episode starts, in all
+    environments at once, but not longer than another ``save_freq``. It is written into ``step_<n>.tmp``, renamed when it is
+    whole, and only then is the one before deleted: whenever the process is killed, a whole checkpoint is left. There must be
+    disk space for two. The end of training is not saved, unless it is such a moment: :func:`save_checkpoint` saves it.
+
+    :param save_freq: Agent steps, as SB3 counts them (over all environments), between checkpoints. At least an episode's
+        length (times the number of environments), if the resumed run is to equal the uninterrupted one.
+    :param save_path: Folder for ``step_<n>``, of this run alone
+    :raises ValueError: if ``save_freq`` is not positive, the algorithm has no replay buffer, or training starts with fewer
+        steps than a checkpoint in the folder has
+    :raises FloatingPointError: instead of saving, if training has diverged
+    """
+
+    def __init__(self, save_freq: int, save_path: str | Path) -> None:
+        super().__init__()
+        if save_freq < 1:
+            raise ValueError(f"save_freq must be at least 1 agent step, got {save_freq}.")
+        self.save_freq = save_freq
+        self.save_path = Path(save_path)
+        self._saved_at = 0  # agent steps
+
+    def _init_callback(self) -> None:
+        if not isinstance(self.model, OffPolicyAlgorithm):
+            raise ValueError(
+                "ResumableCheckpoint is for algorithms with a replay buffer, such as FPAC and SAC: "
+                f"use SB3's CheckpointCallback with {type(self.model).__name__}."
+            )
+
+    def _on_training_start(self) -> None:
+        self._saved_at = self.num_timesteps
+        further = [path for path in _checkpoints(self.save_path) if _steps(path) > self.num_timesteps]
+        if further:
+            raise ValueError(
+                f"{further[0]} is further than this run, which starts at agent step {self.num_timesteps}, and would be taken "
+                "for its checkpoint: resume from it, delete it, or choose another save_path."
+            )
+
+    def _on_rollout_start(self) -> None:  # the one moment at which every step is stored and learned from
+        assert isinstance(self.model, OffPolicyAlgorithm) and self.model.replay_buffer is not None
+        n_due = self.model.num_timesteps // self.save_freq - self._saved_at // self.save_freq
+        if n_due > 1 or (n_due == 1 and not _is_mid_episode(self.model.replay_buffer).any()):
+            save_checkpoint(self.model, self.save_path)
+            self._saved_at = self.model.num_timesteps
+
+    def _on_step(self) -> bool:
+        return True
+
+
+def save_checkpoint(model: OffPolicyAlgorithm, folder: str | Path) -> Path:
+    """
+    Write a checkpoint and delete older ones. Where it fails, they stay.
+
+    :param model: Between two rollouts
+    :param folder: Where ``step_<n>`` is made
+    :return: Its path
+    :raises FloatingPointError: if training has diverged
+    :raises FileExistsError: if there is a checkpoint of this step
+    """
+    check_weights(model.policy, f"agent step {model.num_timesteps}")
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for leftover in folder.glob("step_*.tmp"):
+        shutil.rmtree(leftover)
+    older = _checkpoints(folder)
+
+    checkpoint = folder / f"step_{model.num_timesteps}"
+    if checkpoint.exists():
+        raise FileExistsError(f"{checkpoint} exists already.")
+    unfinished = checkpoint.with_suffix(".tmp")
+    unfinished.mkdir()
+    model.save(unfinished / MODEL)
+    model.save_replay_buffer(unfinished / BUFFER)
+    vec_normalize = model.get_vec_normalize_env()
+    if vec_normalize is not None:
+        vec_normalize.save(str(unfinished / NORMALIZATION))
+    th.save({"trained_by": _trained_by(type(model)), **random_states(model)}, unfinished / STATES)
+
+    for path in (*unfinished.iterdir(), unfinished):
+        _sync(path)
+    unfinished.rename(checkpoint)
+    _sync(folder)
+    for path in older:
+        shutil.rmtree(path.rename(path.with_suffix(".tmp")))  # half of it gone, it must not look whole
+    return checkpoint
+
+
+def latest_checkpoint(folder: str | Path) -> Path | None:
+    """
+    Where :func:`resume` goes on.
+
+    :param folder: ``save_path`` of :class:`ResumableCheckpoint`, or a checkpoint itself
+    :return: The whole checkpoint with the most steps, ``step_<n>``; None if there is none
+    """
+    folder = Path(folder)
+    if _is_whole(folder):
+        return folder
+    return max(_checkpoints(folder), key=_steps, default=None)
+
+
+def resume(
+    folder: str | Path,
+    env: GymEnv,
+    device: th.device | str = "auto",
+    algorithm: type[OffPolicyAlgorithm] = FPAC,
+    **load_kwargs: Any,
+) -> Any:
+    """
+    A model that goes on where its checkpoint was saved. Let ``learn`` follow at once, as random numbers drawn in between are
+    missing from the run::
+
+        model.learn(total - model.num_timesteps, callback=…, reset_num_timesteps=False)
+
+    The environment starts a new episode, with another seed if the model has one, lest it repeats those it started with. State
+    of callbacks is not saved.
+
+    :param folder: ``save_path`` of :class:`ResumableCheckpoint`, or one of its ``step_<n>``
+    :param env: Environment, wrapped as it was (VecNormalize gets its statistics back), or its id
+    :param device: For the networks
+    :param algorithm: The class that was trained
+    :param load_kwargs: For its ``load``, such as ``tensorboard_log`` and ``custom_objects``
+    :return: A model of the class ``algorithm``
+    :raises FileNotFoundError: if there is no whole checkpoint
+    :raises ValueError: if another algorithm was trained, or in another environment
+    """
+    checkpoint = latest_checkpoint(folder)
+    if checkpoint is None:
+        raise FileNotFoundError(f"There is no whole checkpoint in {folder}: it must hold a folder step_<n> with {MODEL}.")
+    _check_algorithm(checkpoint, algorithm)
+    model = algorithm.load(checkpoint / MODEL, env=maybe_make_env(env, verbose=0), device=device, **load_kwargs)
+    model.load_replay_buffer(checkpoint / BUFFER)
+    restore(model, checkpoint)
+    return model
+
+
+def restore(model: OffPolicyAlgorithm, checkpoint: str | Path) -> None:
+    """
+    What is left to do of :func:`resume` when model and replay buffer have been loaded, as RL Zoo's ``-i`` does.
+
+    :param model: With its environment and replay buffer
+    :param checkpoint: A folder ``step_<n>``
+    :raises ValueError: if the algorithm or the environment is not the checkpoint's
+    """
+    assert model.env is not None and model.replay_buffer is not None
+    checkpoint = Path(checkpoint)
+    _check_algorithm(checkpoint, type(model))
+    buffer = model.replay_buffer
+    if buffer.n_envs != model.env.num_envs:
+        raise ValueError(f"{checkpoint} was saved with {buffer.n_envs} environment(s), got {model.env.num_envs}.")
+    broken_off = _is_mid_episode(buffer)
+    buffer.dones[buffer.pos - 1, broken_off] = 1
+    if not buffer.optimize_memory_usage:  # with it, the next observation is about to be overwritten
+        buffer.timeouts[buffer.pos - 1, broken_off] = 1
+    _restore_normalization(model, checkpoint / NORMALIZATION)
+    _start_episode(model)
+    restore_random_states(model, _load_states(checkpoint))
+
+
+def _check_algorithm(checkpoint: Path, algorithm: type[OffPolicyAlgorithm]) -> None:
+    trained_by = _load_states(checkpoint)["trained_by"]
+    if trained_by != _trained_by(algorithm):
+        raise ValueError(f"{checkpoint} was trained by {trained_by}, got the algorithm {algorithm.__name__}.")
+
+
+def _trained_by(algorithm: type[OffPolicyAlgorithm]) -> str:
+    """The class whose ``train`` it has: a subclass that changes something else can go on in its place"""
+    return algorithm.train.__qualname__.removesuffix(".train")
+
+
+def _start_episode(model: OffPolicyAlgorithm) -> None:
+    """``learn`` would, too, but would count the first observation in VecNormalize's statistics once more"""
+    assert model.env is not None
+    if model.seed is not None:
+        model.env.seed((model.seed + model.num_timesteps) % 2**31)
+    vec_normalize = model.get_vec_normalize_env()
+    if vec_normalize is None:
+        model._last_obs = model.env.reset()  # type: ignore[assignment]
+    else:
+        training, vec_normalize.training = vec_normalize.training, False
+        model._last_obs = model.env.reset()  # type: ignore[assignment]
+        vec_normalize.training = training
+        model._last_original_obs = vec_normalize.get_original_obs()
+    model._last_episode_starts = np.ones(model.env.num_envs, dtype=bool)
+
+
+def _restore_normalization(model: OffPolicyAlgorithm, path: Path) -> None:
+    vec_normalize = model.get_vec_normalize_env()
+    if (vec_normalize is not None) != path.exists():
+        was, is_now = ("with", "without") if path.exists() else ("without", "with")
+        raise ValueError(f"{path.parent} was saved {was} VecNormalize, got an environment {is_now} it: wrap it as it was.")
+    if vec_normalize is not None:
+        saved = load_from_pkl(path)
+        vec_normalize.ret_rms = saved.ret_rms
+        if saved.norm_obs:
+            vec_normalize.obs_rms = saved.obs_rms
+
+
+def _load_states(checkpoint: Path) -> dict[str, Any]:
+    return th.load(checkpoint / STATES, map_location="cpu", weights_only=False)
+
+
+def _is_mid_episode(buffer: ReplayBuffer) -> np.ndarray:
+    """(n_envs,) bool: whether the latest transition was followed by another one in its episode"""
+    is_empty = buffer.pos == 0 and not buffer.full
+    return (buffer.dones[buffer.pos - 1] == 0) & (not is_empty)
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("step_*") if re.fullmatch(r"step_\d+", path.name) and _is_whole(path)]
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    return checkpoint.suffix != ".tmp" and all((checkpoint / name).is_file() for name in (MODEL, BUFFER, STATES))
+
+
+def _steps(checkpoint: Path) -> int:
+    return int(checkpoint.name.removeprefix("step_"))
+
+
+def _sync(path: Path) -> None:
+    """Waits until a file, or the names in a folder, are on the disk"""
+    if path.is_dir() and os.name == "nt":
+        return  # Windows opens no folders
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,121 @@
+"""Visualizes the feature points during training."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import Image, TensorBoardOutputFormat
+from stable_baselines3.common.vec_env import VecEnv
+
+from sb3_fpac.visualization.episode import find_extractor, record_episode
+
+
+class FeaturePointCallback(BaseCallback):
+    """
+    Shows while an agent learns what its feature points look at. Every ``freq`` agent steps it plays an episode with the mean
+    action and writes a video of it with the points (``points_<steps>.mp4``) and a picture of the feature maps that matter most
+    (``maps_<steps>.png``). The same, and histograms of presence and of speed (in pixels an agent step), go to TensorBoard, if
+    training logs there. Training itself is not changed by it.
+
+    Needs ``pip install "sb3-fpac[viz]"``. In a YAML of RL Zoo, where a relative path starts at the run's log folder::
+
+        callback:
+          - sb3_fpac.callbacks.FeaturePointCallback:
+              freq: 10000
+
+    :param freq: Agent steps, as SB3 counts them (over all environments), between episodes
+    :param save_path: Folder of the files
+    :param eval_env: The environment to play in; None: another one like the first of training
+    :param max_steps: Agent steps after which an episode is broken off; None: it is played to its end
+    :param n_maps: How many feature maps are drawn
+    :param scale: How many pixels a pixel of the frame becomes
+    :raises ValueError: if a number is not positive or, when training starts, if the agent has no feature points or the
+        environment is not like that of training
+    :raises ImportError: if a package is missing
+    """
+
+    def __init__(
+        self,
+        freq: int = 10_000,
+        save_path: str | Path = "feature_points",
+        eval_env: gym.Env | VecEnv | None = None,
+        max_steps: int | None = 250,
+        n_maps: int = 4,
+        scale: int = 4,
+    ) -> None:
+        super().__init__()
+        for name, number in dict(freq=freq, max_steps=max_steps, n_maps=n_maps, scale=scale).items():
+            if number is not None and number < 1:
+                raise ValueError(f"{name} must be at least 1, got {number}.")
+        import sb3_fpac.visualization.video  # noqa: F401  what is missing is to be said now, not after hours
+
+        self.freq, self.max_steps, self.n_maps, self.scale = freq, max_steps, n_maps, scale
+        self.save_path = Path(save_path)
+        self.eval_env = eval_env
+        self._env: gym.Env | VecEnv
+        self._drawn_at = 0  # agent steps
+
+    def _on_training_start(self) -> None:
+        find_extractor(self.model)
+        self._env = self._another_env() if self.eval_env is None else self.eval_env
+        obs = self._env.reset() if isinstance(self._env, VecEnv) else self._env.reset()[0]
+        try:
+            self.model.policy.obs_to_tensor(obs)  # type: ignore[arg-type]
+        except (KeyError, ValueError) as error:
+            raise ValueError(
+                f"FeaturePointCallback needs an environment with the observations of training, pass one as eval_env: {error}"
+            ) from error
+        self._drawn_at = self.num_timesteps
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_start(self) -> None:  # here everything so far has been learned from
+        if self.num_timesteps // self.freq > self._drawn_at // self.freq:
+            self._drawn_at = self.num_timesteps
+            self._draw()
+
+    def _on_training_end(self) -> None:
+        self._on_rollout_start()
+        if self.eval_env is None:
+            self._env.close()
+
+    def _another_env(self) -> gym.Env:
+        spec = self.training_env.get_attr("spec")[0]
+        if spec is None:
+            raise ValueError(
+                "The training environment is not one of gym.make, to be made again: pass FeaturePointCallback an eval_env."
+            )
+        # SB3's Monitor and RL Zoo's wrappers do not say how to make them again; those that change observations are missed
+        repeatable = tuple(wrapper for wrapper in spec.additional_wrappers if wrapper.kwargs is not None)
+        return gym.make(replace(spec, additional_wrappers=repeatable))
+
+    def _draw(self) -> None:
+        from sb3_fpac.visualization import video
+        from sb3_fpac.visualization.ranking import rank_points
+
+        episode = record_episode(self.model, self._env, max_steps=self.max_steps)
+        order = rank_points(self.model, episode.observations).order
+        pictures = list(video.episode_pictures(episode, scale=self.scale))
+        maps = video.maps_picture(self.model, episode, len(pictures) // 2, order[: self.n_maps])
+        fps: Any = self._env.metadata.get("render_fps") or 30
+        video.write_video(self.save_path / f"points_{self.num_timesteps}.mp4", pictures, fps)
+        video.write_picture(self.save_path / f"maps_{self.num_timesteps}.png", maps)
+
+        for output in self.logger.output_formats:
+            if isinstance(output, TensorBoardOutputFormat):
+                from tensorboard.compat.proto.summary_pb2 import Summary
+
+                values = {
+                    "feature_points/maps": Image(maps, "HWC"),
+                    "feature_points/presence": episode.points[..., 2],
+                    "feature_points/speed": episode.speeds,
+                }
+                output.write(values, dict.fromkeys(values, ()), self.num_timesteps)
+                # TensorBoard shows GIFs as what they are; PyTorch's add_video needs MoviePy 1
+                image = Summary.Image(encoded_image_string=video.gif(pictures, fps))
+                summary = Summary(value=[Summary.Value(tag="feature_points/video", image=image)])
+                assert output.writer.file_writer is not None
+                output.writer.file_writer.add_summary(summary, self.num_timesteps)

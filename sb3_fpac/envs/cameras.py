@@ -1,0 +1,138 @@
+"""What a camera sees of the world: the source of the camera shift."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+import numpy as np
+
+# MuJoCo's mjtCamLight
+_FIXED = 0
+_TURNING = (3, 4)  # targetbody, targetbodycom: the camera stays where it is and turns to the body
+
+
+class CameraView(NamedTuple):
+    """
+    A camera at one moment.
+
+    From two views the shift between their images follows: ``now.project(past.anchor) - past.project(past.anchor)``.
+
+    A tracker that knows nothing but how far its camera has travelled, as ``travelled = np.array([x, y])`` in pixels since
+    some moment, returns ``CameraView(anchor=np.zeros(2), project=lambda point: point - travelled)``.
+    """
+
+    anchor: np.ndarray
+    """The point of the world for which the shift is exact, such as the body that the camera follows, where it is now"""
+
+    project: Callable[[np.ndarray], np.ndarray]
+    """Where the camera shows a point of the world: (x, y) in pixels, x to the right and y downwards, from any fixed origin"""
+
+
+@dataclass(frozen=True)
+class MujocoCamera:
+    """
+    A camera of a MuJoCo model, for :class:`~sb3_fpac.envs.wrappers.CameraShift`: exact for the centre of mass of the body that
+    the camera follows, at the past frame, held fixed in the world.
+
+    Works with Shimmy's dm_control environments and with Gymnasium's MuJoCo environments.
+
+    :param camera_id: Number or name of the camera, as in the model
+    :raises ValueError: if the model has no such camera, or it is carried by a body instead of following it
+    """
+
+    camera_id: int | str = 0
+
+    def __call__(self, env: gym.Env, height: int, width: int) -> CameraView:
+        """
+        :param env: A dm_control or Gymnasium MuJoCo environment, wrapped or not
+        :param height: Height of the frames in pixels
+        :param width: Width of the frames in pixels
+        :return: The view of the frame that the current state of the simulation shows
+        """
+        model, data = mujoco_model_and_data(env)
+        camera = find_camera(model, self.camera_id)
+        if _projections(model)[camera] or model.cam_sensorsize[camera].any():
+            raise ValueError(f"Camera {self.camera_id!r} is no perspective camera given by its field of view alone.")
+        position, rotation = data.cam_xpos[camera].copy(), data.cam_xmat[camera].reshape(3, 3).copy()
+        focal_length = height / 2 / np.tan(np.deg2rad(model.cam_fovy[camera]) / 2)  # in pixels
+
+        def project(point: np.ndarray) -> np.ndarray:
+            right, up, backward = rotation.T @ (point - position)
+            return focal_length * np.array([right, -up]) / -backward
+
+        return CameraView(anchor=data.subtree_com[followed_body(model, camera)].copy(), project=project)
+
+
+def follows(model: Any, camera: int) -> bool:
+    """
+    Whether a camera follows a body, by moving or by turning.
+
+    :param model: MuJoCo model
+    :param camera: Number of the camera
+    :return: False for a camera that is fixed in the world or carried by a body
+    """
+    return int(model.cam_mode[camera]) != _FIXED
+
+
+def followed_body(model: Any, camera: int) -> int:
+    """
+    The body that a camera follows, or the world (the whole model's centre of mass) for a camera that is fixed in the world.
+
+    :param model: MuJoCo model
+    :param camera: Number of the camera
+    :return: Number of the body
+    :raises ValueError: if the camera is carried by a body, so that there is nothing in the image to measure a shift by
+    """
+    mode, body, target = int(model.cam_mode[camera]), int(model.cam_bodyid[camera]), int(model.cam_targetbodyid[camera])
+    if mode in _TURNING:
+        return target
+    if mode == _FIXED and body != 0:
+        raise ValueError(
+            f"Camera {camera} is carried by a body of the model, so that its shift is not defined: use another camera_id, or "
+            "pixels with camera_shift=False."
+        )
+    return body
+
+
+def find_camera(model: Any, camera_id: int | str) -> int:
+    """
+    The number of a camera.
+
+    :param model: MuJoCo model
+    :param camera_id: Number or name
+    :return: Number
+    :raises ValueError: if there is none
+    """
+    if isinstance(camera_id, (int, np.integer)) and 0 <= camera_id < model.ncam:
+        return int(camera_id)
+    names = [_name(model, camera) for camera in range(model.ncam)]
+    if camera_id in names:
+        return names.index(camera_id)
+    raise ValueError(f"The model has no camera {camera_id!r}: its cameras are {dict(enumerate(names))}.")
+
+
+def mujoco_model_and_data(env: gym.Env) -> tuple[Any, Any]:
+    """
+    The simulation behind an environment.
+
+    :param env: A dm_control environment under Shimmy's adapter, or one of Gymnasium's MuJoCo environments; wrapped or not
+    :return: MuJoCo's model and data
+    :raises ValueError: if it is neither
+    """
+    inner = env.unwrapped
+    if hasattr(inner, "physics"):
+        return inner.physics.model.ptr, inner.physics.data.ptr
+    if hasattr(inner, "model") and hasattr(inner, "data"):
+        return inner.model, inner.data
+    raise ValueError(f"MujocoCamera needs a dm_control or Gymnasium MuJoCo environment, got {inner}.")
+
+
+def _projections(model: Any) -> np.ndarray:
+    """For every camera 0 if it is a perspective camera, 1 if orthographic"""
+    return model.cam_projection if hasattr(model, "cam_projection") else model.cam_orthographic
+
+
+def _name(model: Any, camera: int) -> str:
+    start = int(model.name_camadr[camera])
+    return bytes(model.names[start:]).split(b"\0", 1)[0].decode()

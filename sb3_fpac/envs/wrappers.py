@@ -1,0 +1,150 @@
+"""Wrappers for any Gymnasium environment: action repeat, frame stack, camera shift."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, SupportsFloat
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from gymnasium.utils import RecordConstructorArgs
+
+from sb3_fpac.envs.cameras import CameraView
+from sb3_fpac.observations import check_header_fits, encode_camera_shift
+
+
+class ActionRepeat(gym.Wrapper, RecordConstructorArgs):
+    """
+    Repeats every action for n steps of the environment and sums the rewards.
+
+    Stops early when the episode ends. ``info["env_steps"]`` says how many steps were taken: n, or fewer at the end; and
+    where the environment repeats actions itself, those that it says. Put it below the wrapper that renders the observation, so
+    that the frames in between are never drawn.
+
+    >>> import gymnasium as gym
+    >>> env = ActionRepeat(gym.make("CartPole-v1"), n=4)
+    >>> _ = env.reset(seed=0)
+    >>> _, reward, _, _, info = env.step(0)
+    >>> reward, info["env_steps"]
+    (4.0, 4)
+
+    :param env: Any environment
+    :param n: Steps for each action, at least 1
+    :raises ValueError: if n is less than 1
+    """
+
+    def __init__(self, env: gym.Env, n: int) -> None:
+        if not isinstance(n, int) or n < 1:
+            raise ValueError(f"Actions are repeated a whole number of times, at least once, got n={n}.")
+        RecordConstructorArgs.__init__(self, n=n)
+        gym.Wrapper.__init__(self, env)
+        self.n = n
+
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        total_reward, env_steps = 0.0, 0
+        for _ in range(self.n):
+            observation, reward, terminated, truncated, info = self.env.step(action)
+            total_reward, env_steps = total_reward + float(reward), env_steps + info.get("env_steps", 1)
+            if terminated or truncated:
+                break
+        return observation, total_reward, terminated, truncated, {**info, "env_steps": env_steps}
+
+
+class FrameStack(gym.Wrapper, RecordConstructorArgs):
+    """
+    Stacks the last n frames, oldest first, and puts the channels first: (H, W, C) frames become (n·C, H, W).
+
+    The first frame of an episode fills the whole stack.
+
+    >>> import gymnasium as gym, numpy as np
+    >>> space = gym.spaces.Box(0, 255, (48, 64, 3), np.uint8)
+    >>> env = gym.wrappers.TransformObservation(gym.make("CartPole-v1"), lambda _: np.zeros((48, 64, 3), np.uint8), space)
+    >>> FrameStack(env, n=2).reset()[0].shape
+    (6, 48, 64)
+
+    :param env: Environment whose observations are uint8 frames of shape (H, W, C) or, if grey, (H, W)
+    :param n: Number of frames
+    :raises ValueError: if the observations are no such frames or n is less than 1
+    """
+
+    def __init__(self, env: gym.Env, n: int = 2) -> None:
+        space = env.observation_space
+        if not isinstance(space, spaces.Box) or len(space.shape) not in (2, 3) or space.dtype != np.uint8:
+            raise ValueError(f"FrameStack needs uint8 frames of shape (height, width, channels), got {space}.")
+        if n < 1:
+            raise ValueError(f"A stack needs at least one frame, got n={n}.")
+        RecordConstructorArgs.__init__(self, n=n)
+        gym.Wrapper.__init__(self, env)
+        self.n = n
+        self._frames: deque[np.ndarray] = deque(maxlen=n)
+        self.observation_space = spaces.Box(
+            np.concatenate([_channels_first(space.low)] * n), np.concatenate([_channels_first(space.high)] * n), dtype=np.uint8
+        )
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
+        frame, info = self.env.reset(seed=seed, options=options)
+        self._frames.extend([_channels_first(frame)] * self.n)
+        return np.concatenate(self._frames), info
+
+    def step(self, action: Any) -> tuple[np.ndarray, SupportsFloat, bool, bool, dict[str, Any]]:
+        frame, reward, terminated, truncated, info = self.env.step(action)
+        self._frames.append(_channels_first(frame))
+        return np.concatenate(self._frames), reward, terminated, truncated, info
+
+
+class CameraShift(gym.Wrapper, RecordConstructorArgs):
+    """
+    Tells the agent how its camera moved: one uint8 header plane in front of the stack, (C, H, W) becomes (1 + C, H, W).
+
+    The plane says for every past frame how far, in pixels, the image of a thing that stands still in the world has moved
+    from that frame to the current one (see :mod:`sb3_fpac.observations` for the bytes). With it
+    :class:`~sb3_fpac.features.extractor.FeaturePointExtractor` moves the past points into the current camera's frame, so that
+    velocities are those of the world and not those of the camera (Fig. 3).
+
+    :param env: Environment whose observations are channel-first stacks of frames, as FrameStack makes them
+    :param camera: What the camera sees of the current frame: called as ``camera(env, height, width)`` after every reset and
+        step, with the wrapped environment and the size of the frames. :class:`~sb3_fpac.envs.cameras.MujocoCamera` does it for
+        dm_control and for Gymnasium's MuJoCo environments; for a robot write your own.
+    :param n_frames: S, frames in the stack
+    :raises ValueError: if the observations are no such stacks, or hold a single frame only
+    """
+
+    def __init__(self, env: gym.Env, camera: Callable[[gym.Env, int, int], CameraView], n_frames: int = 2) -> None:
+        space = env.observation_space
+        if n_frames < 2:
+            raise ValueError(f"CameraShift needs at least two frames to compare, got n_frames={n_frames}.")
+        if not isinstance(space, spaces.Box) or len(space.shape) != 3 or space.dtype != np.uint8 or space.shape[0] % n_frames:
+            raise ValueError(
+                f"CameraShift needs channel-first stacks of {n_frames} uint8 frames, as from FrameStack, got {space}."
+            )
+        self._height, self._width = space.shape[1:]
+        check_header_fits(n_frames - 1, self._height, self._width)
+        RecordConstructorArgs.__init__(self, camera=camera, n_frames=n_frames)
+        gym.Wrapper.__init__(self, env)
+        self._camera = camera
+        self._views: deque[CameraView] = deque(maxlen=n_frames)
+        header_low, header_high = np.zeros_like(space.low[:1]), np.full_like(space.high[:1], 255)
+        self.observation_space = spaces.Box(
+            np.concatenate([header_low, space.low]), np.concatenate([header_high, space.high]), dtype=np.uint8
+        )
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
+        stack, info = self.env.reset(seed=seed, options=options)
+        assert self._views.maxlen is not None
+        self._views.extend([self._camera(self.env, self._height, self._width)] * self._views.maxlen)
+        return self._with_header(stack), info
+
+    def step(self, action: Any) -> tuple[np.ndarray, SupportsFloat, bool, bool, dict[str, Any]]:
+        stack, reward, terminated, truncated, info = self.env.step(action)
+        self._views.append(self._camera(self.env, self._height, self._width))
+        return self._with_header(stack), reward, terminated, truncated, info
+
+    def _with_header(self, stack: np.ndarray) -> np.ndarray:
+        *past, now = self._views
+        shift = np.array([now.project(view.anchor) - view.project(view.anchor) for view in past])
+        return np.concatenate([encode_camera_shift(shift, self._height, self._width)[None], stack])
+
+
+def _channels_first(frame: np.ndarray) -> np.ndarray:
+    """A copy, since an environment may draw the next frame into the same memory"""
+    return np.array(frame[None] if frame.ndim == 2 else frame.transpose(2, 0, 1))

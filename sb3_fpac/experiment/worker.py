@@ -1,0 +1,200 @@
+"""
+Train one run of an experiment with RL Zoo, or go on with it: ``python -m sb3_fpac.experiment.worker FOLDER``, where
+``python -m sb3_fpac experiment`` has put its plan.
+"""
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from filelock import FileLock, Timeout
+from rl_zoo3.exp_manager import ExperimentManager
+from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
+from stable_baselines3.common.utils import set_random_seed
+
+from sb3_fpac.callbacks.checkpoint import ResumableCheckpoint, latest_checkpoint, save_checkpoint
+from sb3_fpac.envs.torso_height import TORSO_HEIGHT, make_dmc_with_torso_height
+from sb3_fpac.experiment.config import with_classes
+from sb3_fpac.experiment.plan import PlannedRun, read_plan, read_progress
+from sb3_fpac.experiment.resume import EVALUATIONS, Evaluations, keep_episodes, keep_evaluations, trained_steps
+
+CHECKPOINT = "checkpoint"
+WAIT = 60  # seconds for another process in the same folder, which may be about to die
+
+
+def train(run: PlannedRun) -> None:
+    """
+    Train a run to its end, from its checkpoint if there is one. What is done already stays as it is.
+
+    :param run: The run
+    :raises ValueError: if another process trains it, or it has been trained for fewer steps and has no checkpoint
+    """
+    try:
+        with FileLock(run.folder / ".lock", timeout=WAIT):
+            if not read_progress(run).done:
+                _train(run)
+    except Timeout as error:
+        raise ValueError(f"Another process trains in {run.folder}: wait for it, or end it.") from error
+
+
+def _train(run: PlannedRun) -> None:
+    checkpoint = latest_checkpoint(run.folder / CHECKPOINT)
+    steps = 0 if checkpoint is None else int(checkpoint.name.removeprefix("step_"))
+    if checkpoint is None and trained_steps(run.model) is not None:
+        raise ValueError(
+            f"{run.folder} was trained for {read_progress(run).env_steps:,} env steps and has no checkpoint to go on from: "
+            "delete it to train anew, or choose another folder with -f."
+        )
+    set_random_seed(run.seed)
+    evaluations = keep_evaluations(run.folder, steps)
+    keep_episodes(run.folder, steps)
+    manager = _make_manager(run, "" if checkpoint is None else str(checkpoint / "model.zip"))
+    made = manager.setup_experiment()
+    assert made is not None  # which it is for hyperparameter optimization only
+    model, _ = made
+    (callback,) = (callback for callback in manager.callbacks if isinstance(callback, EvalCallback))
+    _go_on_evaluating(callback, evaluations, steps, run)
+    manager.callbacks.append(ResumableCheckpoint(run.agent_steps(run.save_freq), run.folder / CHECKPOINT))
+    manager.learn(model)
+
+    if not run.keep_checkpoint:
+        manager.save_trained_model(model)
+        shutil.rmtree(run.folder / CHECKPOINT, ignore_errors=True)
+    else:
+        if not (run.folder / CHECKPOINT / f"step_{model.num_timesteps}").exists():
+            save_checkpoint(model, run.folder / CHECKPOINT)  # type: ignore[arg-type]
+        manager.save_trained_model(model)
+
+
+def _make_manager(run: PlannedRun, trained_agent: str) -> ExperimentManager:
+    hyperparams = with_classes(run.hyperparams)
+    if run.pretrain is not None:
+        extractor_kwargs = hyperparams.setdefault("policy_kwargs", {}).setdefault("features_extractor_kwargs", {})
+        _pretrain(run, extractor_kwargs)
+        extractor_kwargs.update(pretrained=str(run.points.resolve()), frozen=run.pretrain["frozen"])
+    if run.torso_height:
+        gym.registry[run.task] = replace(gym.spec(run.task), entry_point=make_dmc_with_torso_height)
+    n_timesteps, log_folder = run.agent_steps(run.env_steps), str(run.folder.parents[1])
+    args = argparse.Namespace(  # what RL Zoo's other commands read of a run
+        algo=run.algo,
+        env=run.task,
+        seed=run.seed,
+        n_timesteps=n_timesteps,
+        env_kwargs=run.env_kwargs,
+        log_folder=log_folder,
+        trained_agent=trained_agent,
+        device=run.device,
+    )
+    manager = ExperimentManager(
+        args,
+        run.algo,
+        run.task,
+        log_folder,
+        n_timesteps=n_timesteps,
+        eval_freq=run.agent_steps(run.eval_freq),
+        n_eval_episodes=run.eval_episodes,
+        hyperparams=hyperparams,
+        env_kwargs=run.env_kwargs,
+        trained_agent=trained_agent,
+        seed=run.seed,
+        log_interval=-1,
+        device=run.device,
+    )
+    manager.save_path, manager.params_path = str(run.folder), str(run.folder / run.task)  # this number, not the next one
+    if run.torso_height:
+        manager.monitor_kwargs = dict(info_keywords=(TORSO_HEIGHT,))
+    return manager
+
+
+def _pretrain(run: PlannedRun, extractor_kwargs: dict[str, Any]) -> None:
+    """The file of points, unless it is there; renamed when it is whole"""
+    assert run.pretrain is not None
+    if run.points.is_file():
+        return
+    finished = run.points.parent
+    unfinished = finished.with_suffix(".part")
+    unfinished.mkdir(exist_ok=True)
+    options = {name: number for name, number in run.pretrain.items() if name != "frozen"}
+    for name in ("n_points", "temperature", "softmax", "frame_channels"):  # which must be the same
+        if name in extractor_kwargs:
+            options[name] = extractor_kwargs[name]
+    command: list[Any] = [
+        "pretrain",
+        "--env",
+        run.task,
+        "-o",
+        unfinished / run.points.name,
+        "--seed",
+        run.seed,
+        "--device",
+        run.device,
+    ]
+    for name, value in options.items():
+        command += [f"--{name.replace('_', '-')}", value]
+    if run.env_kwargs:
+        command += ["--env-kwargs", *(f"{name}:{value!r}" for name, value in run.env_kwargs.items())]
+    subprocess.run([sys.executable, "-m", "sb3_fpac", *map(str, command)], check=True, stdin=subprocess.DEVNULL)
+    unfinished.rename(finished)
+
+
+class _Publish(BaseCallback):
+    """Puts the file of evaluations where it is read, whole"""
+
+    def __init__(self, written: Path, path: Path) -> None:
+        super().__init__()
+        self.written, self.path = written, path
+
+    def _on_step(self) -> bool:
+        os.replace(self.written, self.path)
+        return True
+
+
+def _go_on_evaluating(callback: EvalCallback, evaluations: Evaluations, steps: int, run: PlannedRun) -> None:
+    """As if it had made those evaluations itself; what SB3 saves in place could be lost half written"""
+    callback.evaluations_timesteps, callback.evaluations_results, callback.evaluations_length = evaluations
+    callback.best_mean_reward = max((float(np.mean(returns)) for returns in evaluations.returns), default=-np.inf)
+    callback.n_calls = steps
+    callback.eval_env.seed(run.seed + steps)  # not the first episodes once more
+    callback.log_path = str(run.folder / "evaluations.part")
+    publish = _Publish(run.folder / "evaluations.part.npz", run.folder / EVALUATIONS)
+    callback.callback, publish.parent = publish, callback
+
+
+def _end_with_parent() -> None:
+    """When standard input is closed, whoever started this is gone: end, with all that this has started"""
+
+    def wait() -> None:
+        while os.read(0, 1024):  # not sys.stdin, whose lock the interpreter wants at its end
+            pass
+        if hasattr(os, "killpg"):
+            os.killpg(os.getpgrp(), signal.SIGKILL)
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def main() -> None:
+    """The command line, in a process of its own for every run."""
+    parser = argparse.ArgumentParser(prog="python -m sb3_fpac.experiment.worker", description=__doc__)
+    parser.add_argument("folder", type=Path, help="folder of the run")
+    parser.add_argument("--with-parent", action="store_true", help="end when standard input is closed")
+    args = parser.parse_args()
+    if args.with_parent:
+        _end_with_parent()
+    try:
+        train(read_plan(args.folder))
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

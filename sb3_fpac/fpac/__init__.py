@@ -1,0 +1,28 @@
+"""The algorithm: FPAC, its policies for SAC and TQC, and its update."""
+
+from sb3_fpac.fpac.fpac import FPAC
+from sb3_fpac.fpac.hyperparams import fpac_hyperparams, fpac_kwargs
+from sb3_fpac.fpac.loss_tracker import check_weights
+from sb3_fpac.fpac.policies import (
+    FPACPolicy,
+    FPACTQCPolicy,
+    SACCnnPolicy,
+    SACMultiInputPolicy,
+    TQCCnnPolicy,
+    TQCMultiInputPolicy,
+    register_policies,
+)
+
+__all__ = [
+    "FPAC",
+    "FPACPolicy",
+    "FPACTQCPolicy",
+    "SACCnnPolicy",
+    "SACMultiInputPolicy",
+    "TQCCnnPolicy",
+    "TQCMultiInputPolicy",
+    "check_weights",
+    "fpac_hyperparams",
+    "fpac_kwargs",
+    "register_policies",
+]

@@ -1,0 +1,141 @@
+"""What makes an update fast without changing it: a compiler, CUDA graphs, and memory that stays."""
+
+import ctypes
+import inspect
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch as th
+
+from sb3_fpac.buffers import FrameBatch
+from sb3_fpac.fpac.update import Losses, Update
+
+Compile = bool | Literal["auto"]
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+_LARGEST_ACTIVATIONS = 60 * 2**20  # bytes: 256 frames of 32×41×41 float32 are 55 MB
+_WARM_UPS = 3  # before a capture, as PyTorch asks for
+
+
+def accelerate(update: Update, compile: Compile, batch: FrameBatch) -> Callable[[FrameBatch, bool, bool], Losses]:
+    """
+    The same update, faster.
+
+    :param update: The update
+    :param compile: As in FPAC: ``"auto"`` is True on CUDA and False elsewhere, where compiling gains nothing that is worth
+        the wait
+    :param batch: A batch of the shape of all others; nothing is learned from it
+    :return: Something to call in the update's place
+    """
+    device = batch.frames.device
+    if device.type == "cpu":
+        keep_freed_memory()
+    if compile is False or (compile == "auto" and device.type != "cuda") or update.actor.use_sde:
+        return update
+    update.critic_loss = th.compile(update.critic_loss, dynamic=False)  # type: ignore[method-assign]
+    update.actor_loss = th.compile(update.actor_loss, dynamic=False)  # type: ignore[method-assign]
+    try:
+        update.try_out(batch)
+    except th.OutOfMemoryError:
+        raise
+    except RuntimeError as error:  # which all errors of PyTorch's compilers are
+        warnings.warn(f"torch.compile failed, FPAC goes on without it, more slowly: {error}", stacklevel=2)
+        del update.critic_loss, update.actor_loss  # the methods of the class again
+    if device.type != "cuda":
+        return update
+    if not all(group.get("capturable") for optimizer in update.optimizers for group in optimizer.param_groups):
+        warnings.warn("This optimizer cannot be replayed as a CUDA graph, FPAC goes on without, more slowly.", stacklevel=2)
+        return update
+    return GraphedUpdate(update, device)
+
+
+class GraphedUpdate:
+    """
+    An update as CUDA graphs, one for each combination of networks that it updates: a launch instead of hundreds.
+
+    :param update: The update, whose optimizers are capturable
+    :param device: The GPU
+    """
+
+    def __init__(self, update: Update, device: th.device) -> None:
+        self._update = update
+        self._device = device
+        self._stream = th.cuda.Stream(device)  # one for all, as memory is cached for each
+        self._batch: FrameBatch | None = None
+        self._graphs: dict[tuple[bool, bool], tuple[th.cuda.CUDAGraph, Losses]] = {}
+        self._calls: Counter[tuple[bool, bool]] = Counter()
+
+    def __call__(self, batch: FrameBatch, update_actor: bool, update_target: bool) -> Losses:
+        """
+        :param batch: Transitions, on the GPU, always of the same shape
+        :param update_actor: As in Update
+        :param update_target: As in Update
+        :return: Its losses, which the next update overwrites
+        """
+        what = update_actor, update_target
+        if self._batch is None:
+            self._batch = FrameBatch._make(None if tensor is None else tensor.clone() for tensor in batch)
+        for static, tensor in zip(self._batch, batch, strict=True):
+            if static is not None and tensor is not None:
+                if static.shape != tensor.shape:
+                    raise ValueError(f"A graph takes batches of one shape: {tuple(static.shape)}, got {tuple(tensor.shape)}.")
+                static.copy_(tensor, non_blocking=True)
+        self._calls[what] += 1
+        if self._calls[what] <= _WARM_UPS:
+            return self._on_side_stream(*what)
+        if what not in self._graphs:
+            graph = th.cuda.CUDAGraph()
+            with th.cuda.device(self._device), th.cuda.graph(graph, stream=self._stream):
+                losses = self._update(self._batch, *what)
+            self._graphs[what] = graph, losses
+        graph, losses = self._graphs[what]
+        graph.replay()
+        return losses
+
+    def _on_side_stream(self, update_actor: bool, update_target: bool) -> Losses:
+        assert self._batch is not None
+        default_stream = th.cuda.current_stream(self._device)
+        self._stream.wait_stream(default_stream)
+        with th.cuda.stream(self._stream):
+            losses = self._update(self._batch, update_actor, update_target)
+        default_stream.wait_stream(self._stream)
+        return losses
+
+
+def fit_to_device(optimizer: th.optim.Optimizer, device: th.device) -> None:
+    """
+    Fused steps, where the optimizer has them; on CUDA such as a graph can replay, with the learning rate in a tensor.
+
+    :param optimizer: Its options are changed, and its step counts move to where the steps are taken
+    :param device: Where its parameters are
+    """
+    options = inspect.signature(type(optimizer)).parameters
+    for group in optimizer.param_groups:
+        if isinstance(optimizer, th.optim.Adam):  # AdamW is one
+            group.update(fused=True, foreach=None)
+        if "capturable" in options:
+            group["capturable"] = device.type == "cuda"
+            group["lr"] = th.tensor(float(group["lr"]), device=device) if group["capturable"] else float(group["lr"])
+        if group.get("fused") or group.get("capturable"):
+            for parameter in group["params"]:
+                state = optimizer.state.get(parameter, {})
+                if "step" in state:  # loaded from an optimizer that was neither
+                    state["step"] = th.as_tensor(state["step"], dtype=th.float32, device=device)
+
+
+def keep_freed_memory() -> None:
+    """
+    Let the process keep the memory that an update frees, for the next one.
+
+    glibc returns blocks of megabytes to the system at once, and gets them back page by page. This holds for everything in the
+    process. A no-op with other C libraries.
+    """
+    if sys.platform != "linux":
+        return
+    mallopt: Any = getattr(ctypes.CDLL(None), "mallopt", None)
+    # glibc before 2.35 takes no more than 32 MiB
+    if mallopt is not None and (mallopt(_M_MMAP_THRESHOLD, _LARGEST_ACTIVATIONS) or mallopt(_M_MMAP_THRESHOLD, 32 * 2**20)):
+        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)

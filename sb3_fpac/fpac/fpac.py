@@ -1,0 +1,346 @@
+"""FPAC as one Stable-Baselines3 algorithm."""
+
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+import torch as th
+from stable_baselines3 import SAC
+from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.noise import ActionNoise
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.preprocessing import is_image_space
+from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
+
+from sb3_fpac.buffers import FrameBatch, FrameReplayBuffer
+from sb3_fpac.features.extractor import FeaturePointExtractor
+from sb3_fpac.fpac.compilation import Compile, accelerate, fit_to_device
+from sb3_fpac.fpac.loss_tracker import LossMeans, check_weights
+from sb3_fpac.fpac.policies import FPACPolicy
+from sb3_fpac.fpac.update import Losses, Update
+
+SelfFPAC = TypeVar("SelfFPAC", bound="FPAC")
+
+
+class FPAC(SAC):
+    """
+    Feature point actor-critic (arXiv 2106.07995): SAC from pixels on [points, velocities], with the hyperparameters of the
+    paper's Table I as its defaults.
+
+    The same algorithm as ``SAC(FPACPolicy, …)``, made fast: a transition is three encoded frames instead of four, the actor
+    and α are updated with features that the critic's update has computed, every frame is stored once, and the whole update is
+    one function that can be compiled and, on a GPU, replayed as a graph.
+
+    >>> import sb3_fpac
+    >>> model = sb3_fpac.FPAC("CnnPolicy", "dmc-cheetah-run")  # doctest: +SKIP
+    >>> model.learn(250_000)  # agent steps: a million env steps  # doctest: +SKIP
+
+    Every parameter that is not named here is SAC's.
+
+    :param policy: ``"CnnPolicy"``, which is :class:`~sb3_fpac.fpac.policies.FPACPolicy`, or a subclass of it
+    :param env: Environment whose observations are image stacks, such as ``dmc-cheetah-run``, or its id
+    :param learning_rate: Of all networks and of α; a function of the remaining progress (from 1 to 0) or a number
+    :param buffer_size: Transitions
+    :param train_freq: Agent steps between updates
+    :param gradient_steps: Updates at each turn
+    :param replay_buffer_class: :class:`~sb3_fpac.buffers.FrameReplayBuffer` or a subclass of it
+    :param replay_buffer_kwargs: For it, such as ``dict(storage_device="cuda")``
+    :param n_steps: Steps of n-step returns
+    :param ent_coef: α: ``"auto_0.1"`` is learned and starts at 0.1
+    :param policy_delay: Actor and α are updated on every n-th update of the critic, counted over all of training
+    :param target_update_interval: The target critic moves on every n-th update, counted over all of training
+    :param random_shift: Padding, in pixels, of DrQ's random shift (arXiv 2004.13649); 0: none; 4 in DrQ. All frames of a
+        transition move together.
+    :param compile: ``True``: losses go through ``torch.compile`` and, on CUDA, updates through a graph; ``False``: neither;
+        ``"auto"``: True on CUDA. Where compilation fails, training goes on without and says so.
+    :raises ValueError: if the observations are no image stacks, or an argument is out of range
+    """
+
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"CnnPolicy": FPACPolicy}
+    policy: FPACPolicy
+    replay_buffer: FrameReplayBuffer
+
+    def __init__(
+        self,
+        policy: str | type[FPACPolicy],
+        env: GymEnv | str,
+        learning_rate: float | Schedule = 3e-4,
+        buffer_size: int = 100_000,
+        learning_starts: int = 1000,
+        batch_size: int = 128,
+        tau: float = 0.01,
+        gamma: float = 0.99,
+        train_freq: int | tuple[int, str] = 1,
+        gradient_steps: int = 1,
+        action_noise: ActionNoise | None = None,
+        replay_buffer_class: type[ReplayBuffer] | None = FrameReplayBuffer,
+        replay_buffer_kwargs: dict[str, Any] | None = None,
+        optimize_memory_usage: bool = False,
+        n_steps: int = 1,
+        ent_coef: str | float = "auto_0.1",
+        target_update_interval: int = 2,
+        target_entropy: str | float = "auto",
+        use_sde: bool = False,
+        sde_sample_freq: int = -1,
+        use_sde_at_warmup: bool = False,
+        policy_delay: int = 2,
+        random_shift: int = 0,
+        compile: Compile = "auto",
+        stats_window_size: int = 100,
+        tensorboard_log: str | None = None,
+        policy_kwargs: dict[str, Any] | None = None,
+        verbose: int = 0,
+        seed: int | None = None,
+        device: th.device | str = "auto",
+        _init_setup_model: bool = True,
+    ) -> None:
+        _check_policy(policy, policy_kwargs or {}, policy_delay)
+        policy_kwargs = dict(policy_kwargs or {})
+        if policy_kwargs.get("features_extractor_kwargs"):  # the policy writes into them
+            policy_kwargs["features_extractor_kwargs"] = dict(policy_kwargs["features_extractor_kwargs"])
+        super().__init__(
+            policy,
+            env,
+            learning_rate=learning_rate,
+            buffer_size=buffer_size,
+            learning_starts=learning_starts,
+            batch_size=batch_size,
+            tau=tau,
+            gamma=gamma,
+            train_freq=train_freq,
+            gradient_steps=gradient_steps,
+            action_noise=action_noise,
+            replay_buffer_class=replay_buffer_class or FrameReplayBuffer,
+            replay_buffer_kwargs=replay_buffer_kwargs,
+            optimize_memory_usage=optimize_memory_usage,
+            n_steps=n_steps,
+            ent_coef=ent_coef,
+            target_update_interval=target_update_interval,
+            target_entropy=target_entropy,
+            use_sde=use_sde,
+            sde_sample_freq=sde_sample_freq,
+            use_sde_at_warmup=use_sde_at_warmup,
+            stats_window_size=stats_window_size,
+            tensorboard_log=tensorboard_log,
+            policy_kwargs=policy_kwargs,
+            verbose=verbose,
+            seed=seed,
+            device=device,
+            _init_setup_model=False,
+        )
+        self.num_env_steps = 0
+        self._n_updates_at_start = 0
+        self.policy_delay = policy_delay
+        self.random_shift = random_shift
+        self.compile = compile
+        if _init_setup_model:
+            self._setup_model()
+
+    def _setup_model(self) -> None:
+        for name, value, lowest in (
+            ("policy_delay", self.policy_delay, 1),
+            ("target_update_interval", self.target_update_interval, 1),
+            ("random_shift", self.random_shift, 0),
+        ):
+            if not isinstance(value, int) or value < lowest:
+                raise ValueError(f"{name} must be a whole number and at least {lowest}, got {value!r}.")
+        if not (isinstance(self.compile, bool) or self.compile == "auto"):
+            raise ValueError(f"compile must be True, False or 'auto', got {self.compile!r}.")
+        if self.replay_buffer is None:
+            self.replay_buffer = self._make_replay_buffer()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "`n_steps=", UserWarning)  # the buffer has been told
+            policy_kwargs = self.policy_kwargs
+            self.policy_kwargs = {**policy_kwargs, "actor_update_interval": 1}  # what delays the actor is the update
+            super()._setup_model()
+            self.policy_kwargs = policy_kwargs
+        self._check_extractor()
+        self._start_updating_anew()
+
+    def _make_replay_buffer(self) -> FrameReplayBuffer:
+        if self._vec_normalize_env is not None and self._vec_normalize_env.norm_obs:
+            raise ValueError("FPAC scales images itself: use VecNormalize(…, norm_obs=False).")
+        if not is_image_space(self.observation_space, check_channels=False):
+            raise ValueError(
+                f"FPAC learns from one stack of images, got {self.observation_space}: for state vectors use "
+                "SAC('MlpPolicy', …), for Dict observations SAC('MultiInputPolicy', …) with FeaturePointCombinedExtractor."
+            )
+        assert self.replay_buffer_class is not None
+        if not issubclass(self.replay_buffer_class, FrameReplayBuffer):
+            raise ValueError(
+                f"FPAC's update takes frames, which only FrameReplayBuffer hands out, got {self.replay_buffer_class.__name__}."
+            )
+        extractor_kwargs = self.policy_kwargs.get("features_extractor_kwargs", {})
+        stack = {name: extractor_kwargs[name] for name in ("frame_channels", "camera_shift") if name in extractor_kwargs}
+        return self.replay_buffer_class(
+            self.buffer_size,
+            self.observation_space,
+            self.action_space,
+            device=self.device,
+            n_envs=self.n_envs,
+            optimize_memory_usage=self.optimize_memory_usage,
+            **{**stack, "n_steps": self.n_steps, "gamma": self.gamma, **self.replay_buffer_kwargs},
+        )
+
+    def _check_extractor(self) -> None:
+        for name in ("frame_channels", "camera_shift"):
+            of_extractor, of_buffer = (getattr(each, name) for each in (self.policy.features_extractor, self.replay_buffer))
+            if of_extractor != of_buffer:
+                raise ValueError(
+                    f"The extractor has {name}={of_extractor}, but the replay buffer {of_buffer}: "
+                    f"pass replay_buffer_kwargs=dict({name}={of_extractor}), too."
+                )
+
+    def _optimizers(self) -> list[th.optim.Optimizer]:
+        optimizers = [self.actor.optimizer, self.critic.optimizer]
+        return optimizers if self.ent_coef_optimizer is None else [*optimizers, self.ent_coef_optimizer]
+
+    def set_parameters(self, *args: Any, **kwargs: Any) -> None:
+        super().set_parameters(*args, **kwargs)
+        self._start_updating_anew()
+
+    def _start_updating_anew(self) -> None:
+        """New tensors want new graphs, and optimizers from a file may come from another device"""
+        self._update: Callable[[FrameBatch, bool, bool], Losses] | None = None
+        self._update_settings: tuple[Any, ...] = ()
+        self._losses = LossMeans()
+        for optimizer in self._optimizers():
+            fit_to_device(optimizer, self.device)
+
+    def _update_learning_rate(self, optimizers: list[th.optim.Optimizer] | th.optim.Optimizer) -> None:
+        learning_rate = self.lr_schedule(self._current_progress_remaining)
+        self.logger.record("train/learning_rate", learning_rate)
+        for optimizer in optimizers if isinstance(optimizers, list) else [optimizers]:
+            for group in optimizer.param_groups:
+                if isinstance(group["lr"], th.Tensor):
+                    group["lr"].fill_(learning_rate)
+                else:
+                    group["lr"] = learning_rate
+
+    def train(self, gradient_steps: int, batch_size: int = 128) -> None:
+        self.policy.set_training_mode(True)
+        self._update_learning_rate(self._optimizers())
+        settings = (batch_size, self.gamma, self.tau, self.target_entropy, self.random_shift, self.compile)
+        if settings != self._update_settings:  # as callbacks may change them
+            self._update, self._update_settings = None, settings
+        for _ in range(gradient_steps):
+            batch = self.replay_buffer.sample_frames(batch_size, env=self._vec_normalize_env)
+            if self._update is None:
+                self._update = accelerate(self._make_update(), self.compile, batch)
+            self._n_updates += 1
+            losses = self._update(
+                batch,
+                self._n_updates % self.policy_delay == 0,
+                self._n_updates % self.target_update_interval == 0,
+            )
+            self._losses.add(losses)
+        if self.device.type == "cpu":
+            self._check_losses()
+
+    def _make_update(self) -> Update:
+        assert isinstance(self.target_entropy, float)
+        return Update(
+            self.policy,
+            log_ent_coef=self.log_ent_coef,
+            ent_coef=None if self.log_ent_coef is not None else self.ent_coef_tensor,
+            ent_coef_optimizer=self.ent_coef_optimizer,
+            target_entropy=self.target_entropy,
+            gamma=self.gamma,
+            tau=self.tau,
+            shift_pixels=self.random_shift,
+        )
+
+    def _check_losses(self) -> None:
+        self._losses.check(self._when)
+
+    @property
+    def _when(self) -> str:
+        return f"agent step {self.num_timesteps} (update {self._n_updates})"
+
+    def dump_logs(self) -> None:
+        self._check_losses()
+        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
+        self._losses.record(self.logger)
+        ent_coef = self.log_ent_coef.exp() if self.log_ent_coef is not None else self.ent_coef_tensor
+        self.logger.record("train/ent_coef", ent_coef.item())
+        self.logger.record("time/env_steps", self.num_env_steps)
+        seconds = max((time.time_ns() - self.start_time) / 1e9, 1e-9)
+        self.logger.record("time/updates_per_second", (self._n_updates - self._n_updates_at_start) / seconds)
+        super().dump_logs()
+
+    def _setup_learn(
+        self,
+        total_timesteps: int,
+        callback: MaybeCallback = None,
+        reset_num_timesteps: bool = True,
+        tb_log_name: str = "FPAC",
+        progress_bar: bool = False,
+    ) -> Any:
+        if reset_num_timesteps:
+            self.num_env_steps = 0
+        self._n_updates_at_start = self._n_updates
+        return super()._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
+
+    def learn(
+        self: SelfFPAC,
+        total_timesteps: int,
+        callback: MaybeCallback = None,
+        log_interval: int = 4,
+        tb_log_name: str = "FPAC",
+        reset_num_timesteps: bool = True,
+        progress_bar: bool = False,
+    ) -> SelfFPAC:
+        return super().learn(total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar)
+
+    def _update_info_buffer(self, infos: list[dict[str, Any]], dones: np.ndarray | None = None) -> None:
+        super()._update_info_buffer(infos, dones)
+        self.num_env_steps += sum(info.get("env_steps", 1) for info in infos)
+
+    def _store_transition(
+        self,
+        replay_buffer: ReplayBuffer,
+        buffer_action: np.ndarray,
+        new_obs: np.ndarray | dict[str, np.ndarray],
+        reward: np.ndarray,
+        dones: np.ndarray,
+        infos: list[dict[str, Any]],
+    ) -> None:
+        if not np.isfinite(reward).all():
+            raise FloatingPointError(
+                f"The environment gave the reward {reward.tolist()} at agent step {self.num_timesteps}: training was stopped "
+                "before it was learned from."
+            )
+        super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """
+        As SAC's, but what has diverged is not written over a good file.
+
+        :raises FloatingPointError: if a loss or a weight is infinite or undefined
+        """
+        self._check_losses()
+        check_weights(self.policy, self._when)
+        super().save(*args, **kwargs)
+
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), "_update", "_update_settings", "_losses"]
+
+
+def _check_policy(policy: str | type[BasePolicy], policy_kwargs: dict[str, Any], policy_delay: int) -> None:
+    if policy != "CnnPolicy" and not (isinstance(policy, type) and issubclass(policy, FPACPolicy)):
+        got = repr(policy) if isinstance(policy, (str, type)) else f"an instance of {type(policy).__name__}"
+        raise ValueError(
+            f"FPAC learns from images with 'CnnPolicy', got {got} as its policy: for anything else use SAC, which takes "
+            "feature points, too."
+        )
+    extractor = policy_kwargs.get("features_extractor_class", FeaturePointExtractor)
+    if not issubclass(extractor, FeaturePointExtractor):
+        raise ValueError(f"FPAC's update encodes single frames, which {extractor.__name__} cannot: use SAC with it.")
+    interval = policy_kwargs.get("actor_update_interval", policy_delay)
+    if interval != policy_delay:  # in fpac_kwargs it is the same
+        raise ValueError(
+            f"FPAC delays the actor itself, with policy_delay={policy_delay}, but policy_kwargs has "
+            f"actor_update_interval={interval}: leave that out."
+        )

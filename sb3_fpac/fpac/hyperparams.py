@@ -1,0 +1,37 @@
+"""The hyperparameters of the paper's Table I, as SB3 takes them."""
+
+from typing import Any
+
+from torch import nn
+
+from sb3_fpac.features.extractor import FeaturePointExtractor
+
+fpac_kwargs: dict[str, Any] = dict(
+    features_extractor_class=FeaturePointExtractor,
+    net_arch=[1024, 1024],
+    activation_fn=nn.SiLU,
+    last_layer_init=3e-3,
+    actor_update_interval=2,
+)
+"""
+``policy_kwargs`` that make SB3's ``"CnnPolicy"`` the policy of the paper (Table I), for SAC and TQC.
+
+SB3 writes into the dict that it is given (``use_sde``): for several models that differ there, give each ``dict(fpac_kwargs)``.
+"""
+
+fpac_hyperparams: dict[str, Any] = dict(
+    learning_rate=3e-4,
+    buffer_size=100_000,
+    learning_starts=1000,
+    batch_size=128,
+    tau=0.01,
+    gamma=0.99,
+    train_freq=2,
+    gradient_steps=2,
+    ent_coef="auto_0.1",
+    target_update_interval=2,
+)
+"""
+Table I as keyword arguments of SAC and TQC. Two gradient steps after every two agent steps, because SAC counts
+``target_update_interval`` within one call of ``train()``: with one gradient step a call, every step would update the target.
+"""

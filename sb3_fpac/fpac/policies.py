@@ -1,0 +1,271 @@
+"""SAC's and TQC's policies with one encoder, moved by the critic's loss and by nothing else.
+
+SB3's own policies either give the actor an encoder of its own or, with ``share_features_extractor=True``, train the shared
+one with the *actor's* loss. FPAC does the opposite: actor and target critic borrow the critic's encoder, and the actor sees
+its features without gradient. ``SAC.train`` and ``TQC.train`` run unchanged.
+"""
+
+from copy import deepcopy
+from functools import partial
+from typing import Any, ClassVar, Literal
+
+import torch as th
+from gymnasium import spaces
+from sb3_contrib import TQC
+from sb3_contrib.tqc import policies as tqc
+from stable_baselines3 import SAC
+from stable_baselines3.common.policies import BaseModel, BasePolicy, ContinuousCritic
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from stable_baselines3.common.type_aliases import Schedule
+from stable_baselines3.sac import policies as sac
+from torch import nn
+
+from sb3_fpac.features.combined_extractor import FeaturePointCombinedExtractor
+from sb3_fpac.features.extractor import FeaturePointExtractor
+from sb3_fpac.features.pretrained import hold_contents
+from sb3_fpac.fpac.feature_cache import DetachedActor, EncodeOnce, TrainingCritic
+from sb3_fpac.fpac.hyperparams import fpac_kwargs
+
+TargetEncoder = Literal["online", "polyak"]
+
+
+class _SACActor(DetachedActor, sac.Actor):
+    pass
+
+
+class _SACCritic(TrainingCritic, ContinuousCritic):
+    pass
+
+
+class _TQCActor(DetachedActor, tqc.Actor):
+    pass
+
+
+class _TQCCritic(TrainingCritic, tqc.Critic):
+    pass
+
+
+class _CriticTrainedEncoder(BasePolicy):
+    """
+    Mixin for SACPolicy and TQCPolicy. With a feature-point extractor there is one encoder, ``policy.features_extractor``;
+    with any other extractor the policy is SB3's own.
+
+    :param target_encoder: ``"online"``: the target critic has Q heads of its own and uses the online encoder, as in the
+        authors' code; ``"polyak"``: it has a Polyak-averaged encoder, too
+    :param actor_update_interval: The actor's optimizer acts on every n-th update only. (α's does not: it belongs to SAC. The
+        actor's loss is computed all the same, so that this saves no time.)
+    :param last_layer_init: Weights and biases of every head's last layer are drawn from U(±last_layer_init); None: as SB3 does
+    """
+
+    actor_class: ClassVar[type[nn.Module]]
+    critic_class: ClassVar[type[nn.Module]]
+    share_features_extractor: bool
+    actor_kwargs: dict[str, Any]
+    critic_kwargs: dict[str, Any]
+    actor: Any
+    critic: Any
+    critic_target: Any
+
+    def __init__(
+        self,
+        *args: Any,
+        target_encoder: TargetEncoder = "online",
+        actor_update_interval: int = 1,
+        last_layer_init: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if target_encoder not in ("online", "polyak"):
+            raise ValueError(f"target_encoder must be 'online' or 'polyak', got {target_encoder!r}.")
+        if actor_update_interval < 1:
+            raise ValueError(f"actor_update_interval must be at least 1, got {actor_update_interval}.")
+        self._options: dict[str, Any] = dict(
+            target_encoder=target_encoder, actor_update_interval=actor_update_interval, last_layer_init=last_layer_init
+        )
+        super().__init__(*args, **kwargs)
+
+    @property
+    def _has_feature_points(self) -> bool:
+        return issubclass(self.features_extractor_class, (FeaturePointExtractor, FeaturePointCombinedExtractor))
+
+    def _build(self, lr_schedule: Schedule) -> None:
+        if not self._has_feature_points:
+            if self._options != dict(target_encoder="online", actor_update_interval=1, last_layer_init=None):
+                raise ValueError(
+                    "target_encoder, actor_update_interval and last_layer_init need a feature-point extractor, "
+                    f"not {self.features_extractor_class.__name__}: add features_extractor_class=FeaturePointExtractor."
+                )
+            super()._build(lr_schedule)  # type: ignore[misc]
+            return
+        if self.share_features_extractor:
+            raise ValueError(
+                "share_features_extractor=True would train the encoder with the actor's loss: leave it out, "
+                "feature points come from one shared encoder in any case."
+            )
+        hold_contents(self.features_extractor_kwargs)
+        self.encode_once = EncodeOnce()
+        self.features_extractor = self.make_features_extractor()
+        encoder_parameters = [parameter for parameter in self.features_extractor.parameters() if parameter.requires_grad]
+        self.actor = self.make_actor(self.features_extractor)
+        self.critic = self.make_critic(self.features_extractor)
+        self._initialize_last_layers()
+        if self._options["target_encoder"] == "online" or not encoder_parameters:  # frozen, it is its own average
+            self.critic_target = self.make_critic(self.features_extractor)
+            borrowers = [self.actor, self.critic, self.critic_target]
+        else:
+            self.critic_target = self.make_critic(deepcopy(self.features_extractor))
+            borrowers = [self.actor]
+        for model in borrowers:
+            _borrow_features_extractor(model)
+        for model in (self.actor, self.critic, self.critic_target):
+            model.encode_once = self.encode_once
+        self.critic_target.load_state_dict(self.critic.state_dict())
+        self.critic_target.set_training_mode(False)
+
+        heads = [parameter for q_network in self.critic.q_networks for parameter in q_network.parameters()]
+        critic_parameters = [*encoder_parameters, *heads]
+        learning_rate = lr_schedule(1)
+        self.critic.optimizer = self.optimizer_class(critic_parameters, lr=learning_rate, **self.optimizer_kwargs)  # type: ignore[call-arg]
+        self.actor.optimizer = self.optimizer_class(self.actor.parameters(), lr=learning_rate, **self.optimizer_kwargs)  # type: ignore[call-arg]
+        self._register_hooks()
+
+    def _register_hooks(self) -> None:
+        interval = self._options["actor_update_interval"]
+        self.actor.optimizer.register_step_pre_hook(partial(_drop_gradients_between_updates, interval))
+        self.critic.optimizer.register_step_post_hook(self.encode_once.note_step)
+
+    def make_features_extractor(self) -> BaseFeaturesExtractor:
+        kwargs = self.features_extractor_kwargs
+        if not self.normalize_images and issubclass(self.features_extractor_class, FeaturePointExtractor):
+            kwargs = {**kwargs, "normalized_image": True}  # as SB3 does for NatureCNN
+        return self.features_extractor_class(self.observation_space, **kwargs)
+
+    def make_actor(self, features_extractor: BaseFeaturesExtractor | None = None) -> Any:
+        if not self._has_feature_points:
+            return super().make_actor(features_extractor)  # type: ignore[misc]
+        return self.actor_class(**self._update_features_extractor(self.actor_kwargs, features_extractor)).to(self.device)
+
+    def make_critic(self, features_extractor: BaseFeaturesExtractor | None = None) -> Any:
+        if not self._has_feature_points:
+            return super().make_critic(features_extractor)  # type: ignore[misc]
+        return self.critic_class(**self._update_features_extractor(self.critic_kwargs, features_extractor)).to(self.device)
+
+    def set_training_mode(self, mode: bool) -> None:
+        super().set_training_mode(mode)
+        if self._has_feature_points:
+            self.features_extractor.train(mode)
+            self.encode_once.clear()
+
+    def _initialize_last_layers(self) -> None:
+        bound = self._options["last_layer_init"]
+        if bound is None:
+            return
+        for head in (self.actor.mu, self.actor.log_std, *self.critic.q_networks):
+            if isinstance(head, nn.Module):  # with gSDE, log_std is a parameter with an initial value of its own
+                last = [layer for layer in head.modules() if isinstance(layer, nn.Linear)][-1]
+                nn.init.uniform_(last.weight, -bound, bound)
+                nn.init.uniform_(last.bias, -bound, bound)
+
+    def _get_constructor_parameters(self) -> dict[str, Any]:
+        return {**super()._get_constructor_parameters(), **(self._options if self._has_feature_points else {})}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if self._has_feature_points:
+            self._register_hooks()  # optimizers lose them when they are copied or pickled
+
+
+def _borrow_features_extractor(model: BaseModel) -> None:
+    """Let a model use its features extractor without owning it: not among its parameters, nor in its state dict."""
+    features_extractor = model.features_extractor
+    del model.features_extractor
+    model.__dict__["features_extractor"] = features_extractor
+
+
+def _drop_gradients_between_updates(interval: int, optimizer: th.optim.Optimizer, *args: Any) -> None:
+    """
+    Let an optimizer act on every n-th step only: it skips parameters that have no gradient. The count is kept in the
+    optimizer's state dict, so that saved training continues in step.
+    """
+    group = optimizer.param_groups[0]
+    group["updates"] = group.get("updates", 0) + 1
+    if group["updates"] % interval:
+        optimizer.zero_grad(set_to_none=True)
+
+
+class SACCnnPolicy(_CriticTrainedEncoder, sac.CnnPolicy):
+    """SB3's CnnPolicy of SAC; with a feature-point extractor, its one encoder is trained by the critic."""
+
+    actor_class = _SACActor
+    critic_class = _SACCritic
+
+
+class SACMultiInputPolicy(_CriticTrainedEncoder, sac.MultiInputPolicy):
+    """SB3's MultiInputPolicy of SAC; with a feature-point extractor, its one encoder is trained by the critic."""
+
+    actor_class = _SACActor
+    critic_class = _SACCritic
+
+
+class TQCCnnPolicy(_CriticTrainedEncoder, tqc.CnnPolicy):
+    """sb3-contrib's CnnPolicy of TQC; with a feature-point extractor, its one encoder is trained by the critic."""
+
+    actor_class = _TQCActor
+    critic_class = _TQCCritic
+
+
+class TQCMultiInputPolicy(_CriticTrainedEncoder, tqc.MultiInputPolicy):
+    """sb3-contrib's MultiInputPolicy of TQC; with a feature-point extractor, its one encoder is trained by the critic."""
+
+    actor_class = _TQCActor
+    critic_class = _TQCCritic
+
+
+class FPACPolicy(SACCnnPolicy):
+    """
+    The policy of the FPAC paper for SAC: ``"CnnPolicy"`` with :data:`~sb3_fpac.fpac.hyperparams.fpac_kwargs` as its defaults.
+    It takes every keyword argument of SB3's CnnPolicy, and ``target_encoder``, ``actor_update_interval`` and
+    ``last_layer_init``.
+
+    For a Dict observation space the extractor is
+    :class:`~sb3_fpac.features.combined_extractor.FeaturePointCombinedExtractor`. For TQC there is :class:`FPACTQCPolicy`.
+
+    :param target_encoder: ``"online"`` or ``"polyak"``: which encoder the target critic uses
+    :param actor_update_interval: The actor is updated on every n-th update only
+    :param last_layer_init: The last layer of every head is drawn from U(±last_layer_init)
+    """
+
+    def __init__(self, observation_space: spaces.Space, *args: Any, **kwargs: Any) -> None:
+        super().__init__(observation_space, *args, **_with_defaults(observation_space, kwargs))
+
+
+class FPACTQCPolicy(TQCCnnPolicy):
+    """
+    The policy of the FPAC paper for TQC, with TQC's distributional critic; for the rest see :class:`FPACPolicy`.
+
+    :param target_encoder: ``"online"`` or ``"polyak"``: which encoder the target critic uses
+    :param actor_update_interval: The actor is updated on every n-th update only
+    :param last_layer_init: The last layer of every head is drawn from U(±last_layer_init)
+    """
+
+    def __init__(self, observation_space: spaces.Space, *args: Any, **kwargs: Any) -> None:
+        super().__init__(observation_space, *args, **_with_defaults(observation_space, kwargs))
+
+
+_DEFAULTS = dict(fpac_kwargs)  # SB3 writes into the policy_kwargs that it is given
+
+
+def _with_defaults(observation_space: spaces.Space, kwargs: dict[str, Any]) -> dict[str, Any]:
+    defaults = dict(_DEFAULTS)
+    if isinstance(observation_space, spaces.Dict):
+        defaults["features_extractor_class"] = FeaturePointCombinedExtractor
+    return {**defaults, **kwargs}
+
+
+def register_policies() -> None:
+    """
+    Let ``"CnnPolicy"`` and ``"MultiInputPolicy"`` of SB3's SAC and sb3-contrib's TQC mean the policies of this module.
+
+    Without a feature-point extractor these are the policies of SB3 and sb3-contrib.
+    """
+    SAC.policy_aliases.update(CnnPolicy=SACCnnPolicy, MultiInputPolicy=SACMultiInputPolicy)
+    TQC.policy_aliases.update(CnnPolicy=TQCCnnPolicy, MultiInputPolicy=TQCMultiInputPolicy)

@@ -1,0 +1,92 @@
+"""How a moving camera travels with a stack of frames: one header plane that says how far it moved.
+
+The plane is one more channel in front of the stack. Its first ``4 (S − 1)`` bytes, row by row, hold for every past
+frame, oldest first, the x and then the y shift as a 16-bit two's complement number of 1/64 pixel, high byte first;
+the rest is zero. A plane of zeros thus says that the camera stood still.
+"""
+
+from typing import TypeVar
+
+import numpy as np
+import torch as th
+
+UNITS_PER_PIXEL = 64
+
+_Array = TypeVar("_Array", np.ndarray, th.Tensor)
+
+
+def encode_camera_shift(shift: np.ndarray, height: int, width: int) -> np.ndarray:
+    """
+    Write camera shifts into a header plane.
+
+    :param shift: ``(S − 1, 2)``: for every past frame, oldest first, how far (x to the right, y downwards, in pixels) a
+        thing that stands still in the world moves in the image from that frame to the current one. Rounded to 1/64 pixel
+        and clipped to -512 … 511.98.
+    :param height: Height of the frames
+    :param width: Width of the frames
+    :return: ``(height, width)`` uint8
+    :raises ValueError: if the shape does not fit or a shift is not finite
+    """
+    shift = np.asarray(shift, dtype=np.float64)
+    if shift.ndim != 2 or shift.shape[1] != 2:
+        raise ValueError(f"Camera shifts must have the shape (past frames, 2), got {shift.shape}.")
+    if not np.isfinite(shift).all():
+        raise ValueError(f"Camera shifts must be finite, got {shift.tolist()}.")
+    check_header_fits(len(shift), height, width)
+    units = np.clip(np.rint(shift * UNITS_PER_PIXEL), -(2**15), 2**15 - 1)
+    plane = np.zeros(height * width, dtype=np.uint8)
+    plane[: 4 * len(shift)] = np.frombuffer(units.astype(">i2").tobytes(), dtype=np.uint8)
+    return plane.reshape(height, width)
+
+
+def decode_camera_shift(plane: _Array, n_past_frames: int) -> _Array:
+    """
+    Read camera shifts from header planes: the inverse of :func:`encode_camera_shift`.
+
+    :param plane: ``(..., H, W)``, bytes 0…255 as uint8 or as floats; NumPy or torch
+    :param n_past_frames: S − 1, frames in the stack before the current one
+    :return: ``(..., S − 1, 2)``: x and y in pixels, as float64 (NumPy) or float32 (torch)
+    """
+    pairs = plane.reshape(*plane.shape[:-2], -1)[..., : 4 * n_past_frames].reshape(*plane.shape[:-2], n_past_frames, 2, 2)
+    pairs = pairs.float() if isinstance(pairs, th.Tensor) else pairs.astype(np.float64)
+    units = 256 * pairs[..., 0] + pairs[..., 1]
+    return (units - 2**16 * (units >= 2**15)) / UNITS_PER_PIXEL
+
+
+def check_header_fits(n_past_frames: int, height: int, width: int) -> None:
+    """
+    Refuse planes that are too small.
+
+    :param n_past_frames: S − 1
+    :param height: Height of the plane
+    :param width: Width of the plane
+    :raises ValueError: if a plane of this size cannot hold the shifts of so many past frames
+    """
+    if 4 * n_past_frames > height * width:
+        raise ValueError(f"A {height}×{width} plane is too small to hold the camera shift of {n_past_frames} past frames.")
+
+
+def split_channels(n_channels: int, frame_channels: int, camera_shift: bool | None) -> tuple[int, bool]:
+    """
+    How many frames a stack holds, and whether a header plane goes before them.
+
+    :param n_channels: C, channels of the observation
+    :param frame_channels: Channels of one frame
+    :param camera_shift: True or False as the user says, or None: find out
+    :return: S and whether there is a header plane
+    :raises ValueError: if the channels do not fit
+    """
+    if frame_channels < 1:
+        raise ValueError(f"frame_channels must be at least 1, got {frame_channels}.")
+    n_frames, left_over = divmod(n_channels, frame_channels)
+    if camera_shift is None:
+        camera_shift = left_over == 1 and n_frames >= 2
+    if camera_shift:
+        n_frames, left_over = divmod(n_channels - 1, frame_channels)
+    if left_over or n_frames < 1 + camera_shift:
+        raise ValueError(
+            f"{n_channels} channels are no stack of frames of {frame_channels} channels"
+            f"{' behind a camera-shift plane' if camera_shift else ''}: pass frame_channels=1 for grey frames, "
+            "3 for RGB, and camera_shift=True only for at least two frames behind a header plane."
+        )
+    return n_frames, camera_shift

@@ -1,0 +1,182 @@
+"""Which feature points matter to an agent: what it does, and what it expects, when one of them tells nothing."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch as th
+from gymnasium import spaces
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.policies import ActorCriticPolicy, BaseModel
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from stable_baselines3.common.type_aliases import PyTorchObs
+
+from sb3_fpac.features.extractor import FeaturePointExtractor
+from sb3_fpac.visualization.episode import encoder_input, find_extractor
+
+_BATCH = 64  # observations that are encoded at once
+
+_Decide = Callable[[PyTorchObs], th.Tensor]
+_Evaluate = Callable[[PyTorchObs, th.Tensor], th.Tensor]
+
+
+@dataclass(frozen=True)
+class PointRanking:
+    """How much each of K feature points matters to an agent."""
+
+    action: np.ndarray
+    """``(K,)``: root mean square change of what the agent does when the point tells nothing"""
+    value: np.ndarray | None
+    """``(K,)``: root mean square change of the critic's value; None if the critic does not see the actor's points"""
+
+    @property
+    def order(self) -> np.ndarray:
+        """``(K,)``: numbers of the points, by the sum of their shares in all changes of action and of value, largest first"""
+        importance = np.zeros(len(self.action))
+        for change in (self.action, self.value):
+            if change is not None and change.any():
+                importance += change / change.sum()
+        return np.argsort(-importance, kind="stable")
+
+
+def rank_points(model: BaseAlgorithm, observations: np.ndarray | dict[str, np.ndarray]) -> PointRanking:
+    """
+    Rank an agent's feature points by ablation: the features that come of one point, its velocities among them, are replaced
+    by their means over the observations, and the changes of action and value are measured. The images are encoded once.
+
+    What an agent does is its deterministic action: in [-1, 1] for SAC, TQC and TD3, clipped to the action space for PPO and
+    A2C. Of discrete actions it is the probabilities for PPO and A2C, and the Q-values less their mean for DQN and QR-DQN.
+
+    The value is that of the unchanged agent's action: the least of SAC's and TD3's critics, the mean of TQC's quantiles,
+    the Q-value for DQN and QR-DQN; for PPO and A2C it is that of the state. SB3's TD3, for one, gives the critic an extractor
+    of its own, whose points are not the actor's: then there is no value.
+
+    :param model: Any SB3 algorithm with feature points; it stays as it is
+    :param observations: ``(N, …)``, as the policy gets them, such as :attr:`Episode.observations
+        <sb3_fpac.visualization.episode.Episode.observations>`. For a Dict space, a dict of arrays; the points of its first
+        image are ranked.
+    :return: The ranking of its K points
+    :raises ValueError: if the agent has no feature points, its observations are others or fewer than two, or what it does
+        is not known
+    """
+    extractor = find_extractor(model)
+    decide, evaluate = _heads(model, extractor)
+    if isinstance(model.observation_space, spaces.Dict) != isinstance(observations, dict):
+        raise ValueError(
+            f"Observations must be those of the agent, {model.observation_space}, got {type(observations).__name__}."
+        )
+    obs, _ = model.policy.obs_to_tensor(observations)
+    images = encoder_input(model, observations)
+    if len(images) < 2:
+        raise ValueError("Points are ranked by what changes between observations: pass at least two of them.")
+
+    def measure(features: th.Tensor, held: th.Tensor | None = None) -> list[th.Tensor]:
+        with _features_of(extractor, features):
+            action = decide(obs)
+            return [action] if evaluate is None else [action, evaluate(obs, action if held is None else held)]
+
+    training = model.policy.training
+    model.policy.set_training_mode(False)
+    try:
+        with th.no_grad():
+            features = th.cat([extractor(part) for part in images.split(_BATCH)])
+            if all(isinstance(module, FeaturePointExtractor) for module in _extractors(model)):
+                obs = obs[:, :0]  # type: ignore[index]  # nobody else sees the pixels, which would be divided over and over
+            before = measure(features)
+            changes = []
+            for columns in _columns(extractor):
+                ablated = features.clone()
+                ablated[:, columns] = features[:, columns].mean(dim=0)
+                after = measure(ablated, held=before[0])
+                changes.append([_root_mean_square(one - other) for one, other in zip(after, before, strict=True)])
+    finally:
+        model.policy.set_training_mode(training)
+    action, value = (*np.transpose(changes), None)[:2]
+    return PointRanking(action, value)
+
+
+def _extractors(model: BaseAlgorithm) -> list[BaseFeaturesExtractor]:
+    return [module for module in model.policy.modules() if isinstance(module, BaseFeaturesExtractor)]
+
+
+def _columns(extractor: FeaturePointExtractor) -> th.Tensor:
+    """``(K, n)``: which features come of each point; they are laid out as in FeaturePointExtractor.state"""
+    blocks = th.arange(extractor.features_dim).reshape(extractor.n_frames, extractor.n_points, -1)
+    return blocks.transpose(0, 1).flatten(start_dim=1)
+
+
+def _root_mean_square(change: th.Tensor) -> float:
+    """(N, A) → root mean square over N of the Euclidean norm"""
+    return float(change.double().pow(2).sum(dim=1).mean().sqrt())
+
+
+@contextmanager
+def _features_of(extractor: FeaturePointExtractor, features: th.Tensor) -> Iterator[None]:
+    """Let an extractor, wherever it is used, give these features whatever it sees."""
+    extractor.forward = lambda observations: features  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del extractor.forward  # uncovers that of the class
+
+
+def _heads(model: BaseAlgorithm, extractor: FeaturePointExtractor) -> tuple[_Decide, _Evaluate | None]:
+    """
+    What an agent does, from observations to ``(N, A)``, and what its critic makes of observations and that, ``(N, 1)``; None
+    if the critic does not see the extractor's points.
+    """
+    policy: Any = model.policy  # SB3's policies have no common type for their heads
+    if hasattr(policy, "actor"):
+        critic_sees = policy.critic.features_extractor
+        decide, evaluate = partial(policy._predict, deterministic=True), partial(_q_value, policy.critic)
+    elif isinstance(policy, ActorCriticPolicy) and not hasattr(policy, "lstm_actor"):
+        critic_sees = policy.vf_features_extractor
+        decide, evaluate = partial(_mean_action, policy), partial(_state_value, policy)
+    elif hasattr(policy, "q_net") or hasattr(policy, "quantile_net"):
+        critic_sees = extractor
+        decide, evaluate = partial(_advantages, policy), partial(_greedy_q_value, policy)
+    else:
+        raise ValueError(
+            f"Points are ranked for SAC, TD3, TQC, PPO, A2C, DQN, QR-DQN and their like without memory, not for "
+            f"{type(model).__name__}."
+        )
+    return decide, evaluate if extractor in critic_sees.modules() else None
+
+
+def _q_value(critic: BaseModel, obs: PyTorchObs, action: th.Tensor) -> th.Tensor:
+    q_values = critic(obs, action)
+    if isinstance(q_values, tuple):  # (N, 1) of every critic
+        return th.cat(q_values, dim=1).amin(dim=1, keepdim=True)
+    return q_values.mean(dim=(1, 2))[:, None]  # (N, critics, quantiles)
+
+
+def _mean_action(policy: ActorCriticPolicy, obs: PyTorchObs) -> th.Tensor:
+    distribution = policy.get_distribution(obs)
+    if isinstance(policy.action_space, spaces.Box):
+        action = distribution.get_actions(deterministic=True)
+        if policy.squash_output:
+            return action
+        low, high = (th.as_tensor(end.flatten()).to(action) for end in (policy.action_space.low, policy.action_space.high))
+        return action.clamp(low, high)
+    choices: Any = distribution.distribution  # several for MultiDiscrete
+    return th.cat([choice.probs for choice in (choices if isinstance(choices, list) else [choices])], dim=1)
+
+
+def _state_value(policy: ActorCriticPolicy, obs: PyTorchObs, action: th.Tensor) -> th.Tensor:
+    return policy.predict_values(obs)
+
+
+def _advantages(policy: Any, obs: PyTorchObs) -> th.Tensor:
+    q_values = _q_values(policy, obs)
+    return q_values - q_values.mean(dim=1, keepdim=True)
+
+
+def _greedy_q_value(policy: Any, obs: PyTorchObs, advantages: th.Tensor) -> th.Tensor:
+    return _q_values(policy, obs).gather(1, advantages.argmax(dim=1, keepdim=True))
+
+
+def _q_values(policy: Any, obs: PyTorchObs) -> th.Tensor:
+    return policy.q_net(obs) if hasattr(policy, "q_net") else policy.quantile_net(obs).mean(dim=1)
