@@ -19,7 +19,7 @@ from torch.autograd import DeviceType
 from torch.profiler import profile, schedule
 from torch.utils.flop_counter import FlopCounterMode
 
-from sb3_fpac.features.encoder import multiplies_bfloat16
+from sb3_fpac.features.encoder import has_native_bfloat16
 
 AGENT = "FPAC, auto, not compiled"
 _N_PRODUCTS = 10
@@ -36,7 +36,7 @@ STAGES = {  # of PyTorch's operators, by how their names begin
 def matrix_products(device: th.device) -> tuple[Callable[[], None], float]:
     """A few products of 2048×2048 matrices (8192×8192 on a GPU), and how many floating-point operations they are"""
     size = 8192 if device.type == "cuda" else 2048
-    dtype = th.bfloat16 if multiplies_bfloat16(device) else th.float32
+    dtype = th.bfloat16 if has_native_bfloat16(device) else th.float32
     a, b = (th.randn(size, size, device=device).to(dtype) for _ in range(2))
 
     def multiply() -> None:

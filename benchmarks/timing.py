@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection
 
 import torch as th
 
-from sb3_fpac.features.encoder import multiplies_bfloat16
+from sb3_fpac.features.encoder import has_native_bfloat16
 from sb3_fpac.report.system import cpu_name
 
 
@@ -77,6 +77,6 @@ def describe_machine(device: th.device) -> str:
     """One line: processor or GPU, threads, Python, torch, and whether it multiplies bfloat16"""
     name = th.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
     return (
-        f"Machine: {name}, {th.get_num_threads()} threads, native bfloat16: {'yes' if multiplies_bfloat16(device) else 'no'}; "
+        f"Machine: {name}, {th.get_num_threads()} threads, native bfloat16: {'yes' if has_native_bfloat16(device) else 'no'}; "
         f"Python {platform.python_version()}, torch {th.__version__}"
     )

@@ -21,7 +21,7 @@ from stable_baselines3.common.utils import LinearSchedule
 
 from sb3_fpac import FPAC
 from sb3_fpac.visualization.episode import record_episode
-from sb3_fpac.visualization.video import episode_pictures, moments_picture, write_picture, write_video
+from sb3_fpac.visualization.video import render_episode, render_moments, write_image, write_video
 
 matplotlib.use("Agg")
 
@@ -80,8 +80,8 @@ def main() -> None:
     model.save(args.out / "model")
     plot_learning_curve(args.out / "evaluations.npz", before, args.out / "learning_curve.png")
     episode = record_episode(model, make_env(args.seed + 2000))
-    write_video(args.out / "video.mp4", episode_pictures(episode, scale=8), fps=12.5)  # an agent step is 80 ms
-    write_picture(args.out / "points.png", moments_picture(episode, scale=8))
+    write_video(args.out / "video.mp4", render_episode(episode, scale=8), fps=12.5)  # an agent step is 80 ms
+    write_image(args.out / "points.png", render_moments(episode, scale=8))
     print(
         f"In {args.out}/: video.mp4 and points.png (an episode with a return of {episode.rewards.sum():.0f}), "
         "learning_curve.png, model.zip"

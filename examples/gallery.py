@@ -13,7 +13,7 @@ from sb3_fpac.envs import TASKS
 from sb3_fpac.visualization import draw_strip
 from sb3_fpac.visualization.episode import Episode, record_episode
 from sb3_fpac.visualization.ranking import rank_points
-from sb3_fpac.visualization.video import episode_pictures, maps_picture, moments_picture, write_picture, write_video
+from sb3_fpac.visualization.video import render_episode, render_maps, render_moments, write_image, write_video
 from sb3_fpac.zoo.saved_agents import load_agent
 
 TOP = 8  # points that are drawn
@@ -68,11 +68,11 @@ def section(number: int, env_id: str, path: Path, images: Path) -> str:
     env.close()
     start, point = liveliest(episode, order[:TOP])
     strip = draw_strip(*episode.drawable(slice(start, start + STRIP)), indices=[point], scale=2)
-    pictures = list(episode_pictures(episode, order[:TOP], scale=3))
+    pictures = list(render_episode(episode, order[:TOP], scale=3))
     write_video(images / f"{name}.gif", pictures, fps=25)
-    write_picture(images / f"{name}_moments.png", moments_picture(episode, scale=4))
-    write_picture(images / f"{name}_maps.png", maps_picture(model, episode, len(pictures) // 2, order[:4]))
-    write_picture(images / f"{name}_strip.png", strip)
+    write_image(images / f"{name}_moments.png", render_moments(episode, scale=4))
+    write_image(images / f"{name}_maps.png", render_maps(model, episode, len(pictures) // 2, order[:4]))
+    write_image(images / f"{name}_strip.png", strip)
     return SECTION.format(
         number=number,
         env_id=env_id,

@@ -318,7 +318,7 @@ def test_blocks_are_chained_and_pickled_as_far_as_they_are_used():
     pool = FramePool((1, 64, 64), th.device("cpu"), max_frames=3)
     frames = [np.full((1, 64, 64), i, np.uint8) for i in range(7)]
     slots = [pool.put(frame) for frame in frames]
-    pool.refer(slots)
+    pool.acquire(slots)
     assert [len(block) for block in pool.blocks] == [3, 3, 3]
     pickled = pickle.dumps(pool)
     assert 7 * 64**2 < len(pickled) < 7.3 * 64**2
@@ -481,7 +481,7 @@ def test_frames_lie_where_they_are_told_to(storage_device, device, n_steps):
 def test_many_blocks_of_a_gpu_are_gathered_in_order_without_waiting():
     pool = FramePool((3, HEIGHT, WIDTH), th.device("cuda"), max_frames=7)
     frames = np.random.default_rng(0).integers(0, 256, (50, 3, HEIGHT, WIDTH), np.uint8)
-    pool.refer([pool.put(frame) for frame in frames])
+    pool.acquire([pool.put(frame) for frame in frames])
     slots = np.random.default_rng(1).integers(0, 50, (64, 3))
     th.cuda.synchronize()
     th.cuda.set_sync_debug_mode("error")

@@ -31,10 +31,10 @@ from sb3_fpac.evaluation.runs import read_run, read_runs
 from sb3_fpac.experiment import worker as train
 from sb3_fpac.experiment.config import experiment_names, load_experiment
 from sb3_fpac.experiment.figure import draw_figure
-from sb3_fpac.experiment.plan import PlannedRun, Schedule, plan_runs, read_progress
-from sb3_fpac.experiment.process import Ended
+from sb3_fpac.experiment.plan import RunConfig, Schedule, plan_runs, read_progress
+from sb3_fpac.experiment.process import RunResult
 from sb3_fpac.experiment.progress import ProgressTable
-from sb3_fpac.experiment.resume import keep_episodes, keep_evaluations, read_episodes, read_evaluations
+from sb3_fpac.experiment.resume import read_episodes, read_evaluations, truncate_episodes, truncate_evaluations
 from sb3_fpac.experiment.scores import comma_separated, markdown, read_curves
 
 CARTPOLE, CHEETAH = "dmc-cartpole-swingup", "dmc-cheetah-run"
@@ -92,7 +92,7 @@ def experiment(path: Path, folder: Path, *more: str) -> int:
     return 0
 
 
-def plan(path: Path, folder: Path, **changes) -> list[PlannedRun]:
+def plan(path: Path, folder: Path, **changes) -> list[RunConfig]:
     schedule = Schedule(eval_freq=160, eval_episodes=2, save_freq=160)
     return [replace(run, **changes) for run in plan_runs(load_experiment(str(path)), folder, schedule)]
 
@@ -258,7 +258,7 @@ def distinct_variants() -> list:
     return list(found.values())
 
 
-def shrunk(variant, task: str, folder: Path, **changes) -> PlannedRun:
+def shrunk(variant, task: str, folder: Path, **changes) -> RunConfig:
     """Fifty agent steps of a variant"""
     hyperparams = {**variant.hyperparams, **TINY}
     hyperparams["policy_kwargs"] = {**hyperparams.get("policy_kwargs", {}), "net_arch": [16]}
@@ -352,22 +352,22 @@ def test_two_processes_do_not_train_one_run(tmp_path, monkeypatch):
 def test_what_a_checkpoint_does_not_know_is_dropped(tmp_path):
     steps = [20, 40, 60]
     np.savez(tmp_path / "evaluations.npz", timesteps=steps, results=[[1.0], [2.0], [3.0]], ep_lengths=[[5], [5], [5]])
-    assert keep_evaluations(tmp_path, 40).returns == [[1.0], [2.0]] == read_evaluations(tmp_path).returns
-    assert keep_evaluations(tmp_path, 0).steps == [] and not (tmp_path / "evaluations.npz").exists()
+    assert truncate_evaluations(tmp_path, 40).returns == [[1.0], [2.0]] == read_evaluations(tmp_path).returns
+    assert truncate_evaluations(tmp_path, 0).steps == [] and not (tmp_path / "evaluations.npz").exists()
 
     def write_episodes(*lengths: int) -> None:
         rows = "".join(f"1.0,{length},0.5\n" for length in lengths)
         (tmp_path / "0.monitor.csv").write_text(f'#{{"t_start": 1.0, "env_id": "x"}}\nr,l,t\n{rows}1.0,99')  # killed there
 
     write_episodes(10, 10, 10, 10)
-    keep_episodes(tmp_path, 35)
-    keep_episodes(tmp_path, 35)  # killed once more before an episode has ended
+    truncate_episodes(tmp_path, 35)
+    truncate_episodes(tmp_path, 35)  # killed once more before an episode has ended
     write_episodes(10, 10)
-    keep_episodes(tmp_path, 35)  # and before a checkpoint
+    truncate_episodes(tmp_path, 35)  # and before a checkpoint
     assert [episode.step for episode in read_episodes(tmp_path)] == [10, 20, 30]
     write_episodes(10, 10)
     assert [episode.step for episode in read_episodes(tmp_path)] == [10, 20, 30, 45, 55]
-    keep_episodes(tmp_path, 45)
+    truncate_episodes(tmp_path, 45)
     assert [episode.step for episode in read_episodes(tmp_path)] == [10, 20, 30, 45]
 
 
@@ -383,7 +383,7 @@ def wait_for(condition, process: subprocess.Popen | None = None, seconds: float 
     raise AssertionError("it takes too long")
 
 
-def trained_by_now(run: PlannedRun) -> int:
+def trained_by_now(run: RunConfig) -> int:
     checkpoint = latest_checkpoint(run.folder / "checkpoint")
     return 0 if checkpoint is None else int(checkpoint.name.removeprefix("step_"))
 
@@ -474,7 +474,7 @@ def test_no_cluster_is_said(tmp_path):
 # What is shown
 
 
-def finished(path: Path, folder: Path, level: dict[str, float], seeds: int = 3) -> list[PlannedRun]:
+def finished(path: Path, folder: Path, level: dict[str, float], seeds: int = 3) -> list[RunConfig]:
     """Runs as they are when they are done, without training: seed s scores level + 10 s, its two episodes 1 less and more"""
     runs = plan_runs(load_experiment(str(path)), folder, Schedule(eval_freq=160, eval_episodes=2), seeds=seeds)
     for run in runs:
@@ -554,7 +554,7 @@ def test_progress_is_read_from_the_folders(tmp_path, terminal):
         for run in runs[:2]:
             run.log.write_text("it has begun")
         table.update(None)
-        table.update(Ended(runs[1].folder, "It ended with status 1."))
+        table.update(RunResult(runs[1].folder, "It ended with status 1."))
     assert table.summary() == "0 of 3 runs are done, 1 running, 1 failed, 1 waiting"
     assert re.search(r"points, cartpole-swingup, seed 1.*480 of 480 env steps.*110\.0", output.getvalue())
     assert "failed" in output.getvalue() and os.linesep in output.getvalue()

@@ -108,7 +108,7 @@ def test_gradients_of_the_pooled_way_are_those_of_the_full_maps(batch):
 
 @pytest.mark.parametrize("native, precision", [(True, "bfloat16"), (False, "float32")])
 def test_auto_precision_follows_the_hardware(monkeypatch, native, precision):
-    monkeypatch.setattr("sb3_fpac.features.encoder.multiplies_bfloat16", lambda device: native)
+    monkeypatch.setattr("sb3_fpac.features.encoder.has_native_bfloat16", lambda device: native)
     auto, forced = make(precision="auto"), make(precision=precision)
     obs = observations(auto)
     assert th.equal(auto(obs), forced(obs))

@@ -201,7 +201,7 @@ def test_every_batch_is_encoded_once_per_update(algorithm, policy, target_encode
         model.train(gradient_steps=1, batch_size=8)
         assert len(calls) == update * encodings
         assert calls.count(True) == update  # a graph is built for the critic's loss alone
-        assert len(model.policy.encode_once._batches) <= 2
+        assert len(model.policy.feature_cache._batches) <= 2
 
 
 def test_an_observation_that_changes_is_encoded_anew():

@@ -26,7 +26,7 @@ from sb3_fpac import (
     pretrain,
 )
 from sb3_fpac.__main__ import main
-from sb3_fpac.pretraining.picture import reconstructions_picture
+from sb3_fpac.pretraining.picture import render_reconstructions
 from sb3_fpac.pretraining.reconstruction import Reconstruction, heat_maps
 
 SIZE = 24  # pixels of a frame
@@ -342,7 +342,7 @@ def test_frames_that_make_no_pairs_are_refused():
 
 def test_the_picture_shows_target_source_reconstruction_and_points(pretraining):
     episodes = [np.full((4, 3, SIZE, SIZE), level, np.uint8) for level in (50, 150)]
-    picture = reconstructions_picture(pretraining, episodes, rows=2, scale=2)
+    picture = render_reconstructions(pretraining, episodes, rows=2, scale=2)
     assert picture.shape == (2 * 2 * SIZE + 2, 4 * 2 * SIZE + 3 * 2, 3)
     target, source, rebuilt, points = (picture[: 2 * SIZE, i * (2 * SIZE + 2) :][:, : 2 * SIZE] for i in range(4))
     assert (target == 50).all() and (source == 50).all() and (picture[2 * SIZE + 2 :, : 2 * SIZE] == 150).all()

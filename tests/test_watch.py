@@ -13,7 +13,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from sb3_fpac import FPAC, FPACPolicy, PixelExtractor
 from sb3_fpac.__main__ import main
 from sb3_fpac.visualization.episode import record_episode
-from sb3_fpac.visualization.video import episode_pictures, gif, maps_picture, moments_picture, write_video
+from sb3_fpac.visualization.video import gif, render_episode, render_maps, render_moments, write_video
 from sb3_fpac.zoo.saved_agents import find_model, load_agent
 
 CARTPOLE = "dmc-cartpole-swingup"
@@ -152,26 +152,26 @@ def test_an_agent_without_feature_points_is_said_before_it_plays(monkeypatch, ca
 
 
 def test_pictures_tell_step_and_return(episode):
-    first, *_, last = episode_pictures(episode, scale=4)
+    first, *_, last = render_episode(episode, scale=4)
     beneath = SIZE * 4
     assert np.ptp(first[beneath:]) > 200 and (first[beneath:] != last[beneath:]).any()
 
 
 def test_only_the_points_asked_for_are_drawn(episode):
-    none, one, every = (next(episode_pictures(episode, indices)) for indices in ([], [0], None))
+    none, one, every = (next(render_episode(episode, indices)) for indices in ([], [0], None))
     upscaled = episode.frames[0].repeat(6, axis=0).repeat(6, axis=1)
     assert (none[: 6 * SIZE] == upscaled).all()
     assert 0 < (one != none).any(axis=2).sum() < (every != none).any(axis=2).sum()
 
 
 def test_moments_of_an_episode_side_by_side(episode):
-    assert moments_picture(episode, scale=2).shape == (2 * SIZE, 4 * 2 * SIZE + 3 * 2, 3)
+    assert render_moments(episode, scale=2).shape == (2 * SIZE, 4 * 2 * SIZE + 3 * 2, 3)
 
 
 def test_maps_are_those_of_the_points_asked_for(model, episode):
-    one, four = maps_picture(model, episode, 0, [1]), maps_picture(model, episode, 0, [0, 1, 2, 3])
+    one, four = render_maps(model, episode, 0, [1]), render_maps(model, episode, 0, [0, 1, 2, 3])
     assert four.shape[1] > 3 * one.shape[1]
-    assert (one != maps_picture(model, episode, 0, [2])).any()
+    assert (one != render_maps(model, episode, 0, [2])).any()
 
 
 def test_videos_are_refused_where_they_cannot_be_written(tmp_path):

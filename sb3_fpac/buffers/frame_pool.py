@@ -10,7 +10,7 @@ import torch as th
 BLOCK_BYTES = 2**26
 
 
-def send(tensor: th.Tensor, device: th.device) -> th.Tensor:
+def to_device(tensor: th.Tensor, device: th.device) -> th.Tensor:
     """
     Copy a tensor that may be gone right after to a device, without waiting for a GPU where that is safe: CUDA keeps what it
     has not yet copied from ordinary memory, MPS does not.
@@ -80,7 +80,7 @@ class FramePool:
             self.blocks[block][row].copy_(th.from_numpy(frame), non_blocking=True)
         return slot
 
-    def refer(self, slots: Iterable[int]) -> None:
+    def acquire(self, slots: Iterable[int]) -> None:
         """
         Hold frames.
 
@@ -91,7 +91,7 @@ class FramePool:
 
     def release(self, slots: Iterable[int]) -> None:
         """
-        Undo :meth:`refer`; frames that nobody refers to any more are gone.
+        Undo :meth:`acquire`; frames that nobody refers to any more are gone.
 
         :param slots: Slots, one as often as it was referred to
         """
@@ -125,7 +125,7 @@ class FramePool:
             stacks = frames.view(batch_size, n_frames * channels, height, width)
             if n_header_planes:
                 stacks = th.cat([stacks.new_zeros(batch_size, n_header_planes, height, width), stacks], dim=1)
-        return send(stacks, device)
+        return to_device(stacks, device)
 
     def _gather_by_block(self, slots: np.ndarray) -> th.Tensor:
         """(N,) → (N, c, H, W)"""
@@ -133,7 +133,7 @@ class FramePool:
         blocks, rows = np.divmod(slots[order], self.frames_per_block)
         places = np.empty_like(order)
         places[order] = np.arange(len(order))
-        indices = send(th.from_numpy(np.stack([rows, places]).astype(np.int64)), self.device)
+        indices = to_device(th.from_numpy(np.stack([rows, places]).astype(np.int64)), self.device)
         by_block = th.empty((len(slots), *self.frame_shape), dtype=th.uint8, device=self.device)
         used, starts = np.unique(blocks, return_index=True)
         for block, start, end in zip(used.tolist(), starts.tolist(), [*starts[1:].tolist(), len(slots)], strict=True):

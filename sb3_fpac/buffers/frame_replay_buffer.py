@@ -11,7 +11,7 @@ from stable_baselines3.common.preprocessing import is_image_space_channels_first
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from stable_baselines3.common.vec_env import VecNormalize
 
-from sb3_fpac.buffers.frame_pool import FramePool, send
+from sb3_fpac.buffers.frame_pool import FramePool, to_device
 from sb3_fpac.observations import decode_camera_shift, split_channels
 
 
@@ -166,7 +166,7 @@ class FrameReplayBuffer(NStepReplayBuffer):
             np.concatenate(parts, axis=1) for parts in zip(slots, (header, next_header), strict=True)
         )
         super().add(references, next_references, action, reward, done, infos)
-        self.pool.refer(slots.ravel().tolist())
+        self.pool.acquire(slots.ravel().tolist())
         self.pool.release(overwritten)
         self._last_frames = next_frames
 
@@ -201,7 +201,7 @@ class FrameReplayBuffer(NStepReplayBuffer):
         camera_shifts = None
         if self.camera_shift:
             header = th.from_numpy(np.stack([references, next_references], axis=1)[:, :, None, self.n_frames :])
-            camera_shifts = send(decode_camera_shift(header, self.n_frames - 1), self.device)
+            camera_shifts = to_device(decode_camera_shift(header, self.n_frames - 1), self.device)
         return FrameBatch(
             frames.unflatten(1, (-1, self.frame_channels)),
             camera_shifts,
@@ -221,7 +221,7 @@ class FrameReplayBuffer(NStepReplayBuffer):
         """
         if isinstance(array, th.Tensor):
             return array
-        return send(th.tensor(array) if copy else th.as_tensor(array), self.device)
+        return to_device(th.tensor(array) if copy else th.as_tensor(array), self.device)
 
     def _get_samples(self, batch_inds: np.ndarray, env: VecNormalize | None = None) -> ReplayBufferSamples:
         if not isinstance(env, _References):
@@ -235,7 +235,7 @@ class FrameReplayBuffer(NStepReplayBuffer):
         images = self.pool.gather(references[:, : self.n_frames], self.device, n_header_planes=int(self.camera_shift))
         if self.camera_shift:
             header = th.from_numpy(references[:, self.n_frames :].astype(np.uint8))
-            images[:, 0].flatten(1)[:, : header.shape[1]] = send(header, self.device)
+            images[:, 0].flatten(1)[:, : header.shape[1]] = to_device(header, self.device)
         return images
 
     def _split(self, obs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -17,7 +17,7 @@ from stable_baselines3.common.type_aliases import GymEnv
 
 from sb3_fpac.callbacks.random_states import random_states, restore_random_states
 from sb3_fpac.fpac import FPAC
-from sb3_fpac.fpac.loss_tracker import check_weights
+from sb3_fpac.fpac.loss_tracker import check_finite
 
 MODEL, BUFFER, STATES, NORMALIZATION = "model.zip", "replay_buffer.pkl", "random_states.pth", "vecnormalize.pkl"
 
@@ -107,7 +107,7 @@ def save_checkpoint(model: OffPolicyAlgorithm, folder: str | Path) -> Path:
     :raises FloatingPointError: if training has diverged
     :raises FileExistsError: if there is a checkpoint of this step
     """
-    check_weights(model.policy, f"agent step {model.num_timesteps}")
+    check_finite(model.policy, f"agent step {model.num_timesteps}")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for leftover in folder.glob("step_*.tmp"):

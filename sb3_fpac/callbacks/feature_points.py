@@ -98,11 +98,11 @@ class FeaturePointCallback(BaseCallback):
 
         episode = record_episode(self.model, self._env, max_steps=self.max_steps)
         order = rank_points(self.model, episode.observations).order
-        pictures = list(video.episode_pictures(episode, scale=self.scale))
-        maps = video.maps_picture(self.model, episode, len(pictures) // 2, order[: self.n_maps])
+        pictures = list(video.render_episode(episode, scale=self.scale))
+        maps = video.render_maps(self.model, episode, len(pictures) // 2, order[: self.n_maps])
         fps: Any = self._env.metadata.get("render_fps") or 30
         video.write_video(self.save_path / f"points_{self.num_timesteps}.mp4", pictures, fps)
-        video.write_picture(self.save_path / f"maps_{self.num_timesteps}.png", maps)
+        video.write_image(self.save_path / f"maps_{self.num_timesteps}.png", maps)
 
         for output in self.logger.output_formats:
             if isinstance(output, TensorBoardOutputFormat):

@@ -15,12 +15,12 @@ with needs_viz():
     from sb3_fpac.experiment.config import Experiment, experiment_names, load_experiment
     from sb3_fpac.experiment.figure import draw_figure
     from sb3_fpac.experiment.launch_local import default_jobs, run_locally
-    from sb3_fpac.experiment.plan import PlannedRun, Schedule, plan_runs, read_progress
-    from sb3_fpac.experiment.process import Ended, last_lines
+    from sb3_fpac.experiment.plan import RunConfig, Schedule, plan_runs, read_progress
+    from sb3_fpac.experiment.process import RunResult, last_lines
     from sb3_fpac.experiment.progress import ProgressTable
     from sb3_fpac.experiment.scores import comma_separated, markdown, read_curves
 
-Backend = Callable[[Sequence[Path]], Generator[Ended | None, None, None]]
+Backend = Callable[[Sequence[Path]], Generator[RunResult | None, None, None]]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -100,7 +100,7 @@ def _backend(args: argparse.Namespace) -> Backend:
     return lambda folders: run_on_cluster(folders, args.ray, **{**dict(cpus=4, gpus=0, retries=3), **given})
 
 
-def _train(runs: Sequence[PlannedRun], backend: Backend) -> int:
+def _train(runs: Sequence[RunConfig], backend: Backend) -> int:
     """How many have failed"""
     console = Console()
     table = ProgressTable(runs, console)
@@ -122,7 +122,7 @@ def _train(runs: Sequence[PlannedRun], backend: Backend) -> int:
     return len(table.problems)
 
 
-def _draw(experiment: Experiment, runs: Sequence[PlannedRun], folder: Path) -> None:
+def _draw(experiment: Experiment, runs: Sequence[RunConfig], folder: Path) -> None:
     rows = {what: read_curves(experiment, runs, what) for what in experiment.draw}
     if not any(rows.values()):
         print("There is nothing to draw yet: no run has been evaluated.")

@@ -9,14 +9,14 @@ from stable_baselines3.common.utils import get_device
 
 from sb3_fpac.optional import needs_viz
 from sb3_fpac.pretraining.frames import collect_frames
-from sb3_fpac.pretraining.picture import reconstructions_picture
+from sb3_fpac.pretraining.picture import render_reconstructions
 from sb3_fpac.pretraining.training import pretrain
 
 with needs_viz():
     from rl_zoo3.utils import StoreDict
     from tqdm import tqdm
 
-    from sb3_fpac.visualization.video import write_picture
+    from sb3_fpac.visualization.video import write_image
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -99,5 +99,5 @@ def run(args: argparse.Namespace) -> None:
             raise ValueError(str(error)) from error
     pretraining.save(output)
     picture = output.with_suffix(".png")
-    write_picture(picture, reconstructions_picture(pretraining, episodes))
+    write_image(picture, render_reconstructions(pretraining, episodes))
     print(f"{output}: {args.n_points} points, loss {pretraining.losses[-100:].mean():.5f} (last updates); see {picture}")

@@ -9,11 +9,11 @@ from sb3_fpac.visualization.ranking import rank_points
 from sb3_fpac.visualization.video import (
     VIDEOS,
     Indices,
-    beside,
-    episode_pictures,
-    maps_picture,
-    moments_picture,
-    write_picture,
+    render_episode,
+    render_maps,
+    render_moments,
+    side_by_side,
+    write_image,
     write_video,
 )
 
@@ -90,14 +90,14 @@ def run(args: argparse.Namespace) -> None:
         mapped = order[: args.top or MAPS] if args.maps else []
     if is_video:
         moments = [(episode, t) for episode in episodes for t in range(len(episode.frames))]
-        pictures = (picture for episode in episodes for picture in episode_pictures(episode, drawn, args.scale))
+        pictures = (picture for episode in episodes for picture in render_episode(episode, drawn, args.scale))
         if args.maps:
-            maps = (maps_picture(model, episode, t, mapped, columns=2) for episode, t in moments)
-            pictures = (beside(*pair) for pair in zip(pictures, maps, strict=True))
+            maps = (render_maps(model, episode, t, mapped, columns=2) for episode, t in moments)
+            pictures = (side_by_side(*pair) for pair in zip(pictures, maps, strict=True))
         write_video(output, tqdm(pictures, total=len(moments), unit=" pictures", desc=f"Writing {output}"), fps)
     elif args.maps:
-        write_picture(output, maps_picture(model, episodes[0], len(episodes[0].frames) // 2, mapped))
+        write_image(output, render_maps(model, episodes[0], len(episodes[0].frames) // 2, mapped))
     else:
-        write_picture(output, moments_picture(episodes[0], drawn, args.scale))
+        write_image(output, render_moments(episodes[0], drawn, args.scale))
     returns = ", ".join(f"{episode.rewards.sum():.1f}" for episode in episodes)
     print(f"{output}: {len(episodes)} episode{'s' * (len(episodes) > 1)} with a return of {returns}")

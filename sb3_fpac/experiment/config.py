@@ -101,7 +101,7 @@ def experiment_names() -> list[str]:
     return sorted((path.stem for path in CONFIGS.glob("*.yml")), key=lambda name: (len(name), name))
 
 
-def with_classes(hyperparams: Mapping[str, Any]) -> dict[str, Any]:
+def resolve_classes(hyperparams: Mapping[str, Any]) -> dict[str, Any]:
     """
     Hyperparameters as RL Zoo takes them: it imports ``policy`` by its name, but nothing in ``policy_kwargs``.
 
@@ -164,7 +164,7 @@ def _variant(where: str, name: str, content: Any) -> Variant:
     if not isinstance(variant.hyperparams.get("policy_kwargs", {}), dict):
         raise ValueError(f"{where}: policy_kwargs must be a mapping, got {variant.hyperparams['policy_kwargs']!r}.")
     try:
-        with_classes(variant.hyperparams)
+        resolve_classes(variant.hyperparams)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
     known = inspect.signature(make_dmc).parameters.keys() - {"domain", "task"}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch as th
 
-from sb3_fpac.experiment.process import Ended, outcome, start, stop
+from sb3_fpac.experiment.process import RunResult, outcome, start, stop
 
 CPUS_PER_JOB = 4
 POLL = 0.2  # seconds
@@ -23,7 +23,7 @@ def default_jobs() -> int:
     return max(1, _processors() // CPUS_PER_JOB)
 
 
-def run_locally(folders: Sequence[Path], jobs: int) -> Generator[Ended | None, None, None]:
+def run_locally(folders: Sequence[Path], jobs: int) -> Generator[RunResult | None, None, None]:
     """
     Train runs, so many at a time. The processors are divided among them, unless ``OMP_NUM_THREADS`` says otherwise; GPUs are
     taken in turn. When the iterator is closed, all that still runs is stopped.

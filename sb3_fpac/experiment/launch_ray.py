@@ -3,7 +3,7 @@
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
-from sb3_fpac.experiment.process import Ended, outcome, start, stop
+from sb3_fpac.experiment.process import RunResult, outcome, start, stop
 from sb3_fpac.optional import needs
 
 with needs("ray"):
@@ -12,7 +12,7 @@ with needs("ray"):
 
 def run_on_cluster(
     folders: Sequence[Path], address: str, cpus: float, gpus: float, retries: int
-) -> Generator[Ended | None, None, None]:
+) -> Generator[RunResult | None, None, None]:
     """
     Hand runs to an existing Ray cluster, whose nodes all have sb3-fpac installed and see the same folders. A run whose node is
     lost is trained on another one, from its checkpoint. When the iterator is closed, all that still runs is cancelled.
@@ -54,8 +54,8 @@ def _train(folder: str, threads: int) -> int:
         stop(process)
 
 
-def _outcome(folder: Path, reference: "ray.ObjectRef") -> Ended:
+def _outcome(folder: Path, reference: "ray.ObjectRef") -> RunResult:
     try:
         return outcome(folder, ray.get(reference))
     except ray.exceptions.RayError as error:
-        return Ended(folder, f"Its node was lost: {' '.join(str(error).split())}")
+        return RunResult(folder, f"Its node was lost: {' '.join(str(error).split())}")

@@ -34,7 +34,7 @@ class Schedule:
 
 
 @dataclass(frozen=True)
-class PlannedRun:
+class RunConfig:
     """One training run: a variant on a task with a seed."""
 
     folder: Path
@@ -125,7 +125,7 @@ def plan_runs(
     variants: Sequence[str] | None = None,
     seeds: int | None = None,
     env_steps: int | None = None,
-) -> list[PlannedRun]:
+) -> list[RunConfig]:
     """
     Every task with every variant and every seed.
 
@@ -162,19 +162,19 @@ def plan_runs(
     return runs
 
 
-def read_plan(folder: Path) -> PlannedRun:
+def read_plan(folder: Path) -> RunConfig:
     """
     :param folder: Of a run
-    :return: What :meth:`PlannedRun.write` has written there
+    :return: What :meth:`RunConfig.write` has written there
     :raises ValueError: if there is no plan
     """
     path = folder / PLAN
     if not path.is_file():
         raise ValueError(f"{folder} is not the folder of an experiment's run: it holds no {PLAN}.")
-    return PlannedRun(folder=folder, **yaml.safe_load(path.read_text(encoding="utf-8")))
+    return RunConfig(folder=folder, **yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
-def read_progress(run: PlannedRun) -> Progress:
+def read_progress(run: RunConfig) -> Progress:
     """
     How far a run is, by the files in its folder.
 
@@ -198,8 +198,8 @@ def _planned_run(
     folder: Path,
     schedule: Schedule,
     env_steps: int | None,
-) -> PlannedRun:
-    return PlannedRun(
+) -> RunConfig:
+    return RunConfig(
         folder=folder / experiment.name / variant.name / variant.algo / f"{task}_{seed}",
         variant=variant.name,
         algo=variant.algo,
@@ -226,7 +226,7 @@ def _choose(what: str, wanted: Sequence[str], known: Sequence[str]) -> Sequence[
     return wanted
 
 
-def _plan(run: PlannedRun) -> dict[str, Any]:
+def _plan(run: RunConfig) -> dict[str, Any]:
     plan = asdict(run)
     del plan["folder"]
     return plan

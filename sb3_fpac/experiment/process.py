@@ -13,7 +13,7 @@ LAST_LINES = 15
 _SECONDS_PER_LINE = "10"  # of a progress bar, which a log does not need ten times a second
 
 
-class Ended(NamedTuple):
+class RunResult(NamedTuple):
     """What became of a run."""
 
     folder: Path
@@ -64,13 +64,13 @@ def stop(process: subprocess.Popen) -> None:
     process.stdin.close()
 
 
-def outcome(folder: Path, status: int) -> Ended:
+def outcome(folder: Path, status: int) -> RunResult:
     """
     :param folder: Of the run
     :param status: Its exit status
     :return: What became of it
     """
-    return Ended(folder, None if status == 0 else f"It ended with status {status}.")
+    return RunResult(folder, None if status == 0 else f"It ended with status {status}.")
 
 
 def last_lines(log: Path) -> str:

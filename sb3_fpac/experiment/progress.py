@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from sb3_fpac.experiment.plan import PlannedRun, Progress, read_progress
-from sb3_fpac.experiment.process import Ended
+from sb3_fpac.experiment.plan import Progress, RunConfig, read_progress
+from sb3_fpac.experiment.process import RunResult
 
 EVERY = 2.0  # seconds between looks into the folders
 WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
@@ -25,7 +25,7 @@ class ProgressTable:
     :param console: Where it is shown
     """
 
-    def __init__(self, runs: Sequence[PlannedRun], console: Console) -> None:
+    def __init__(self, runs: Sequence[RunConfig], console: Console) -> None:
         self.runs = list(runs)
         self.console = console
         self.problems: dict[Path, str] = {}
@@ -47,11 +47,11 @@ class ProgressTable:
             self._live.stop()
 
     @property
-    def to_do(self) -> list[PlannedRun]:
+    def to_do(self) -> list[RunConfig]:
         """The runs that are not done"""
         return [run for run in self.runs if self._states[run.folder] != DONE]
 
-    def update(self, ended: Ended | None) -> None:
+    def update(self, ended: RunResult | None) -> None:
         """
         Look again.
 
@@ -79,10 +79,10 @@ class ProgressTable:
                         self._say(run)
             self._show()
 
-    def _look_at(self, run: PlannedRun) -> None:
+    def _look_at(self, run: RunConfig) -> None:
         self._progress[run.folder] = read_progress(run)
 
-    def _say(self, run: PlannedRun) -> None:
+    def _say(self, run: RunConfig) -> None:
         if self._live is None:
             state, progress = self._states[run.folder], self._progress[run.folder]
             self.console.print(
@@ -113,11 +113,11 @@ class ProgressTable:
         return ", ".join([f"{counts[DONE]} of {len(self.runs)} runs are done", *others])
 
 
-def _size(run: PlannedRun) -> int:
+def _size(run: RunConfig) -> int:
     return run.log.stat().st_size if run.log.is_file() else 0
 
 
-def _steps(run: PlannedRun, progress: Progress) -> str:
+def _steps(run: RunConfig, progress: Progress) -> str:
     return f"{progress.env_steps:,} of {run.env_steps:,} env steps"
 
 

@@ -45,7 +45,7 @@ def read_evaluations(folder: Path) -> Evaluations:
         return Evaluations(file["timesteps"].tolist(), file["results"].tolist(), file["ep_lengths"].tolist())
 
 
-def keep_evaluations(folder: Path, steps: int) -> Evaluations:
+def truncate_evaluations(folder: Path, steps: int) -> Evaluations:
     """
     Drop the evaluations that a checkpoint does not know of.
 
@@ -81,7 +81,7 @@ def read_episodes(folder: Path) -> list[EpisodeEnd]:
     return episodes
 
 
-def keep_episodes(folder: Path, steps: int) -> None:
+def truncate_episodes(folder: Path, steps: int) -> None:
     """
     Put the training episodes that a checkpoint knows of where SB3's Monitor, which starts its file anew, does not overwrite
     them: ``0.until_<steps>.monitor.csv``, which all that reads ``*.monitor.csv`` finds. The others are dropped.

@@ -12,7 +12,7 @@ from sb3_fpac.evaluation.curves import Curve, learning_curves
 from sb3_fpac.evaluation.runs import WINDOW, Run, read_run
 from sb3_fpac.evaluation.tables import number
 from sb3_fpac.experiment.config import Experiment
-from sb3_fpac.experiment.plan import PlannedRun, read_progress
+from sb3_fpac.experiment.plan import RunConfig, read_progress
 from sb3_fpac.experiment.resume import read_episodes
 
 Curves = dict[str, list[Curve]]
@@ -20,7 +20,7 @@ Curves = dict[str, list[Curve]]
 COLUMNS = ("task", "variant", "seeds", "env steps", "mean", "std", "IQM", "IQM low", "IQM high")
 
 
-def read_curves(experiment: Experiment, runs: Sequence[PlannedRun], what: str = "return") -> Curves:
+def read_curves(experiment: Experiment, runs: Sequence[RunConfig], what: str = "return") -> Curves:
     """
     The curves of a row of the figure. Of a variant on a task, the runs that are done count; if none is, those that have begun,
     up to the last evaluation that all of them have.
@@ -81,18 +81,18 @@ def _each(curves: Curves) -> list[tuple[str, Curve]]:
     return [(task.removeprefix("dmc-"), curve) for task, of_task in curves.items() for curve in of_task]
 
 
-def _that_count(runs: Sequence[PlannedRun], what: str) -> Sequence[PlannedRun]:
+def _that_count(runs: Sequence[RunConfig], what: str) -> Sequence[RunConfig]:
     begun = [run for run in runs if (run.folder / "evaluations.npz").is_file()]
     if what == TORSO_HEIGHT:
         begun = [run for run in begun if read_episodes(run.folder)]
     return [run for run in begun if read_progress(run).done] or begun
 
 
-def _row(run: Run, planned: PlannedRun, what: str) -> Run:
+def _row(run: Run, planned: RunConfig, what: str) -> Run:
     return run if what == "return" else _with_torso_heights(run, planned)
 
 
-def _with_torso_heights(run: Run, planned: PlannedRun) -> Run:
+def _with_torso_heights(run: Run, planned: RunConfig) -> Run:
     """Windows of training episodes in place of evaluations"""
     episodes = read_episodes(run.folder)
     size = min(WINDOW, len(episodes))

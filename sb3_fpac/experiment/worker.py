@@ -23,15 +23,15 @@ from stable_baselines3.common.utils import set_random_seed
 
 from sb3_fpac.callbacks.checkpoint import ResumableCheckpoint, latest_checkpoint, save_checkpoint
 from sb3_fpac.envs.torso_height import TORSO_HEIGHT, make_dmc_with_torso_height
-from sb3_fpac.experiment.config import with_classes
-from sb3_fpac.experiment.plan import PlannedRun, read_plan, read_progress
-from sb3_fpac.experiment.resume import EVALUATIONS, Evaluations, keep_episodes, keep_evaluations, trained_steps
+from sb3_fpac.experiment.config import resolve_classes
+from sb3_fpac.experiment.plan import RunConfig, read_plan, read_progress
+from sb3_fpac.experiment.resume import EVALUATIONS, Evaluations, trained_steps, truncate_episodes, truncate_evaluations
 
 CHECKPOINT = "checkpoint"
 WAIT = 60  # seconds for another process in the same folder, which may be about to die
 
 
-def train(run: PlannedRun) -> None:
+def train(run: RunConfig) -> None:
     """
     Train a run to its end, from its checkpoint if there is one. What is done already stays as it is.
 
@@ -46,7 +46,7 @@ def train(run: PlannedRun) -> None:
         raise ValueError(f"Another process trains in {run.folder}: wait for it, or end it.") from error
 
 
-def _train(run: PlannedRun) -> None:
+def _train(run: RunConfig) -> None:
     checkpoint = latest_checkpoint(run.folder / CHECKPOINT)
     steps = 0 if checkpoint is None else int(checkpoint.name.removeprefix("step_"))
     if checkpoint is None and trained_steps(run.model) is not None:
@@ -55,8 +55,8 @@ def _train(run: PlannedRun) -> None:
             "delete it to train anew, or choose another folder with -f."
         )
     set_random_seed(run.seed)
-    evaluations = keep_evaluations(run.folder, steps)
-    keep_episodes(run.folder, steps)
+    evaluations = truncate_evaluations(run.folder, steps)
+    truncate_episodes(run.folder, steps)
     manager = _make_manager(run, "" if checkpoint is None else str(checkpoint / "model.zip"))
     made = manager.setup_experiment()
     assert made is not None  # which it is for hyperparameter optimization only
@@ -75,8 +75,8 @@ def _train(run: PlannedRun) -> None:
         manager.save_trained_model(model)
 
 
-def _make_manager(run: PlannedRun, trained_agent: str) -> ExperimentManager:
-    hyperparams = with_classes(run.hyperparams)
+def _make_manager(run: RunConfig, trained_agent: str) -> ExperimentManager:
+    hyperparams = resolve_classes(run.hyperparams)
     if run.pretrain is not None:
         extractor_kwargs = hyperparams.setdefault("policy_kwargs", {}).setdefault("features_extractor_kwargs", {})
         _pretrain(run, extractor_kwargs)
@@ -115,7 +115,7 @@ def _make_manager(run: PlannedRun, trained_agent: str) -> ExperimentManager:
     return manager
 
 
-def _pretrain(run: PlannedRun, extractor_kwargs: dict[str, Any]) -> None:
+def _pretrain(run: RunConfig, extractor_kwargs: dict[str, Any]) -> None:
     """The file of points, unless it is there; renamed when it is whole"""
     assert run.pretrain is not None
     if run.points.is_file():
@@ -146,7 +146,7 @@ def _pretrain(run: PlannedRun, extractor_kwargs: dict[str, Any]) -> None:
     unfinished.rename(finished)
 
 
-class _Publish(BaseCallback):
+class _PublishEvaluations(BaseCallback):
     """Puts the file of evaluations where it is read, whole"""
 
     def __init__(self, written: Path, path: Path) -> None:
@@ -158,14 +158,14 @@ class _Publish(BaseCallback):
         return True
 
 
-def _go_on_evaluating(callback: EvalCallback, evaluations: Evaluations, steps: int, run: PlannedRun) -> None:
+def _go_on_evaluating(callback: EvalCallback, evaluations: Evaluations, steps: int, run: RunConfig) -> None:
     """As if it had made those evaluations itself; what SB3 saves in place could be lost half written"""
     callback.evaluations_timesteps, callback.evaluations_results, callback.evaluations_length = evaluations
     callback.best_mean_reward = max((float(np.mean(returns)) for returns in evaluations.returns), default=-np.inf)
     callback.n_calls = steps
     callback.eval_env.seed(run.seed + steps)  # not the first episodes once more
     callback.log_path = str(run.folder / "evaluations.part")
-    publish = _Publish(run.folder / "evaluations.part.npz", run.folder / EVALUATIONS)
+    publish = _PublishEvaluations(run.folder / "evaluations.part.npz", run.folder / EVALUATIONS)
     callback.callback, publish.parent = publish, callback
 
 

@@ -107,7 +107,7 @@ class Encoder(nn.Module):
         return activations
 
     def _uses_bfloat16(self, device: th.device) -> bool:
-        return self.precision == "bfloat16" or (self.precision == "auto" and multiplies_bfloat16(device))
+        return self.precision == "bfloat16" or (self.precision == "auto" and has_native_bfloat16(device))
 
 
 def _pool(activations: th.Tensor) -> th.Tensor:
@@ -153,7 +153,7 @@ def _parts(*tensors: th.Tensor) -> zip:
 
 
 @th.compiler.assume_constant_result
-def multiplies_bfloat16(device: th.device) -> bool:
+def has_native_bfloat16(device: th.device) -> bool:
     """
     Whether the hardware has instructions that multiply bfloat16, so that it is faster than float32.
 

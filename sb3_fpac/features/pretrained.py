@@ -96,7 +96,7 @@ class PretrainedPoints:
 _KEYS = {entry.name for entry in fields(PretrainedPoints)}
 
 
-def hold_contents(features_extractor_kwargs: dict[str, Any]) -> None:
+def resolve_pretrained(features_extractor_kwargs: dict[str, Any]) -> None:
     """
     Put what a file of pre-trained points holds in the place of its path, so that a saved agent loads where there is no file.
 

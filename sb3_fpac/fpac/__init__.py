@@ -2,7 +2,7 @@
 
 from sb3_fpac.fpac.fpac import FPAC
 from sb3_fpac.fpac.hyperparams import fpac_hyperparams, fpac_kwargs
-from sb3_fpac.fpac.loss_tracker import check_weights
+from sb3_fpac.fpac.loss_tracker import check_finite
 from sb3_fpac.fpac.policies import (
     FPACPolicy,
     FPACTQCPolicy,
@@ -21,7 +21,7 @@ __all__ = [
     "SACMultiInputPolicy",
     "TQCCnnPolicy",
     "TQCMultiInputPolicy",
-    "check_weights",
+    "check_finite",
     "fpac_hyperparams",
     "fpac_kwargs",
     "register_policies",

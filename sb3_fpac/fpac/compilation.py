@@ -20,7 +20,7 @@ _LARGEST_ACTIVATIONS = 60 * 2**20  # bytes: 256 frames of 32×41×41 float32 are
 _WARM_UPS = 3  # before a capture, as PyTorch asks for
 
 
-def accelerate(update: Update, compile: Compile, batch: FrameBatch) -> Callable[[FrameBatch, bool, bool], Losses]:
+def compile_update(update: Update, compile: Compile, batch: FrameBatch) -> Callable[[FrameBatch, bool, bool], Losses]:
     """
     The same update, faster.
 
@@ -32,13 +32,13 @@ def accelerate(update: Update, compile: Compile, batch: FrameBatch) -> Callable[
     """
     device = batch.frames.device
     if device.type == "cpu":
-        keep_freed_memory()
+        retain_freed_memory()
     if compile is False or (compile == "auto" and device.type != "cuda") or update.actor.use_sde:
         return update
     update.critic_loss = th.compile(update.critic_loss, dynamic=False)  # type: ignore[method-assign]
     update.actor_loss = th.compile(update.actor_loss, dynamic=False)  # type: ignore[method-assign]
     try:
-        update.try_out(batch)
+        update.dry_run(batch)
     except th.OutOfMemoryError:
         raise
     except RuntimeError as error:  # which all errors of PyTorch's compilers are
@@ -105,7 +105,7 @@ class GraphedUpdate:
         return losses
 
 
-def fit_to_device(optimizer: th.optim.Optimizer, device: th.device) -> None:
+def configure_optimizer(optimizer: th.optim.Optimizer, device: th.device) -> None:
     """
     Fused steps, where the optimizer has them; on CUDA such as a graph can replay, with the learning rate in a tensor.
 
@@ -126,7 +126,7 @@ def fit_to_device(optimizer: th.optim.Optimizer, device: th.device) -> None:
                     state["step"] = th.as_tensor(state["step"], dtype=th.float32, device=device)
 
 
-def keep_freed_memory() -> None:
+def retain_freed_memory() -> None:
     """
     Let the process keep the memory that an update frees, for the next one.
 

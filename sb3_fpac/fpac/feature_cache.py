@@ -11,7 +11,7 @@ from stable_baselines3.common.type_aliases import PyTorchObs
 from torch import nn
 
 
-class EncodeOnce:
+class FeatureCache:
     """
     Remembers the features of the last two batches (SAC's observations and next observations).
 
@@ -54,8 +54,8 @@ class EncodeOnce:
         """A hook for the encoder's optimizer: fused ones write to the weights without PyTorch's knowing."""
         self._steps += 1
 
-    def __reduce__(self) -> tuple[type["EncodeOnce"], tuple[()]]:
-        return EncodeOnce, ()  # a copy, or one from disk, has encoded nothing yet
+    def __reduce__(self) -> tuple[type["FeatureCache"], tuple[()]]:
+        return FeatureCache, ()  # a copy, or one from disk, has encoded nothing yet
 
 
 class _EncodedBatch:
@@ -83,10 +83,10 @@ class _EncodedBatch:
         return weights == self._weights and (self.features.requires_grad or not with_gradient)
 
 
-class _Borrower(BaseModel):
+class _SharedEncoder(BaseModel):
     """An actor or a critic that gets its features from the policy's encoder."""
 
-    encode_once: EncodeOnce
+    feature_cache: FeatureCache
 
     def extract_features(self, obs: PyTorchObs, features_extractor: BaseFeaturesExtractor) -> th.Tensor:
         return self._features(obs, features_extractor, for_actor_loss=False)
@@ -95,17 +95,17 @@ class _Borrower(BaseModel):
         if not encoder.training:  # acting, or a target critic with an encoder of its own
             return super().extract_features(obs, encoder)
         extract = super().extract_features
-        return self.encode_once(obs, encoder, lambda: extract(obs, encoder), for_actor_loss)
+        return self.feature_cache(obs, encoder, lambda: extract(obs, encoder), for_actor_loss)
 
 
-class DetachedActor(_Borrower):
+class DetachedActor(_SharedEncoder):
     """Mixin for an actor: it sees the features, and its losses do not reach the encoder."""
 
     def extract_features(self, obs: PyTorchObs, features_extractor: BaseFeaturesExtractor) -> th.Tensor:
         return super().extract_features(obs, features_extractor).detach()
 
 
-class TrainingCritic(_Borrower):
+class TrainingCritic(_SharedEncoder):
     """Mixin for a critic: its own loss trains the encoder, the actor's loss that goes through it does not."""
 
     _for_actor_loss = False

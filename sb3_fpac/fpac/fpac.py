@@ -16,8 +16,8 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedul
 
 from sb3_fpac.buffers import FrameBatch, FrameReplayBuffer
 from sb3_fpac.features.extractor import FeaturePointExtractor
-from sb3_fpac.fpac.compilation import Compile, accelerate, fit_to_device
-from sb3_fpac.fpac.loss_tracker import LossMeans, check_weights
+from sb3_fpac.fpac.compilation import Compile, compile_update, configure_optimizer
+from sb3_fpac.fpac.loss_tracker import LossTracker, check_finite
 from sb3_fpac.fpac.policies import FPACPolicy
 from sb3_fpac.fpac.update import Losses, Update
 
@@ -157,7 +157,7 @@ class FPAC(SAC):
             super()._setup_model()
             self.policy_kwargs = policy_kwargs
         self._check_extractor()
-        self._start_updating_anew()
+        self._reset_update()
 
     def _make_replay_buffer(self) -> FrameReplayBuffer:
         if self._vec_normalize_env is not None and self._vec_normalize_env.norm_obs:
@@ -199,15 +199,15 @@ class FPAC(SAC):
 
     def set_parameters(self, *args: Any, **kwargs: Any) -> None:
         super().set_parameters(*args, **kwargs)
-        self._start_updating_anew()
+        self._reset_update()
 
-    def _start_updating_anew(self) -> None:
+    def _reset_update(self) -> None:
         """New tensors want new graphs, and optimizers from a file may come from another device"""
         self._update: Callable[[FrameBatch, bool, bool], Losses] | None = None
         self._update_settings: tuple[Any, ...] = ()
-        self._losses = LossMeans()
+        self._losses = LossTracker()
         for optimizer in self._optimizers():
-            fit_to_device(optimizer, self.device)
+            configure_optimizer(optimizer, self.device)
 
     def _update_learning_rate(self, optimizers: list[th.optim.Optimizer] | th.optim.Optimizer) -> None:
         learning_rate = self.lr_schedule(self._current_progress_remaining)
@@ -228,7 +228,7 @@ class FPAC(SAC):
         for _ in range(gradient_steps):
             batch = self.replay_buffer.sample_frames(batch_size, env=self._vec_normalize_env)
             if self._update is None:
-                self._update = accelerate(self._make_update(), self.compile, batch)
+                self._update = compile_update(self._make_update(), self.compile, batch)
             self._n_updates += 1
             losses = self._update(
                 batch,
@@ -321,7 +321,7 @@ class FPAC(SAC):
         :raises FloatingPointError: if a loss or a weight is infinite or undefined
         """
         self._check_losses()
-        check_weights(self.policy, self._when)
+        check_finite(self.policy, self._when)
         super().save(*args, **kwargs)
 
     def _excluded_save_params(self) -> list[str]:

@@ -7,7 +7,7 @@ from stable_baselines3.common.policies import BasePolicy
 from sb3_fpac.fpac.update import Losses
 
 
-class LossMeans:
+class LossTracker:
     """Sums of losses since the last log: adding to them waits for nothing, reading them waits for the device."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class LossMeans:
         self._sums, self._counts = {}, {}
 
 
-def check_weights(policy: BasePolicy, when: str) -> None:
+def check_finite(policy: BasePolicy, when: str) -> None:
     """
     Refuse to save nonsense.
 

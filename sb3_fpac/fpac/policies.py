@@ -22,8 +22,8 @@ from torch import nn
 
 from sb3_fpac.features.combined_extractor import FeaturePointCombinedExtractor
 from sb3_fpac.features.extractor import FeaturePointExtractor
-from sb3_fpac.features.pretrained import hold_contents
-from sb3_fpac.fpac.feature_cache import DetachedActor, EncodeOnce, TrainingCritic
+from sb3_fpac.features.pretrained import resolve_pretrained
+from sb3_fpac.fpac.feature_cache import DetachedActor, FeatureCache, TrainingCritic
 from sb3_fpac.fpac.hyperparams import fpac_kwargs
 
 TargetEncoder = Literal["online", "polyak"]
@@ -101,8 +101,8 @@ class _CriticTrainedEncoder(BasePolicy):
                 "share_features_extractor=True would train the encoder with the actor's loss: leave it out, "
                 "feature points come from one shared encoder in any case."
             )
-        hold_contents(self.features_extractor_kwargs)
-        self.encode_once = EncodeOnce()
+        resolve_pretrained(self.features_extractor_kwargs)
+        self.feature_cache = FeatureCache()
         self.features_extractor = self.make_features_extractor()
         encoder_parameters = [parameter for parameter in self.features_extractor.parameters() if parameter.requires_grad]
         self.actor = self.make_actor(self.features_extractor)
@@ -115,9 +115,9 @@ class _CriticTrainedEncoder(BasePolicy):
             self.critic_target = self.make_critic(deepcopy(self.features_extractor))
             borrowers = [self.actor]
         for model in borrowers:
-            _borrow_features_extractor(model)
+            _share_features_extractor(model)
         for model in (self.actor, self.critic, self.critic_target):
-            model.encode_once = self.encode_once
+            model.feature_cache = self.feature_cache
         self.critic_target.load_state_dict(self.critic.state_dict())
         self.critic_target.set_training_mode(False)
 
@@ -131,7 +131,7 @@ class _CriticTrainedEncoder(BasePolicy):
     def _register_hooks(self) -> None:
         interval = self._options["actor_update_interval"]
         self.actor.optimizer.register_step_pre_hook(partial(_drop_gradients_between_updates, interval))
-        self.critic.optimizer.register_step_post_hook(self.encode_once.note_step)
+        self.critic.optimizer.register_step_post_hook(self.feature_cache.note_step)
 
     def make_features_extractor(self) -> BaseFeaturesExtractor:
         kwargs = self.features_extractor_kwargs
@@ -153,7 +153,7 @@ class _CriticTrainedEncoder(BasePolicy):
         super().set_training_mode(mode)
         if self._has_feature_points:
             self.features_extractor.train(mode)
-            self.encode_once.clear()
+            self.feature_cache.clear()
 
     def _initialize_last_layers(self) -> None:
         bound = self._options["last_layer_init"]
@@ -174,7 +174,7 @@ class _CriticTrainedEncoder(BasePolicy):
             self._register_hooks()  # optimizers lose them when they are copied or pickled
 
 
-def _borrow_features_extractor(model: BaseModel) -> None:
+def _share_features_extractor(model: BaseModel) -> None:
     """Let a model use its features extractor without owning it: not among its parameters, nor in its state dict."""
     features_extractor = model.features_extractor
     del model.features_extractor

@@ -93,7 +93,7 @@ class Update:
             self._move_target()
         return Losses(critic_loss.detach(), None if actor_loss is None else actor_loss.detach(), ent_coef_loss)
 
-    def try_out(self, batch: FrameBatch) -> None:
+    def dry_run(self, batch: FrameBatch) -> None:
         """
         Compute both losses and their gradients once, and learn nothing.
 

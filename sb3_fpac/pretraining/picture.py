@@ -7,7 +7,7 @@ from sb3_fpac.pretraining.training import Pretraining
 from sb3_fpac.visualization import draw_points
 
 
-def reconstructions_picture(pretraining: Pretraining, episodes: list[np.ndarray], rows: int = 6, scale: int = 3) -> np.ndarray:
+def render_reconstructions(pretraining: Pretraining, episodes: list[np.ndarray], rows: int = 6, scale: int = 3) -> np.ndarray:
     """
     Rows of four: the target, the source, the target rebuilt, and the target with its points. All points are drawn as present,
     since presence plays no part in pre-training.

@@ -11,7 +11,7 @@ from gymnasium import spaces
 from stable_baselines3.common.utils import get_device
 from torch import nn
 
-from sb3_fpac.features.encoder import Precision, multiplies_bfloat16
+from sb3_fpac.features.encoder import Precision, has_native_bfloat16
 from sb3_fpac.features.extractor import FeaturePointExtractor
 from sb3_fpac.features.pretrained import PretrainedPoints
 from sb3_fpac.features.spatial_softmax import Softmax
@@ -114,7 +114,7 @@ def pretrain(
         reconstruction = Reconstruction(channels, n_points, height, width, sigma)
     reconstruction = reconstruction.to(device, memory_format=th.channels_last)  # type: ignore[call-overload]
     optimizer = th.optim.Adam([*extractor.parameters(), *reconstruction.parameters()], lr=learning_rate)
-    in_bfloat16 = precision == "bfloat16" or (precision == "auto" and multiplies_bfloat16(device))
+    in_bfloat16 = precision == "bfloat16" or (precision == "auto" and has_native_bfloat16(device))
 
     losses = np.empty(n_updates)
     for i in range(n_updates):

@@ -14,7 +14,7 @@ from sb3_fpac.optional import needs_viz
 from sb3_fpac.visualization import point_colours
 from sb3_fpac.visualization.episode import Episode, find_extractor, record_episode
 from sb3_fpac.visualization.ranking import rank_points
-from sb3_fpac.visualization.video import episode_pictures, maps_picture, write_video
+from sb3_fpac.visualization.video import render_episode, render_maps, write_video
 
 with needs_viz():
     from PIL import Image
@@ -61,7 +61,7 @@ def find_agent(runs: Sequence[Run], seed: int = 0) -> tuple[AgentSection | None,
     reasons: dict[str, list[str]] = {}
     for run in runs:
         try:
-            _check_model(run)
+            _require_model(run)
             found = found or show_agent(run, seed)
         except (ValueError, gym.error.Error) as error:
             reasons.setdefault(str(error), []).append(run.name)
@@ -77,7 +77,7 @@ def show_agent(run: Run, seed: int = 0) -> AgentSection:
     :return: Everything about it
     :raises ValueError: if there is no model, it does not load, or it has no feature points
     """
-    path = _check_model(run)
+    path = _require_model(run)
     model, env = load_agent(path, run.algorithm, run.env_id, seed=seed)
     try:
         find_extractor(model)  # before anything is played
@@ -87,7 +87,7 @@ def show_agent(run: Run, seed: int = 0) -> AgentSection:
     finally:
         env.close()
     ranking = rank_points(model, episode.observations)
-    maps = maps_picture(model, episode, len(episode.frames) // 2, ranking.order[:MAPS])
+    maps = render_maps(model, episode, len(episode.frames) // 2, ranking.order[:MAPS])
     return AgentSection(
         name=f"{run.name} ({path.name})",
         episode=episode,
@@ -101,7 +101,7 @@ def show_agent(run: Run, seed: int = 0) -> AgentSection:
     )
 
 
-def _check_model(run: Run) -> Path:
+def _require_model(run: Run) -> Path:
     if run.model is None:
         raise ValueError("No model has been saved.")
     return run.model
@@ -133,5 +133,5 @@ def _png(picture: np.ndarray) -> bytes:
 def _video(episode: Episode, fps: float) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "episode.mp4")
-        write_video(path, episode_pictures(episode), fps)
+        write_video(path, render_episode(episode), fps)
         return path.read_bytes()

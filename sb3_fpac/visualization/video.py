@@ -23,7 +23,7 @@ _MOMENTS = 4
 Indices = Sequence[int] | np.ndarray
 
 
-def episode_pictures(episode: Episode, indices: Indices | None = None, scale: int = 6) -> Iterator[np.ndarray]:
+def render_episode(episode: Episode, indices: Indices | None = None, scale: int = 6) -> Iterator[np.ndarray]:
     """
     The frames of an episode, enlarged, with its points, and with the step and the return so far beneath.
 
@@ -38,7 +38,7 @@ def episode_pictures(episode: Episode, indices: Indices | None = None, scale: in
         yield np.concatenate([picture, _line(f"step {t + 1}   return {returns[t]:.1f}", picture.shape[1])])
 
 
-def moments_picture(episode: Episode, indices: Indices | None = None, scale: int = 6) -> np.ndarray:
+def render_moments(episode: Episode, indices: Indices | None = None, scale: int = 6) -> np.ndarray:
     """
     Four moments of an episode, evenly spread, side by side.
 
@@ -52,7 +52,7 @@ def moments_picture(episode: Episode, indices: Indices | None = None, scale: int
     return draw_strip(*episode.drawable(moments), indices=indices, scale=scale, radius=1.5)
 
 
-def maps_picture(model: BaseAlgorithm, episode: Episode, t: int, indices: Indices, columns: int = 4) -> np.ndarray:
+def render_maps(model: BaseAlgorithm, episode: Episode, t: int, indices: Indices, columns: int = 4) -> np.ndarray:
     """
     Feature maps of one frame of an episode, see :func:`~sb3_fpac.visualization.plot_feature_maps`.
 
@@ -72,7 +72,7 @@ def maps_picture(model: BaseAlgorithm, episode: Episode, t: int, indices: Indice
     )
 
 
-def beside(picture: np.ndarray, other: np.ndarray) -> np.ndarray:
+def side_by_side(picture: np.ndarray, other: np.ndarray) -> np.ndarray:
     """
     Two pictures side by side, the lower one filled up with white.
 
@@ -85,7 +85,7 @@ def beside(picture: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.concatenate(list(filled), axis=1)
 
 
-def write_picture(path: Path, picture: np.ndarray) -> None:
+def write_image(path: Path, picture: np.ndarray) -> None:
     """
     Write a picture.
 

@@ -117,14 +117,14 @@ def _resume_from_checkpoints(manager: Any) -> None:
 
     @wraps(learn)
     def go_on_learning(self: Any, model: BaseAlgorithm) -> None:
-        learn(self, _GoesOn(model) if is_checkpoint(self) else model)
+        learn(self, _ContinuedRun(model) if is_checkpoint(self) else model)
 
     manager.create_callbacks = create_callbacks_in_log_folder
     manager._load_pretrained_agent = load_and_restore
     manager.learn = go_on_learning
 
 
-class _GoesOn:
+class _ContinuedRun:
     """A model that learns up to so many steps instead of so many more"""
 
     def __init__(self, model: BaseAlgorithm) -> None:

@@ -12,7 +12,7 @@ from noise import Noise
 from stable_baselines3.common.utils import LinearSchedule
 
 from sb3_fpac import FPAC, FrameStack
-from sb3_fpac.fpac.compilation import GraphedUpdate, accelerate, keep_freed_memory
+from sb3_fpac.fpac.compilation import GraphedUpdate, compile_update, retain_freed_memory
 from sb3_fpac.fpac.update import Update
 
 
@@ -109,7 +109,7 @@ def test_trying_out_learns_nothing_and_draws_nothing(compiled):
     before = snapshot(model)
     batch = model.replay_buffer.sample_frames(4)
     state = th.get_rng_state()
-    update = accelerate(model._make_update(), True, batch)
+    update = compile_update(model._make_update(), True, batch)
     assert compiled == ["critic_loss", "actor_loss"]
     assert_close(before, snapshot(model), atol=0)
     assert th.equal(state, th.get_rng_state())
@@ -165,12 +165,12 @@ def test_a_missing_compiler_costs_speed_and_not_the_run(tmp_path):
 
 
 def test_memory_that_is_freed_may_be_kept_again_and_again(monkeypatch):
-    keep_freed_memory()
-    keep_freed_memory()
+    retain_freed_memory()
+    retain_freed_memory()
     loaded = []
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.setattr("sb3_fpac.fpac.compilation.ctypes.CDLL", loaded.append)
-    keep_freed_memory()
+    retain_freed_memory()
     assert not loaded
 
 
@@ -178,7 +178,7 @@ def test_a_c_library_without_mallopt_is_fine(monkeypatch):
     loaded = []
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr("sb3_fpac.fpac.compilation.ctypes.CDLL", loaded.append)
-    keep_freed_memory()
+    retain_freed_memory()
     assert loaded == [None]  # this process's own, which append's None stands for: no mallopt in it
 
 
