@@ -146,7 +146,7 @@ import warnings
 import torch as th
 import torch._inductor.config as config
 config.cpp.cxx = ("/no/such/compiler",)
-from test_acceleration import filled, train
+from test_compilation import filled, train
 with warnings.catch_warnings(record=True) as warned:
     warnings.simplefilter("always")
     model = filled(compile=True)
