@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import pkgutil
 import subprocess
 import sys
 import warnings
@@ -249,7 +250,7 @@ def test_yaml_is_table_i_for_every_task(algo, policy):
         expected = dict(fpac_hyperparams)
         if task.domain == "reacher":
             ((name, kwargs),) = entry.pop("callback")[0].items()
-            assert name == f"{LearningRateDrop.__module__}.{LearningRateDrop.__name__}"
+            assert pkgutil.resolve_name(name) is LearningRateDrop
             assert kwargs == {"after": 200_000 // task.action_repeat, "learning_rate": 3e-4}
             expected["learning_rate"] = 1e-3
         assert entry == expected
