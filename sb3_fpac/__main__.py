@@ -2,25 +2,29 @@
 
 import argparse
 import sys
+from importlib import import_module
+
+COMMANDS = {  # modules of sb3_fpac.cli
+    "watch": "Play episodes of a trained agent and write a video with its feature points.",
+    "pretrain": "Pre-train feature points on the frames of a random policy.",
+    "report": "Write one HTML file about the runs of a task.",
+    "experiment": "Train all agents of an experiment, and draw its figure.",
+}
 
 
 def main() -> None:
-    """Run what the command line asks for; what it asks wrongly is said in one sentence."""
+    """Run the command that was typed; exit with one sentence if it is wrong."""
     parser = argparse.ArgumentParser(prog="python -m sb3_fpac", description=__doc__.partition(": ")[2])
     commands = parser.add_subparsers(dest="command", required=True)
-    try:
-        from sb3_fpac.cli import experiment, pretrain, report, watch
-    except ImportError as error:
-        sys.exit(f"error: {error}")
-    for name, module, description in (
-        ("watch", watch, "Play episodes of a trained agent and write a video with its feature points."),
-        ("pretrain", pretrain, "Pre-train feature points on the frames of a random policy."),
-        ("report", report, "Write one HTML file about the runs of a task."),
-        ("experiment", experiment, "Train all agents of an experiment, and draw its figure."),
-    ):
+    for name, description in COMMANDS.items():
         command = commands.add_parser(name, help=description, description=description)
-        module.add_arguments(command)
-        command.set_defaults(run=module.run)
+        if name in sys.argv[1:2]:  # the others' packages are not needed
+            try:
+                module = import_module(f"sb3_fpac.cli.{name}")
+                module.add_arguments(command)
+            except ImportError as error:
+                sys.exit(f"error: {error}")
+            command.set_defaults(run=module.run)
     args = parser.parse_args()
     try:
         args.run(args)

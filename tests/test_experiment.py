@@ -5,6 +5,7 @@ What is trained here is shrunk: images of 32×32 pixels, heads of one layer of 1
 """
 
 import argparse
+import csv
 import os
 import re
 import signal
@@ -20,6 +21,7 @@ import gymnasium as gym
 import numpy as np
 import psutil
 import pytest
+import torch as th
 import yaml
 from filelock import FileLock
 from rich.console import Console
@@ -30,8 +32,9 @@ from sb3_fpac.envs.cameras import find_camera, follows, mujoco_model_and_data
 from sb3_fpac.evaluation.runs import read_run, read_runs
 from sb3_fpac.experiment import worker as train
 from sb3_fpac.experiment.config import experiment_names, load_experiment
+from sb3_fpac.experiment.evaluations import COLUMNS, all_evaluations
 from sb3_fpac.experiment.figure import draw_figure
-from sb3_fpac.experiment.plan import RunConfig, Schedule, plan_runs, read_progress
+from sb3_fpac.experiment.plan import RunConfig, RunOptions, plan_runs, read_config, read_progress
 from sb3_fpac.experiment.process import RunResult
 from sb3_fpac.experiment.progress import ProgressTable
 from sb3_fpac.experiment.resume import read_episodes, read_evaluations, truncate_episodes, truncate_evaluations
@@ -93,8 +96,8 @@ def experiment(path: Path, folder: Path, *more: str) -> int:
 
 
 def plan(path: Path, folder: Path, **changes) -> list[RunConfig]:
-    schedule = Schedule(eval_freq=160, eval_episodes=2, save_freq=160)
-    return [replace(run, **changes) for run in plan_runs(load_experiment(str(path)), folder, schedule)]
+    shared = RunOptions(eval_freq=160, eval_episodes=2, save_freq=160)
+    return [replace(run, **changes) for run in plan_runs(load_experiment(str(path)), folder, shared)]
 
 
 def points_of(variant) -> dict:
@@ -170,10 +173,10 @@ def test_figure_3_has_the_tasks_whose_camera_moves():
 
 
 def test_runs_are_every_task_variant_and_seed_with_the_papers_steps(tmp_path):
-    runs = plan_runs(load_experiment("fig2"), tmp_path, Schedule())
+    runs = plan_runs(load_experiment("fig2"), tmp_path, RunOptions())
     assert len({run.folder for run in runs}) == len(runs) == 6 * 5 * 6
     assert all(run.env_steps == (1_000_000 if run.task in (CHEETAH, "dmc-walker-walk") else 500_000) for run in runs)
-    some = plan_runs(load_experiment("fig2"), tmp_path, Schedule(), ["cheetah-run"], ["pixels"], seeds=2, env_steps=20_000)
+    some = plan_runs(load_experiment("fig2"), tmp_path, RunOptions(), ["cheetah-run"], ["pixels"], seeds=2, env_steps=20_000)
     assert [run.folder for run in some] == [tmp_path / "fig2/pixels/fpac" / f"{CHEETAH}_{seed}" for seed in (1, 2)]
     assert some[0].agent_steps(some[0].env_steps) == 5000
 
@@ -183,26 +186,37 @@ def test_runs_are_every_task_variant_and_seed_with_the_papers_steps(tmp_path):
     [
         (dict(seed=3), "has the key 'seed': choose from title"),
         (dict(title=None), "title must be a text, got None"),
-        (dict(seeds=0), "seeds must be a positive whole number, got 0"),
+        (dict(seeds=0), "seeds must be positive, got 0"),
         (dict(tasks=["cheeta-run"]), "there is no task 'cheeta-run': write it like dmc-cheetah-run"),
-        (dict(tasks=[]), "tasks must be there, each once"),
-        (dict(draw=["speed"]), "draw has 'speed': choose from return, torso_height"),
+        (dict(seeds=True), "seeds must be a positive whole number, got True"),
+        (dict(tasks=[]), "tasks must be non-empty and contain no duplicates, got []"),
+        (dict(tasks=[[CARTPOLE]]), "tasks.0 must be a text, got ['dmc-cartpole-swingup']"),
+        (dict(draw=["speed"]), "draw.0 must be 'return' or 'torso_height', got 'speed'"),
+        (dict(variants=["a"]), "variants must be a mapping, got ['a']"),
         (dict(variants={"a/b": dict(algo="fpac")}), "'a/b' cannot name a folder"),
         (dict(variants={"a": {}}), "variant a lacks 'algo'"),
         (dict(variants={"a": dict(algo="ppo")}), "sb3-fpac has hyperparameters for fpac, sac and tqc, not for ppo"),
         (dict(variants={"a": dict(algo="fpac", params={})}), "variant a has the key 'params'"),
+        (dict(variants={"a": dict(algo="fpac", name="b")}), "variant a has the key 'name': choose from label, algo"),
+        (
+            dict(variants={"a": dict(algo="fpac", matmul_precision="low")}),
+            "matmul_precision must be 'highest', 'high' or 'medium', got 'low'",
+        ),
         (dict(variants={"a": dict(algo="fpac", env_kwargs=dict(pixels=3))}), "env_kwargs has 'pixels': choose from"),
         (dict(variants={"a": dict(algo="fpac", hyperparams=dict(n_envs=2))}), "hyperparams must not have 'n_envs'"),
         (dict(variants={"a": dict(algo="fpac", pretrain=dict(frames=3))}), "variant a, pretrain lacks 'frozen'"),
         (
             dict(variants={"a": dict(algo="fpac", pretrain=dict(frozen=True, sigma=0.0))}),
-            "pretrain: sigma must be a positive number with a point, got 0.0",
+            "variant a, pretrain: sigma must be positive, got 0.0",
         ),
         (
             dict(variants={"a": dict(algo="fpac", hyperparams=dict(policy_kwargs=dict(features_extractor_class="no.Such")))}),
             "features_extractor_class 'no.Such' cannot be imported",
         ),
-        (dict(variants={name: dict(algo="fpac", label="x") for name in "ab"}), "labels of variants must be there, each once"),
+        (
+            dict(variants={name: dict(algo="fpac", label="x") for name in "ab"}),
+            "labels of variants must be non-empty and contain no duplicates",
+        ),
     ],
 )
 def test_a_wrong_description_is_refused_in_one_sentence(tmp_path, changes, sentence):
@@ -211,18 +225,25 @@ def test_a_wrong_description_is_refused_in_one_sentence(tmp_path, changes, sente
     assert "\n" not in str(error.value)
 
 
-def test_a_wrong_command_is_refused(tmp_path):
+def test_a_wrong_command_is_refused(tmp_path, capsys):
     path = write_experiment(tmp_path / "mine.yml")
     for more, sentence in (
         (["--tasks", "walker-walk"], "has no task 'dmc-walker-walk'"),
         (["--variants", "pixel"], "has no variant 'pixel': choose from points"),
-        (["--seeds", "0"], "seeds must be at least 1"),
         (["--env-steps", "100"], "would never be evaluated"),
-        (["--jobs", "0"], "jobs must be at least 1"),
         (["--gpus-per-run", "1"], "are for --ray"),
     ):
         with pytest.raises(ValueError, match=sentence):
             experiment(path, tmp_path / "logs", *more)
+    for more, sentence in (
+        (["--seeds", "0"], "--seeds: must be at least 1, got 0."),
+        (["--jobs", "0"], "--jobs: must be at least 1, got 0."),
+        (["--retries", "-1"], "--retries: must be at least 0, got -1."),
+        (["--cpus-per-run", "0"], "--cpus-per-run: must be positive, got 0.0."),
+        (["--eval-freq", "1.5"], "--eval-freq: must be a whole number, got '1.5'."),
+    ):
+        assert experiment(path, tmp_path / "logs", *more) == 2
+        assert sentence in capsys.readouterr().err
     with pytest.raises(ValueError, match="There is no experiment 'fig1': choose from fig2"):
         experiment(Path("fig1"), tmp_path / "logs")
     assert not (tmp_path / "logs").exists()
@@ -262,14 +283,15 @@ def shrunk(variant, task: str, folder: Path, **changes) -> RunConfig:
     """Fifty agent steps of a variant"""
     hyperparams = {**variant.hyperparams, **TINY}
     hyperparams["policy_kwargs"] = {**hyperparams.get("policy_kwargs", {}), "net_arch": [16]}
-    described = replace(
-        variant,
+    changed = dict(
         hyperparams=hyperparams,
         env_kwargs={**variant.env_kwargs, "size": 32, "time_limit": 0.4},
         pretrain=variant.pretrain and dict(variant.pretrain, frames=40, updates=2, sigma=0.2),
     )
-    whole = replace(load_experiment("fig10"), tasks=(task,), variants=(described,), seeds=1, draw=("return",))
-    (run,) = plan_runs(whole, folder, Schedule(eval_freq=100, eval_episodes=1, save_freq=1000), env_steps=200)
+    whole = load_experiment("fig10").model_copy(
+        update=dict(tasks=(task,), variants=(variant.model_copy(update=changed),), seeds=1, draw=("return",))
+    )
+    (run,) = plan_runs(whole, folder, RunOptions(eval_freq=100, eval_episodes=1, save_freq=1000), env_steps=200)
     return replace(run, **changes)
 
 
@@ -289,8 +311,8 @@ def test_every_agent_of_every_figure_is_trained(tmp_path, variant, task):
 
 def test_the_torso_height_is_recorded_with_every_episode(tmp_path, monkeypatch):
     monkeypatch.setitem(gym.registry, CHEETAH, gym.spec(CHEETAH))
-    variant = replace(load_experiment("fig10").variants[0], env_kwargs=dict(observation="state"), algo="sac")
-    variant = replace(variant, hyperparams=dict(policy="MlpPolicy"))
+    state = dict(env_kwargs=dict(observation="state"), algo="sac", hyperparams=dict(policy="MlpPolicy"))
+    variant = load_experiment("fig10").variants[0].model_copy(update=state)
     run = shrunk(variant, CHEETAH, tmp_path, torso_height=True)
     run.write()
     train.train(run)
@@ -327,7 +349,7 @@ def test_a_run_goes_on_when_more_steps_are_asked_for(tmp_path):
     assert read_progress(longer)._replace(score=None) == (640, None, True)
     assert latest_checkpoint(run.folder / "checkpoint").name == "step_80"
 
-    with pytest.raises(ValueError, match="was begun with another seed, hyperparams: delete it"):
+    with pytest.raises(ValueError, match="was started with another seed, hyperparams: delete it"):
         replace(run, seed=5, hyperparams={}).write()
 
 
@@ -337,14 +359,14 @@ def test_a_dropped_checkpoint_ends_a_run_for_good(tmp_path):
     run.write()
     train.train(run)
     assert not (run.folder / "checkpoint").exists() and read_progress(run).done
-    with pytest.raises(ValueError, match="was trained for 480 env steps and has no checkpoint to go on from"):
+    with pytest.raises(ValueError, match="was trained for 480 env steps and has no checkpoint to continue from"):
         train.train(replace(run, env_steps=960))
 
 
 def test_two_processes_do_not_train_one_run(tmp_path, monkeypatch):
     (run,) = plan(write_experiment(tmp_path / "mine.yml"), tmp_path)
     run.write()
-    monkeypatch.setattr(train, "WAIT", 0.1)
+    monkeypatch.setattr(train, "LOCK_TIMEOUT", 0.1)
     with FileLock(run.folder / ".lock"), pytest.raises(ValueError, match="Another process trains in"):
         train.train(run)
 
@@ -430,7 +452,7 @@ def test_a_run_that_fails_is_reported_and_stops_no_other(tmp_path, capsys):
     assert f"broken, cartpole-swingup, seed 1 has failed. It ended with status 1. The end of {failed.log}:" in output.err
     assert "no_such_argument" in output.err
     assert "1 of 2 runs are done, 1 failed" in output.out and read_progress(done).done
-    assert "mine.png, .svg, .md and .csv, of 1 of 2 runs that are done" in output.out
+    assert "mine.png, .svg, .md and .csv, and curves.csv, of 1 of 2 runs that are done" in output.out
 
 
 @pytest.mark.timeout(900)
@@ -476,7 +498,7 @@ def test_no_cluster_is_said(tmp_path):
 
 def finished(path: Path, folder: Path, level: dict[str, float], seeds: int = 3) -> list[RunConfig]:
     """Runs as they are when they are done, without training: seed s scores level + 10 s, its two episodes 1 less and more"""
-    runs = plan_runs(load_experiment(str(path)), folder, Schedule(eval_freq=160, eval_episodes=2), seeds=seeds)
+    runs = plan_runs(load_experiment(str(path)), folder, RunOptions(eval_freq=160, eval_episodes=2), seeds=seeds)
     for run in runs:
         settings = run.folder / run.task
         settings.mkdir(parents=True)
@@ -512,6 +534,43 @@ def test_the_table_has_what_the_runs_have(tmp_path):
     assert "| cartpole-swingup | Agent A | 1 (2 episodes) | 480 | 110 ± 1 | 110 [" in markdown(one)
 
 
+def test_every_evaluation_is_written_with_its_returns_and_hours(tmp_path):
+    (run,) = finished(write_experiment(tmp_path / "mine.yml"), tmp_path / "logs", dict(points=100), seeds=1)
+    for name, hours in (("0.until_30.monitor.csv", (0.5, 1, 1.5)), ("0.monitor.csv", (0.1, 0.2, 0.3))):  # interrupted at 30
+        rows = "".join(f"1.0,10,{3600 * hour}\n" for hour in hours)
+        (run.folder / name).write_text(f'#{{"t_start": 1.0, "env_id": "x"}}\nr,l,t\n{rows}')
+    assert all_evaluations([run]).splitlines() == [
+        "task,variant,seed,env_steps,mean,std,returns,hours",
+        "cartpole-swingup,points,1,160,36.67,1.00,35.7 37.7,1.000",
+        "cartpole-swingup,points,1,320,73.33,1.00,72.3 74.3,1.600",
+        "cartpole-swingup,points,1,480,110.00,1.00,109.0 111.0,1.800",
+    ]
+
+
+def test_the_curves_in_results_have_the_form_of_the_command():
+    files = sorted((Path(__file__).parents[1] / "results").glob("*/curves.csv"))
+    assert len(files) >= 4
+    for path in files:
+        described = load_experiment(str(path.with_name(f"{path.parent.name}.yml")))
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert rows[0].keys() == set(COLUMNS)
+        for row in rows:
+            assert f"dmc-{row['task']}" in described.tasks and row["variant"] in {each.name for each in described.variants}
+            returns = [float(value) for value in row["returns"].split()]
+            assert len(returns) == 10 and float(row["mean"]) == pytest.approx(np.mean(returns), abs=0.06)
+
+
+def test_the_precision_of_products_is_that_of_the_variant(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(th, "set_float32_matmul_precision", asked.append)
+    variants = dict(plain=TINY_STATE, fast=dict(TINY_STATE, matmul_precision="medium"))
+    for run in plan(write_experiment(tmp_path / "mine.yml", variants=variants), tmp_path, env_steps=160):
+        run.write()
+        train.train(read_config(run.folder))
+    assert asked == ["medium"]
+
+
 def test_the_figure_shows_every_task_quantity_and_variant(tmp_path):
     tasks, variants = [CARTPOLE, CHEETAH], dict(a=dict(TINY_FPAC, label="Agent A"), b=TINY_STATE)
     path = write_experiment(tmp_path / "mine.yml", tasks=tasks, variants=variants, draw=["return", "torso_height"])
@@ -534,10 +593,9 @@ def test_only_draw_draws_what_there_is(tmp_path, capsys):
     assert "There is nothing to draw yet" in capsys.readouterr().out
     finished(path, tmp_path / "logs", dict(points=100), seeds=2)
     assert experiment(path, tmp_path / "logs", "--only-draw", "--seeds", "3") == 0
-    assert "mine.png, .svg, .md and .csv, of 0 of 3 runs that are done" in capsys.readouterr().out
-    assert {file.name for file in (tmp_path / "logs" / "mine").glob("*.*")} == {
-        f"mine.{x}" for x in ("png", "svg", "md", "csv")
-    }
+    assert "mine.png, .svg, .md and .csv, and curves.csv, of 0 of 3 runs that are done" in capsys.readouterr().out
+    written = {file.name for file in (tmp_path / "logs" / "mine").glob("*.*")}
+    assert written == {"mine.png", "mine.svg", "mine.md", "mine.csv", "curves.csv"}
 
 
 def test_the_report_reads_the_runs_of_an_experiment(tmp_path):
@@ -556,5 +614,5 @@ def test_progress_is_read_from_the_folders(tmp_path, terminal):
         table.update(None)
         table.update(RunResult(runs[1].folder, "It ended with status 1."))
     assert table.summary() == "0 of 3 runs are done, 1 running, 1 failed, 1 waiting"
-    assert re.search(r"points, cartpole-swingup, seed 1.*480 of 480 env steps.*110\.0", output.getvalue())
+    assert re.search(r"points, cartpole-swingup, seed 1.*480 (of 480 )?env steps.*110\.0", output.getvalue())
     assert "failed" in output.getvalue() and os.linesep in output.getvalue()

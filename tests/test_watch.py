@@ -133,11 +133,13 @@ def test_what_is_asked_wrongly_is_said_in_one_sentence(monkeypatch, capsys, logs
     assert "does not load as an agent of 'ppo'" in refused(monkeypatch, capsys, *there, "--algo", "ppo")
     (tmp_path / "half.zip").write_bytes((tmp_path / "model.zip").read_bytes()[:2000])
     assert "does not load as an agent of 'fpac'" in refused(monkeypatch, capsys, "--model", tmp_path / "half.zip")
-    assert "--output must end in .mp4, .gif or .png" in refused(monkeypatch, capsys, "-f", logs, "-o", "agent.avi")
-    assert "--top must be at least 1, got 0" in refused(monkeypatch, capsys, "-f", logs, "--top", 0)
-    assert "--fps must be positive" in refused(monkeypatch, capsys, "-f", logs, "--fps", 0)
+    assert "--output: must end in .mp4, .gif or .png, got agent.avi" in refused(
+        monkeypatch, capsys, "-f", logs, "-o", "agent.avi"
+    )
+    assert "--top: must be at least 1, got 0" in refused(monkeypatch, capsys, "-f", logs, "--top", 0)
+    assert "--fps: must be positive, got 0.0" in refused(monkeypatch, capsys, "-f", logs, "--fps", 0)
     picture = ["-f", logs, "-n", 2, "-o", "agent.png"]
-    assert "A picture is of one episode, got --episodes 2" in refused(monkeypatch, capsys, *picture)
+    assert "A picture shows one episode, got --episodes 2" in refused(monkeypatch, capsys, *picture)
     misspelt = refused(monkeypatch, capsys, *there, "--env-kwargs", "sice:24")
     assert "dmc-cartpole-swingup cannot be made with {'sice': 24}" in misspelt
 

@@ -1,4 +1,4 @@
-"""The command line of experiments."""
+"""The command ``experiment``: train the runs of a YAML file, draw their figure, write their tables."""
 
 import argparse
 import sys
@@ -7,29 +7,31 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from sb3_fpac.cli.arguments import add_device, at_least, positive_float, positive_int
 from sb3_fpac.optional import needs_viz
 
 with needs_viz():
     from rich.console import Console
 
     from sb3_fpac.experiment.config import Experiment, experiment_names, load_experiment
+    from sb3_fpac.experiment.evaluations import all_evaluations
     from sb3_fpac.experiment.figure import draw_figure
     from sb3_fpac.experiment.launch_local import default_jobs, run_locally
-    from sb3_fpac.experiment.plan import RunConfig, Schedule, plan_runs, read_progress
+    from sb3_fpac.experiment.plan import RunConfig, RunOptions, plan_runs, read_progress
     from sb3_fpac.experiment.process import RunResult, last_lines
     from sb3_fpac.experiment.progress import ProgressTable
     from sb3_fpac.experiment.scores import comma_separated, markdown, read_curves
 
-Backend = Callable[[Sequence[Path]], Generator[RunResult | None, None, None]]
+Launcher = Callable[[Sequence[Path]], Generator[RunResult | None, None, None]]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
-    The options of ``python -m sb3_fpac experiment``.
+    Add the options of ``python -m sb3_fpac experiment``.
 
-    :param parser: Gets them
+    :param parser: Gets the options
     """
-    schedule = Schedule()
+    default = RunOptions()
     add = parser.add_argument
     add("experiment", help=f"{', '.join(experiment_names())}, or the path of a YAML file")
     add(
@@ -37,58 +39,76 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--folder",
         type=Path,
         default=Path("logs/experiments"),
-        help="where runs, figure and table are put (default: %(default)s)",
+        help="folder of runs, figures and tables (default: %(default)s)",
     )
     add("--tasks", nargs="+", metavar="TASK", help="some of the tasks, such as cheetah-run (default: all)")
     add("--variants", nargs="+", metavar="VARIANT", help="some of the variants (default: all)")
-    add("--seeds", type=int, help="how many seeds, from 1 on (default: as many as the experiment has)")
-    add("--env-steps", type=int, help="env steps of every run (default: as many as the experiment has)")
-    add("--eval-freq", type=int, default=schedule.eval_freq, help="env steps between evaluations (default: %(default)s)")
-    add("--eval-episodes", type=int, default=schedule.eval_episodes, help="episodes of an evaluation (default: %(default)s)")
-    add("--save-freq", type=int, default=schedule.save_freq, help="env steps between checkpoints (default: %(default)s)")
-    add("--drop-checkpoints", action="store_true", help="delete the checkpoint of a run that is done: it cannot go on then")
-    add("--device", default=schedule.device, help="PyTorch device (default: %(default)s)")
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument("--dry-run", action="store_true", help="print the runs, and train none")
-    what.add_argument("--only-draw", action="store_true", help="draw what there is, and train none")
+    add("--seeds", type=positive_int, help="number of seeds, which count from 1 (default: as many as the experiment has)")
+    add("--env-steps", type=positive_int, help="env steps of every run (default: as many as the experiment has)")
+    add(
+        "--eval-freq",
+        type=positive_int,
+        default=default.eval_freq,
+        help="env steps between evaluations (default: %(default)s)",
+    )
+    add(
+        "--eval-episodes",
+        type=positive_int,
+        default=default.eval_episodes,
+        help="episodes of an evaluation (default: %(default)s)",
+    )
+    add(
+        "--save-freq",
+        type=positive_int,
+        default=default.save_freq,
+        help="env steps between checkpoints (default: %(default)s)",
+    )
+    add(
+        "--drop-checkpoints",
+        action="store_true",
+        help="delete the checkpoint of a finished run, which then cannot be continued",
+    )
+    add_device(parser)
+    action = parser.add_mutually_exclusive_group()
+    action.add_argument("--dry-run", action="store_true", help="print the runs, and train none")
+    action.add_argument("--only-draw", action="store_true", help="draw the results so far, and train none")
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--jobs", type=int, help="runs side by side on this machine (default: one for every four processors)")
+    where.add_argument(
+        "--jobs", type=positive_int, help="parallel runs on this machine (default: one for every four processors)"
+    )
     where.add_argument("--ray", metavar="ADDRESS", help="address of a Ray cluster that trains the runs")
-    add("--cpus-per-run", type=float, help="with --ray: processors for each run (default: 4)")
-    add("--gpus-per-run", type=float, help="with --ray: GPUs for each run (default: 0)")
-    add("--retries", type=int, help="with --ray: how often a run is started again when its node is lost (default: 3)")
+    add("--cpus-per-run", type=positive_float, help="with --ray: processors of each run (default: 4)")
+    add("--gpus-per-run", type=at_least(0, float), help="with --ray: GPUs of each run (default: 0)")
+    add("--retries", type=at_least(0), help="with --ray: how often a run is restarted when its node is lost (default: 3)")
 
 
 def run(args: argparse.Namespace) -> None:
     """
-    Train what is not done yet, then draw the figure and write the table.
+    Train the runs that are not done yet, then draw the figure and write the tables.
 
-    :param args: What :func:`add_arguments` has parsed
+    :param args: The parsed options of :func:`add_arguments`
     :raises ValueError: if the experiment or an option is wrong
-    :raises SystemExit: with a status of 1 if a run has failed, of 130 after Ctrl-C
+    :raises SystemExit: with status 1 if a run has failed, 130 after Ctrl-C
     """
     experiment = load_experiment(args.experiment)
-    schedule = Schedule(args.eval_freq, args.eval_episodes, args.save_freq, not args.drop_checkpoints, args.device)
-    runs = plan_runs(experiment, args.folder, schedule, args.tasks, args.variants, args.seeds, args.env_steps)
-    backend = _backend(args)
+    options = RunOptions(args.eval_freq, args.eval_episodes, args.save_freq, not args.drop_checkpoints, args.device)
+    runs = plan_runs(experiment, args.folder, options, args.tasks, args.variants, args.seeds, args.env_steps)
+    launcher = _make_launcher(args)
     if args.dry_run:
         for each in runs:
             print(f"{each.folder}: {each.env_steps:,} env steps")
         print(f"{experiment.title}: {len(runs)} run{'s' * (len(runs) > 1)}")
         return
-    failed = 0 if args.only_draw else _train(runs, backend)
+    n_failed = 0 if args.only_draw else _train(runs, launcher)
     _draw(experiment, runs, args.folder / experiment.name)
-    if failed:
+    if n_failed:
         sys.exit(1)
 
 
-def _backend(args: argparse.Namespace) -> Backend:
-    """A function that trains folders"""
-    on_cluster: dict[str, Any] = dict(cpus=args.cpus_per_run, gpus=args.gpus_per_run, retries=args.retries)
-    given = {name: number for name, number in on_cluster.items() if number is not None}
-    for name, number in dict(given, jobs=args.jobs).items():
-        if number is not None and number < (1 if name == "jobs" else 0):
-            raise ValueError(f"{name} must be at least {1 if name == 'jobs' else 0}, got {number}.")
+def _make_launcher(args: argparse.Namespace) -> Launcher:
+    """A function that trains the runs in given folders"""
+    options: dict[str, Any] = dict(cpus=args.cpus_per_run, gpus=args.gpus_per_run, retries=args.retries)
+    given = {name: number for name, number in options.items() if number is not None}
     if args.ray is None:
         if given:
             raise ValueError("--cpus-per-run, --gpus-per-run and --retries are for --ray: on this machine, give --jobs.")
@@ -100,19 +120,19 @@ def _backend(args: argparse.Namespace) -> Backend:
     return lambda folders: run_on_cluster(folders, args.ray, **{**dict(cpus=4, gpus=0, retries=3), **given})
 
 
-def _train(runs: Sequence[RunConfig], backend: Backend) -> int:
-    """How many have failed"""
+def _train(runs: Sequence[RunConfig], launcher: Launcher) -> int:
+    """Train the runs that are not done; returns how many have failed"""
     console = Console()
     table = ProgressTable(runs, console)
     for each in runs:
         each.write()
     to_do = [each.folder for each in table.to_do]
     try:
-        with closing(backend(to_do)) as results, table:
+        with closing(launcher(to_do)) as results, table:
             for ended in results if to_do else ():
                 table.update(ended)
     except KeyboardInterrupt:
-        console.print(f"Stopped: {table.summary()}. The same command goes on.", highlight=False, soft_wrap=True)
+        console.print(f"Stopped: {table.summary()}. Give the same command to continue.", highlight=False, soft_wrap=True)
         sys.exit(130)
     console.print(f"{table.summary()}.", highlight=False, soft_wrap=True)
     for each in runs:
@@ -133,6 +153,13 @@ def _draw(experiment: Experiment, runs: Sequence[RunConfig], folder: Path) -> No
         experiment, {what: curves for what, curves in rows.items() if curves}, f"{n_done} of {len(runs)} runs done", pictures
     )
     returns = rows.get("return") or read_curves(experiment, runs)
-    for name, text in ((f"{experiment.name}.md", markdown(returns)), (f"{experiment.name}.csv", comma_separated(returns))):
+    tables = {
+        f"{experiment.name}.md": markdown(returns),
+        f"{experiment.name}.csv": comma_separated(returns),
+        "curves.csv": all_evaluations(runs),
+    }
+    for name, text in tables.items():
         (folder / name).write_text(text, encoding="utf-8")
-    print(f"{folder}: {experiment.name}.png, .svg, .md and .csv, of {n_done} of {len(runs)} runs that are done")
+    print(
+        f"{folder}: {experiment.name}.png, .svg, .md and .csv, and curves.csv, of {n_done} of {len(runs)} runs that are done"
+    )

@@ -1,4 +1,4 @@
-"""Pre-training from the command line."""
+"""The command ``pretrain``: feature points from the frames of a random policy."""
 
 import argparse
 from pathlib import Path
@@ -7,13 +7,21 @@ import gymnasium as gym
 import torch as th
 from stable_baselines3.common.utils import get_device
 
+from sb3_fpac.cli.arguments import (
+    add_device,
+    add_env_kwargs,
+    add_seed,
+    at_least,
+    path_ending_in,
+    positive_float,
+    positive_int,
+)
 from sb3_fpac.optional import needs_viz
 from sb3_fpac.pretraining.frames import collect_frames
 from sb3_fpac.pretraining.picture import render_reconstructions
 from sb3_fpac.pretraining.training import pretrain
 
 with needs_viz():
-    from rl_zoo3.utils import StoreDict
     from tqdm import tqdm
 
     from sb3_fpac.visualization.video import write_image
@@ -21,45 +29,43 @@ with needs_viz():
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
-    The options of ``python -m sb3_fpac pretrain``.
+    Add the options of ``python -m sb3_fpac pretrain``.
 
-    :param parser: Gets them
+    :param parser: Gets the options
     """
-    parser.add_argument("--env", required=True, help="environment id")
-    parser.add_argument("-o", "--output", type=Path, default=Path("points.pt"), help=".pt file (default: points.pt)")
-    parser.add_argument("--frames", type=int, default=10_000, help="frames of a random policy (default: 10000)")
-    parser.add_argument("--updates", type=int, default=4000, help="updates of encoder and decoder (default: 4000)")
-    parser.add_argument("--batch-size", type=int, default=32, help="pairs of frames in an update (default: 32)")
-    parser.add_argument("--learning-rate", type=float, default=1e-3, help="of Adam (default: 0.001)")
-    parser.add_argument("--n-points", type=int, default=32, help="number of feature points (default: 32)")
-    parser.add_argument("--temperature", type=float, default=0.5, help="of the softmax (default: 0.5)")
-    parser.add_argument("--softmax", default="separable", choices=["separable", "full"], help="(default: separable)")
-    parser.add_argument("--frame-channels", type=int, default=3, choices=[1, 3], help="1 for grey frames (default: 3)")
-    parser.add_argument("--sigma", type=float, default=0.1, help="of the Gaussians that points become (default: 0.1)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of environment, actions and weights (default: 0)")
-    parser.add_argument("--device", default="auto", help="PyTorch device (default: auto)")
-    parser.add_argument("--env-kwargs", nargs="+", action=StoreDict, help="keyword arguments of the environment: key:value")
+    add = parser.add_argument
+    add("--env", required=True, help="environment id")
+    add(
+        "-o",
+        "--output",
+        type=path_ending_in(".pt"),
+        default=Path("points.pt"),
+        help=".pt file to write (default: %(default)s)",
+    )
+    add("--frames", type=at_least(2), default=10_000, help="frames of a random policy (default: %(default)s)")
+    add("--updates", type=positive_int, default=4000, help="updates of encoder and decoder (default: %(default)s)")
+    add("--batch-size", type=positive_int, default=32, help="pairs of frames of an update (default: %(default)s)")
+    add("--learning-rate", type=positive_float, default=1e-3, help="learning rate of Adam (default: %(default)s)")
+    add("--n-points", type=positive_int, default=32, help="number of feature points (default: %(default)s)")
+    add("--temperature", type=positive_float, default=0.5, help="temperature of the softmax (default: %(default)s)")
+    add("--softmax", default="separable", choices=["separable", "full"], help="kind of softmax (default: %(default)s)")
+    add("--frame-channels", type=int, default=3, choices=[1, 3], help="1 for grey frames (default: %(default)s)")
+    add("--sigma", type=positive_float, default=0.1, help="width of the Gaussians drawn at the points (default: %(default)s)")
+    add_seed(parser, "environment, actions and weights")
+    add_device(parser)
+    add_env_kwargs(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """
-    Collect frames, pre-train, write the points and a picture of reconstructions, and say where they are.
+    Collect frames, pre-train, write the points and a picture of reconstructions, and print their paths.
 
-    :param args: What :func:`add_arguments` has parsed
-    :raises ValueError: if an argument is out of range, there is no such environment or folder, or the loss diverges
+    :param args: The parsed options of :func:`add_arguments`
+    :raises ValueError: if there is no such environment, device or folder, or the loss diverges
     """
     output: Path = args.output
-    if output.suffix != ".pt":
-        raise ValueError(f"--output must end in .pt, got {output}.")
     if not output.parent.is_dir():
-        raise ValueError(f"There is no folder {output.parent} for {output.name}: make it first.")
-    for name in ("frames", "updates", "batch_size", "n_points"):
-        lowest = 2 if name == "frames" else 1
-        if getattr(args, name) < lowest:
-            raise ValueError(f"--{name.replace('_', '-')} must be at least {lowest}, got {getattr(args, name)}.")
-    for name in ("learning_rate", "temperature", "sigma"):
-        if not getattr(args, name) > 0:
-            raise ValueError(f"--{name.replace('_', '-')} must be positive, got {getattr(args, name)}.")
+        raise ValueError(f"There is no folder {output.parent} for {output.name}: create it first.")
     try:
         th.empty(0, device=get_device(args.device))
     except (AssertionError, RuntimeError) as error:

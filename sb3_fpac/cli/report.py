@@ -1,28 +1,33 @@
-"""The command line of reports."""
+"""The command ``report``: one HTML file about the runs of a task."""
 
 import argparse
 from pathlib import Path
 
+from sb3_fpac.cli.arguments import add_seed
 from sb3_fpac.report.page import write_report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
-    The options of ``python -m sb3_fpac report``.
+    Add the options of ``python -m sb3_fpac report``.
 
-    :param parser: Gets them
+    :param parser: Gets the options
     """
-    parser.add_argument("folders", nargs="+", type=Path, metavar="run", help="folder of a run: logs/fpac/dmc-cheetah-run_1")
-    parser.add_argument("-o", "--output", type=Path, default=Path("report.html"), help="HTML file (default: report.html)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap and of the episode shown (default: 0)")
-    parser.add_argument("--no-agent", action="store_true", help="load no agent: curves, scores and hyperparameters only")
+    parser.add_argument(
+        "folders", nargs="+", type=Path, metavar="run", help="folder of a run, such as logs/fpac/dmc-cheetah-run_1"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("report.html"), help="HTML file to write (default: %(default)s)"
+    )
+    add_seed(parser, "the bootstrap and of the episode shown")
+    parser.add_argument("--no-agent", action="store_true", help="load no agent: show curves, scores and hyperparameters only")
 
 
 def run(args: argparse.Namespace) -> None:
     """
-    Write the report, and say where it is.
+    Write the report, and print its path.
 
-    :param args: What :func:`add_arguments` has parsed
+    :param args: The parsed options of :func:`add_arguments`
     :raises ValueError: as :func:`~sb3_fpac.report.page.write_report`
     """
     write_report(args.folders, args.output, args.seed, not args.no_agent)

@@ -1,8 +1,9 @@
-"""Watching a trained agent: its episodes as video, with its feature points."""
+"""The command ``watch``: a video of a trained agent with its feature points."""
 
 import argparse
 from pathlib import Path
 
+from sb3_fpac.cli.arguments import add_device, add_env_kwargs, add_seed, path_ending_in, positive_float, positive_int
 from sb3_fpac.optional import needs_viz
 from sb3_fpac.visualization.episode import find_extractor, record_episode
 from sb3_fpac.visualization.ranking import rank_points
@@ -18,7 +19,6 @@ from sb3_fpac.visualization.video import (
 )
 
 with needs_viz():
-    from rl_zoo3.utils import StoreDict
     from tqdm import tqdm
 
     from sb3_fpac.zoo.saved_agents import find_model, load_agent
@@ -28,47 +28,46 @@ MAPS = 4  # feature maps beside a frame, unless --top says otherwise
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
-    The options of ``python -m sb3_fpac watch``; where RL Zoo's ``enjoy`` has the same, they are called the same.
+    Add the options of ``python -m sb3_fpac watch``. Options that RL Zoo's ``enjoy`` has, too, have the same names.
 
-    :param parser: Gets them
+    :param parser: Gets the options
     """
-    parser.add_argument("--algo", default="fpac", help="algorithm of the agent, as RL Zoo calls it (default: fpac)")
-    parser.add_argument("--env", required=True, help="environment id")
-    parser.add_argument("-f", "--folder", type=Path, default=Path("logs"), help="RL Zoo's log folder (default: logs)")
-    parser.add_argument("--exp-id", type=int, default=0, help="number of the run (default: the latest)")
-    parser.add_argument("--load-best", action="store_true", help="the best model of the run instead of the last")
-    parser.add_argument("--model", type=Path, help="a model's zip file, instead of a run in the folder")
-    parser.add_argument("-o", "--output", type=Path, default=Path("agent.mp4"), help=".mp4, .gif or .png (default: agent.mp4)")
-    parser.add_argument("-n", "--episodes", type=int, default=1, help="episodes to play (default: 1)")
-    parser.add_argument("--top", type=int, metavar="N", help="draw the N points that matter most to the agent (default: all)")
-    parser.add_argument("--maps", action="store_true", help=f"feature maps, too, of the top N points (default: {MAPS})")
-    parser.add_argument("--scale", type=int, default=6, help="pixels that a pixel of the frame becomes (default: 6)")
-    parser.add_argument("--fps", type=float, help="pictures a second (default: real time)")
-    parser.add_argument("--max-steps", type=int, help="agent steps after which an episode is broken off")
-    parser.add_argument("--stochastic", action="store_true", help="draw actions instead of taking their mean")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the environment (default: 0)")
-    parser.add_argument("--device", default="auto", help="PyTorch device (default: auto)")
-    parser.add_argument("--env-kwargs", nargs="+", action=StoreDict, help="keyword arguments of the environment: key:value")
+    add = parser.add_argument
+    add("--algo", default="fpac", help="algorithm of the agent, as RL Zoo calls it (default: %(default)s)")
+    add("--env", required=True, help="environment id")
+    add("-f", "--folder", type=Path, default=Path("logs"), help="RL Zoo's log folder (default: %(default)s)")
+    add("--exp-id", type=int, default=0, help="number of the run (default: the latest)")
+    add("--load-best", action="store_true", help="load the best model of the run instead of the last one")
+    add("--model", type=Path, help="zip file of a model, instead of a run in the folder")
+    add(
+        "-o",
+        "--output",
+        type=path_ending_in(*VIDEOS, ".png"),
+        default=Path("agent.mp4"),
+        help="video or picture to write: .mp4, .gif or .png (default: %(default)s)",
+    )
+    add("-n", "--episodes", type=positive_int, default=1, help="number of episodes (default: %(default)s)")
+    add("--top", type=positive_int, metavar="N", help="draw the N points that matter most to the agent (default: all)")
+    add("--maps", action="store_true", help=f"draw the feature maps of the top N points, too (default: {MAPS})")
+    add("--scale", type=positive_int, default=6, help="pixels per pixel of the frame, along each side (default: %(default)s)")
+    add("--fps", type=positive_float, help="frames per second of the video (default: real time)")
+    add("--max-steps", type=positive_int, help="agent steps after which an episode is stopped")
+    add("--stochastic", action="store_true", help="sample actions instead of taking their mean")
+    add_seed(parser, "the environment")
+    add_device(parser)
+    add_env_kwargs(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """
-    Load the agent, play, write the file, and say where it is.
+    Load the agent, play episodes, write the file, and print its path.
 
-    :param args: What :func:`add_arguments` has parsed
-    :raises ValueError: if an argument is out of range, or there is no such agent, or it has no feature points
+    :param args: The parsed options of :func:`add_arguments`
+    :raises ValueError: if a picture of several episodes is asked for, there is no such agent, or it has no feature points
     """
     output: Path = args.output
-    if output.suffix not in (*VIDEOS, ".png"):
-        raise ValueError(f"--output must end in .mp4, .gif or .png, got {output}.")
-    for name in ("episodes", "top", "scale", "max_steps"):
-        value = getattr(args, name)
-        if value is not None and value < 1:
-            raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {value}.")
     if args.episodes > 1 and output.suffix == ".png":
-        raise ValueError(f"A picture is of one episode, got --episodes {args.episodes}: write .mp4 or .gif.")
-    if args.fps is not None and not args.fps > 0:
-        raise ValueError(f"--fps must be positive, got {args.fps}.")
+        raise ValueError(f"A picture shows one episode, got --episodes {args.episodes}: write .mp4 or .gif.")
     path = args.model or find_model(args.folder, args.algo, args.env, args.exp_id, args.load_best)
     model, env = load_agent(path, args.algo, args.env, args.env_kwargs, args.seed, args.device)
     is_video = output.suffix in VIDEOS

@@ -1,82 +1,176 @@
-"""What an experiment is: a YAML with tasks, variants of the agent, seeds, and what to draw."""
+"""The YAML file of an experiment: tasks, variants of the agent, seeds, and what the figure shows."""
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import ErrorDetails
 from rl_zoo3.utils import get_class_by_name
+from typing_extensions import NotRequired, TypedDict
 
 from sb3_fpac.envs import TASKS
 from sb3_fpac.envs.dmc import make_dmc
 from sb3_fpac.zoo import config_file
 
 CONFIGS = Path(__file__).with_name("configs")
-DRAWN = ("return", "torso_height")
-_EXPERIMENT = dict(title=str, source=str, tasks=list, variants=dict, seeds=int, env_steps=int, draw=list)
-_VARIANT = dict(label=str, algo=str, hyperparams=dict, env_kwargs=dict, pretrain=dict)
-_PRETRAINING = dict(frames=int, updates=int, sigma=float, frozen=bool)
-_KINDS = {
-    str: "a text",
-    int: "a positive whole number",
-    float: "a positive number with a point",
-    bool: "true or false",
-    list: "a list",
-    dict: "a mapping",
+_STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
+_NAME = "<name>"  # stands for the name of the file or of the variant; no key of the YAML itself
+_RESERVED = ("n_timesteps", "env_kwargs", "n_envs", "monitor_kwargs")
+_EXPECTED = {  # by the type of pydantic's error
+    "string_type": "a text",
+    "int_type": "a positive whole number",
+    "float_type": "a positive number",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "invalid_key": "a text",
+    "greater_than": "positive",
 }
-_NO_HYPERPARAMS = ("n_timesteps", "env_kwargs", "n_envs", "monitor_kwargs")
 
 
-@dataclass(frozen=True)
-class Variant:
+def _check_distinct(what: str, entries: Sequence[str]) -> None:
+    if not entries or len(set(entries)) < len(entries):
+        raise ValueError(f"{what} must be non-empty and contain no duplicates, got {list(entries)!r}.")
+
+
+def _check_folder_name(name: Any) -> Any:
+    if not isinstance(name, str) or not re.fullmatch(r"[\w.+-]+", name):
+        raise ValueError(f"{name!r} cannot name a folder: use letters, digits, '-', '_', '.' and '+'.")
+    return name
+
+
+FolderName = Annotated[str, BeforeValidator(_check_folder_name), Field(alias=_NAME)]
+
+
+class Pretraining(TypedDict):
+    """Options of ``python -m sb3_fpac pretrain``, and whether the encoder stays ``frozen`` while the agent is trained."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+    frozen: bool
+    frames: NotRequired[PositiveInt]
+    updates: NotRequired[PositiveInt]
+    sigma: NotRequired[PositiveFloat]
+
+
+class Variant(BaseModel):
     """One agent of an experiment."""
 
-    name: str
-    """Also that of its folder"""
+    model_config = _STRICT
+
+    name: FolderName
+    """Key of the variant in the YAML file; also the name of its folder"""
     label: str
-    """In the figure"""
+    """Name in the figure and the table (default: the name)"""
     algo: str
     """As RL Zoo calls it: ``"fpac"``, ``"sac"``, ``"tqc"``"""
-    hyperparams: dict[str, Any] = field(default_factory=dict)
+    hyperparams: dict[str, Any] = {}
     """What differs from the algorithm's file in ``zoo_configs``; a class by its name, such as ``sb3_fpac.PixelExtractor``"""
-    env_kwargs: dict[str, Any] = field(default_factory=dict)
-    """For :func:`~sb3_fpac.envs.dmc.make_dmc`"""
-    pretrain: dict[str, Any] | None = None
-    """
-    ``frames``, ``updates`` and ``sigma`` of ``python -m sb3_fpac pretrain``, and whether the points are ``frozen``; None: none
-    """
+    env_kwargs: dict[str, Any] = {}
+    """Keyword arguments of :func:`~sb3_fpac.envs.dmc.make_dmc`"""
+    pretrain: Pretraining | None = None
+    """How the feature points are pre-trained; None: they are not"""
+    matmul_precision: Literal["highest", "high", "medium"] | None = None
+    """Argument of ``torch.set_float32_matmul_precision``, ``"medium"`` for bfloat16; None: PyTorch's default"""
+
+    @field_validator("algo")
+    @classmethod
+    def _known_algo(cls, algo: str) -> str:
+        config_file(algo)
+        return algo
+
+    @field_validator("hyperparams")
+    @classmethod
+    def _importable_hyperparams(cls, hyperparams: dict[str, Any]) -> dict[str, Any]:
+        for key in hyperparams.keys() & _RESERVED:
+            raise ValueError(
+                f"hyperparams must not have {key!r}: set the steps with env_steps and keywords of the environment with the "
+                "variant's env_kwargs; a run has one environment."
+            )
+        if not isinstance(hyperparams.get("policy_kwargs", {}), dict):
+            raise ValueError(f"policy_kwargs must be a mapping, got {hyperparams['policy_kwargs']!r}.")
+        resolve_classes(hyperparams)
+        return hyperparams
+
+    @field_validator("env_kwargs")
+    @classmethod
+    def _known_env_kwargs(cls, env_kwargs: dict[str, Any]) -> dict[str, Any]:
+        known = inspect.signature(make_dmc).parameters.keys() - {"domain", "task"}
+        for key in env_kwargs.keys() - known:
+            raise ValueError(f"env_kwargs has {key!r}: choose from {', '.join(sorted(known))}.")
+        return env_kwargs
 
 
-@dataclass(frozen=True)
-class Experiment:
+class Experiment(BaseModel):
     """Every variant on every task, with every seed."""
 
-    name: str
-    """Of its file, and of its folder"""
+    model_config = _STRICT
+
+    name: FolderName
+    """Stem of the YAML file; also the name of the experiment's folder"""
     title: str
     source: str
-    """Where it is from, and what is this project's choice"""
-    tasks: tuple[str, ...]
-    variants: tuple[Variant, ...]
-    seeds: int
-    """How many: from 1 on"""
-    env_steps: int | None
-    """Of every run; None: as many as the algorithm's file in ``zoo_configs`` has for the task"""
-    draw: tuple[str, ...]
-    """What the figure shows, of :data:`DRAWN`: a row each"""
+    """Figure that it reproduces, and what is this project's choice"""
+    tasks: Annotated[tuple[str, ...], Field(strict=False)]
+    variants: Annotated[tuple[Variant, ...], Field(strict=False)]
+    seeds: PositiveInt
+    """Number of seeds; they count from 1"""
+    env_steps: PositiveInt | None = None
+    """Env steps of every run; None: as many as the algorithm's file in ``zoo_configs`` has for the task"""
+    draw: Annotated[tuple[Literal["return", "torso_height"], ...], Field(strict=False)] = ("return",)
+    """Quantities of the figure, one row each"""
+
+    @field_validator("tasks", "draw")
+    @classmethod
+    def _distinct(cls, entries: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        _check_distinct(str(info.field_name), entries)
+        return entries
+
+    @field_validator("tasks")
+    @classmethod
+    def _known_tasks(cls, tasks: tuple[str, ...]) -> tuple[str, ...]:
+        for task in tasks:
+            if task not in TASKS:
+                raise ValueError(f"there is no task {task!r}: write it like dmc-cheetah-run.")
+        return tasks
+
+    @field_validator("variants", mode="before")
+    @classmethod
+    def _named(cls, variants: Any) -> Any:
+        if not isinstance(variants, dict):
+            raise ValueError(f"variants must be a mapping, got {variants!r}.")
+        return [{_NAME: name, "label": name, **each} if isinstance(each, dict) else each for name, each in variants.items()]
+
+    @field_validator("variants")
+    @classmethod
+    def _distinct_labels(cls, variants: tuple[Variant, ...]) -> tuple[Variant, ...]:
+        _check_distinct("labels of variants", [variant.label for variant in variants])
+        return variants
 
 
 def load_experiment(name: str) -> Experiment:
     """
-    Read the description of an experiment.
+    Read the YAML file of an experiment.
 
-    :param name: That of one of this project's experiments, such as ``"fig2"``, or the path of a YAML file
+    :param name: Name of one of this project's experiments, such as ``"fig2"``, or the path of a YAML file
     :return: The experiment
-    :raises ValueError: if there is none, or its description is wrong
+    :raises ValueError: if there is no such file, or its content is wrong
     """
     path = Path(name)
     if path.suffix not in (".yml", ".yaml"):
@@ -88,13 +182,16 @@ def load_experiment(name: str) -> Experiment:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
-    return _experiment(path, content)
+        raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    try:
+        return Experiment.model_validate({_NAME: path.stem, **content} if isinstance(content, dict) else content)
+    except ValidationError as error:
+        raise ValueError(_sentence(path, content, error.errors()[0])) from error
 
 
 def experiment_names() -> list[str]:
     """
-    All experiments of this project.
+    List the experiments of this project.
 
     :return: Their names, ``["fig2", …]``
     """
@@ -103,11 +200,11 @@ def experiment_names() -> list[str]:
 
 def resolve_classes(hyperparams: Mapping[str, Any]) -> dict[str, Any]:
     """
-    Hyperparameters as RL Zoo takes them: it imports ``policy`` by its name, but nothing in ``policy_kwargs``.
+    Import the classes of ``policy_kwargs``. RL Zoo imports ``policy`` by its name, but nothing in ``policy_kwargs``.
 
-    :param hyperparams: Of a variant
-    :return: A copy, in which ``…_class`` and ``…_fn`` of ``policy_kwargs`` are what their names stand for
-    :raises ValueError: if there is nothing of such a name
+    :param hyperparams: Hyperparameters of a variant
+    :return: A copy, in which the names under ``…_class`` and ``…_fn`` of ``policy_kwargs`` are replaced by what they name
+    :raises ValueError: if a name cannot be imported
     """
     copied = deepcopy(dict(hyperparams))
     policy_kwargs = copied.get("policy_kwargs", {})
@@ -120,69 +217,21 @@ def resolve_classes(hyperparams: Mapping[str, Any]) -> dict[str, Any]:
     return copied
 
 
-def _experiment(path: Path, content: Any) -> Experiment:
-    _check(str(path), content, _EXPERIMENT, required=("title", "source", "tasks", "variants", "seeds"))
-    for name in (path.stem, *content["variants"]):
-        if not isinstance(name, str) or not re.fullmatch(r"[\w.+-]+", name):
-            raise ValueError(f"{path}: {name!r} cannot name a folder: use letters, digits, '-', '_', '.' and '+'.")
-    for task in content["tasks"]:
-        if task not in TASKS:
-            raise ValueError(f"{path}: there is no task {task!r}: write it like dmc-cheetah-run.")
-    draw = content.get("draw", ["return"])
-    for what in draw:
-        if what not in DRAWN:
-            raise ValueError(f"{path}: draw has {what!r}: choose from {', '.join(DRAWN)}.")
-    variants = tuple(_variant(f"{path}, variant {name}", name, each) for name, each in content["variants"].items())
-    labels = [variant.label for variant in variants]
-    for what, entries in (("tasks", content["tasks"]), ("draw", draw), ("labels of variants", labels)):
-        if not entries or len(set(entries)) < len(entries):
-            raise ValueError(f"{path}: {what} must be there, each once, got {entries!r}.")
-    return Experiment(
-        name=path.stem,
-        title=content["title"],
-        source=content["source"],
-        tasks=tuple(content["tasks"]),
-        variants=variants,
-        seeds=content["seeds"],
-        env_steps=content.get("env_steps"),
-        draw=tuple(draw),
-    )
-
-
-def _variant(where: str, name: str, content: Any) -> Variant:
-    _check(where, content, _VARIANT, required=("algo",))
-    variant = Variant(name, **{"label": name, **content})
-    try:
-        config_file(variant.algo)
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from error
-    for key in variant.hyperparams.keys() & _NO_HYPERPARAMS:
-        raise ValueError(
-            f"{where}: hyperparams must not have {key!r}: steps are env_steps, keywords of the environment stand in the "
-            "variant's env_kwargs, and a run has one environment."
-        )
-    if not isinstance(variant.hyperparams.get("policy_kwargs", {}), dict):
-        raise ValueError(f"{where}: policy_kwargs must be a mapping, got {variant.hyperparams['policy_kwargs']!r}.")
-    try:
-        resolve_classes(variant.hyperparams)
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from error
-    known = inspect.signature(make_dmc).parameters.keys() - {"domain", "task"}
-    for key in variant.env_kwargs.keys() - known:
-        raise ValueError(f"{where}: env_kwargs has {key!r}: choose from {', '.join(sorted(known))}.")
-    if variant.pretrain is not None:
-        _check(f"{where}, pretrain", variant.pretrain, _PRETRAINING, required=("frozen",))
-    return variant
-
-
-def _check(where: str, content: Any, kinds: Mapping[str, type], required: tuple[str, ...]) -> None:
-    if not isinstance(content, dict):
-        raise ValueError(f"{where} must be a mapping with {', '.join(required)}, got {content!r}.")
-    for key in required:
-        if key not in content:
-            raise ValueError(f"{where} lacks {key!r}.")
-    for key, value in content.items():
-        if key not in kinds:
-            raise ValueError(f"{where} has the key {key!r}: choose from {', '.join(kinds)}.")
-        if type(value) is not kinds[key] or (isinstance(value, (int, float)) and kinds[key] is not bool and not value > 0):
-            raise ValueError(f"{where}: {key} must be {_KINDS[kinds[key]]}, got {value!r}.")
+def _sentence(path: Path, content: Any, error: ErrorDetails) -> str:
+    """What pydantic found, as one sentence that names the key, what it must be, and what was got"""
+    kind, place = error["type"], [step for step in error["loc"] if step != _NAME]
+    where, model = str(path), Experiment.__annotations__
+    if place[:1] == ["variants"] and len(place) > 1:
+        where, model = f"{where}, variant {list(content['variants'])[int(place[1])]}", Variant.__annotations__
+        place = place[2:]
+    if place[:1] == ["pretrain"] and len(place) > 1:
+        where, model, place = f"{where}, pretrain", Pretraining.__annotations__, place[1:]
+    key = ".".join(map(str, place)) or "the content"
+    if kind == "value_error":
+        return f"{where}: {error['ctx']['error']}"
+    if kind == "missing":
+        return f"{where} lacks {key!r}."
+    if kind == "extra_forbidden":
+        return f"{where} has the key {key!r}: choose from {', '.join(name for name in model if name != 'name')}."
+    expected = error["ctx"]["expected"] if kind == "literal_error" else _EXPECTED[kind]
+    return f"{where}: {key} must be {expected}, got {error['input']!r}."

@@ -1,4 +1,4 @@
-"""Runs side by side on this machine."""
+"""Parallel runs on this machine."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch as th
 
-from sb3_fpac.experiment.process import RunResult, outcome, start, stop
+from sb3_fpac.experiment.process import RunResult, run_result, start, stop
 
 CPUS_PER_JOB = 4
 POLL = 0.2  # seconds
@@ -16,7 +16,7 @@ POLL = 0.2  # seconds
 
 def default_jobs() -> int:
     """
-    How many runs are trained side by side: one for every four processors.
+    Choose the number of parallel runs: one for every four processors.
 
     :return: At least 1
     """
@@ -25,29 +25,29 @@ def default_jobs() -> int:
 
 def run_locally(folders: Sequence[Path], jobs: int) -> Generator[RunResult | None, None, None]:
     """
-    Train runs, so many at a time. The processors are divided among them, unless ``OMP_NUM_THREADS`` says otherwise; GPUs are
-    taken in turn. When the iterator is closed, all that still runs is stopped.
+    Train runs in parallel. The processors are divided among them unless ``OMP_NUM_THREADS`` is set; GPUs are assigned in
+    turn. Closing the iterator stops the runs that have not ended.
 
-    :param folders: Of the runs, with their plans
-    :param jobs: How many at a time, at least 1
+    :param folders: Folders of the runs, with their configurations
+    :param jobs: Number of parallel runs, at least 1
     :return: One entry for each run that has ended; None in between, several times a second
     """
     threads = int(os.environ.get("OMP_NUM_THREADS", max(1, _processors() // min(jobs, len(folders) or 1))))
     gpus = _gpus()
     waiting = list(folders)
-    running: dict[int, tuple[Path, subprocess.Popen]] = {}  # by their place
+    running: dict[int, tuple[Path, subprocess.Popen]] = {}  # by slot
     try:
         while waiting or running:
-            for place in range(jobs):
-                if waiting and place not in running:
-                    gpu = {"CUDA_VISIBLE_DEVICES": gpus[place % len(gpus)]} if gpus else {}
-                    running[place] = waiting[0], start(waiting.pop(0), threads, gpu)
-            for place, (folder, process) in list(running.items()):
+            for slot in range(jobs):
+                if waiting and slot not in running:
+                    gpu = {"CUDA_VISIBLE_DEVICES": gpus[slot % len(gpus)]} if gpus else {}
+                    running[slot] = waiting[0], start(waiting.pop(0), threads, gpu)
+            for slot, (folder, process) in list(running.items()):
                 status = process.poll()
                 if status is not None:
-                    del running[place]
+                    del running[slot]
                     stop(process)
-                    yield outcome(folder, status)
+                    yield run_result(folder, status)
             yield None
             time.sleep(POLL)
     finally:

@@ -1,9 +1,9 @@
-"""Runs on a Ray cluster."""
+"""Parallel runs on a Ray cluster."""
 
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
-from sb3_fpac.experiment.process import RunResult, outcome, start, stop
+from sb3_fpac.experiment.process import RunResult, run_result, start, stop
 from sb3_fpac.optional import needs
 
 with needs("ray"):
@@ -14,14 +14,14 @@ def run_on_cluster(
     folders: Sequence[Path], address: str, cpus: float, gpus: float, retries: int
 ) -> Generator[RunResult | None, None, None]:
     """
-    Hand runs to an existing Ray cluster, whose nodes all have sb3-fpac installed and see the same folders. A run whose node is
-    lost is trained on another one, from its checkpoint. When the iterator is closed, all that still runs is cancelled.
+    Train runs on an existing Ray cluster. Every node must have sb3-fpac installed and see the same folders. A run whose node
+    is lost continues on another one, from its checkpoint. Closing the iterator cancels the runs that have not ended.
 
-    :param folders: Of the runs, with their plans
-    :param address: Of the cluster, ``"auto"`` or ``"192.168.0.1:6379"`` or ``"ray://…"``
-    :param cpus: Processors, and threads of PyTorch, for each run
-    :param gpus: GPUs for each run; half a GPU is shared by two
-    :param retries: How often a run is started again when its node is lost
+    :param folders: Folders of the runs, with their configurations
+    :param address: Address of the cluster: ``"auto"``, ``"192.168.0.1:6379"`` or ``"ray://…"``
+    :param cpus: Processors of each run; also its number of PyTorch threads
+    :param gpus: GPUs of each run; with 0.5, two runs share one
+    :param retries: How often a run is restarted when its node is lost
     :return: One entry for each run that has ended; None in between
     :raises ValueError: if there is no cluster at the address
     """
@@ -36,7 +36,7 @@ def run_on_cluster(
             while pending:
                 ready, _ = ray.wait(list(pending), timeout=1)
                 for reference in ready:
-                    yield _outcome(pending.pop(reference), reference)
+                    yield _result_of(pending.pop(reference), reference)
                 yield None
         finally:
             for reference in pending:
@@ -46,7 +46,7 @@ def run_on_cluster(
 
 
 def _train(folder: str, threads: int) -> int:
-    """On a node: Ray sets there which GPUs are seen"""
+    """Runs on a node, where Ray sets the visible GPUs"""
     process = start(Path(folder), threads)
     try:
         return process.wait()
@@ -54,8 +54,8 @@ def _train(folder: str, threads: int) -> int:
         stop(process)
 
 
-def _outcome(folder: Path, reference: "ray.ObjectRef") -> RunResult:
+def _result_of(folder: Path, reference: "ray.ObjectRef") -> RunResult:
     try:
-        return outcome(folder, ray.get(reference))
+        return run_result(folder, ray.get(reference))
     except ray.exceptions.RayError as error:
         return RunResult(folder, f"Its node was lost: {' '.join(str(error).split())}")

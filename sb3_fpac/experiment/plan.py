@@ -1,8 +1,8 @@
-"""The runs of an experiment: what each is, where it lies, and how far it is."""
+"""The runs of an experiment: the configuration of each, its folder, and its progress."""
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,23 +14,24 @@ from sb3_fpac.experiment.config import Experiment, Variant
 from sb3_fpac.experiment.resume import read_episodes, read_evaluations, trained_steps
 from sb3_fpac.zoo import config_file
 
-PLAN = "run.yml"
-_MAY_CHANGE = ("env_steps", "save_freq", "keep_checkpoint", "device")  # when a run goes on
+CONFIG_FILE = "run.yml"
+_CHANGEABLE = ("env_steps", "save_freq", "keep_checkpoint", "device")  # between two starts of a run
 
 
 @dataclass(frozen=True)
-class Schedule:
-    """What is the same for all runs of an experiment; in env steps."""
+class RunOptions:
+    """Options that all runs of an experiment share."""
 
     eval_freq: int = 10_000
     """Env steps between evaluations with the mean action"""
     eval_episodes: int = 10
+    """Episodes of an evaluation"""
     save_freq: int = 50_000
     """Env steps between checkpoints"""
     keep_checkpoint: bool = True
-    """Whether a run that is done keeps its last one, from which it can go on"""
+    """Whether a finished run keeps its last checkpoint, from which it can be trained for longer"""
     device: str = "auto"
-    """PyTorch's"""
+    """PyTorch device"""
 
 
 @dataclass(frozen=True)
@@ -52,106 +53,106 @@ class RunConfig:
     hyperparams: dict[str, Any]
     env_kwargs: dict[str, Any]
     pretrain: dict[str, Any] | None
+    matmul_precision: str | None
     torso_height: bool
-    """Whether it is recorded with every training episode"""
+    """Whether the torso height is recorded with every training episode"""
 
     @property
     def name(self) -> str:
-        """Short, for people: ``"fpac, cheetah-run, seed 1"``"""
+        """Name for messages: ``"fpac, cheetah-run, seed 1"``"""
         return f"{self.variant}, {self.task.removeprefix('dmc-')}, seed {self.seed}"
 
     @property
     def log(self) -> Path:
-        """What it has printed"""
+        """Path of the log of its output"""
         return self.folder / "log.txt"
 
     @property
     def points(self) -> Path:
-        """Its pre-trained feature points"""
+        """Path of its pre-trained feature points"""
         return self.folder / "pretraining" / "points.pt"
 
     @property
     def model(self) -> Path:
-        """The agent, when it is done"""
+        """Path of the trained agent"""
         return self.folder / f"{self.task}.zip"
 
     @property
     def action_repeat(self) -> int:
-        """Env steps for each agent step"""
+        """Env steps of an agent step"""
         return self.env_kwargs.get("action_repeat") or TASKS[self.task].action_repeat
 
     def agent_steps(self, env_steps: int) -> int:
         """
-        :param env_steps: So many env steps
-        :return: As SB3 counts them, at least 1
+        Convert env steps to agent steps.
+
+        :param env_steps: Number of env steps
+        :return: Number of agent steps, which SB3 counts; at least 1
         """
         return max(1, env_steps // self.action_repeat)
 
     def write(self) -> None:
         """
-        Write the plan into the folder, from which :func:`read_plan` reads it.
+        Write the configuration into the folder, where :func:`read_config` reads it.
 
-        :raises ValueError: if the folder holds a run of other settings
+        :raises ValueError: if the folder holds a run with other settings
         """
-        plan = _plan(self)
-        path = self.folder / PLAN
+        content = _content(self)
+        path = self.folder / CONFIG_FILE
         if path.is_file():
-            before = _plan(read_plan(self.folder))
-            differing = [key for key in plan if plan[key] != before[key] and key not in _MAY_CHANGE]
+            before = _content(read_config(self.folder))
+            differing = [key for key in content if content[key] != before[key] and key not in _CHANGEABLE]
             if differing:
                 raise ValueError(
-                    f"{self.folder} was begun with another {', '.join(differing)}: delete it, or choose another with -f."
+                    f"{self.folder} was started with another {', '.join(differing)}: delete it, or choose another with -f."
                 )
         self.folder.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(".part")
-        unfinished.write_text(yaml.safe_dump(plan, sort_keys=False), encoding="utf-8")
+        unfinished.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
         os.replace(unfinished, path)
 
 
 class Progress(NamedTuple):
-    """How far a run is."""
+    """Progress of a run."""
 
     env_steps: int
     score: float | None
-    """Mean return of the latest evaluation"""
+    """Mean return of the latest evaluation; None: there is no evaluation yet"""
     done: bool
 
 
 def plan_runs(
     experiment: Experiment,
     folder: Path,
-    schedule: Schedule,
+    options: RunOptions,
     tasks: Sequence[str] | None = None,
     variants: Sequence[str] | None = None,
     seeds: int | None = None,
     env_steps: int | None = None,
 ) -> list[RunConfig]:
     """
-    Every task with every variant and every seed.
+    Combine every task with every variant and every seed.
 
     :param experiment: The experiment
-    :param folder: In which it has a folder of its own
-    :param schedule: When runs are evaluated and saved
+    :param folder: Folder that holds one folder for each experiment
+    :param options: Options that all runs share
     :param tasks: Some of the tasks, with or without ``dmc-``; None: all
     :param variants: Names of some of the variants; None: all
-    :param seeds: How many seeds, from 1 on; None: as many as the experiment has
+    :param seeds: Number of seeds, which count from 1; None: as many as the experiment has
     :param env_steps: Env steps of every run; None: as many as the experiment has
-    :return: The runs, seed by seed, so that there is something to compare early
-    :raises ValueError: if there is no such task or variant, or a number is out of range
+    :return: The runs, ordered by seed, so that variants can be compared early
+    :raises ValueError: if there is no such task or variant, or a run is too short to be evaluated
     """
     names = [variant.name for variant in experiment.variants]
     env_ids = [f"dmc-{task.removeprefix('dmc-')}" for task in tasks or experiment.tasks]
-    wanted_tasks = _choose("task", env_ids, experiment.tasks)
-    wanted_variants = _choose("variant", variants or names, names)
-    for name, number in dict(seeds=seeds, env_steps=env_steps, **asdict(replace(schedule, device=""))).items():
-        if isinstance(number, int) and not isinstance(number, bool) and number < 1:
-            raise ValueError(f"{name} must be at least 1, got {number}.")
+    _check_names("task", env_ids, experiment.tasks)
+    _check_names("variant", variants or names, names)
     runs = [
-        _planned_run(experiment, variant, task, seed, folder, schedule, env_steps)
+        _make_config(experiment, variant, task, seed, folder, options, env_steps)
         for seed in range(1, (seeds or experiment.seeds) + 1)
         for task in experiment.tasks
         for variant in experiment.variants
-        if task in wanted_tasks and variant.name in wanted_variants
+        if task in env_ids and variant.name in (variants or names)
     ]
     for run in runs:
         if run.env_steps < run.eval_freq:
@@ -162,21 +163,23 @@ def plan_runs(
     return runs
 
 
-def read_plan(folder: Path) -> RunConfig:
+def read_config(folder: Path) -> RunConfig:
     """
-    :param folder: Of a run
+    Read the configuration of a run.
+
+    :param folder: Folder of the run
     :return: What :meth:`RunConfig.write` has written there
-    :raises ValueError: if there is no plan
+    :raises ValueError: if the folder holds no configuration
     """
-    path = folder / PLAN
+    path = folder / CONFIG_FILE
     if not path.is_file():
-        raise ValueError(f"{folder} is not the folder of an experiment's run: it holds no {PLAN}.")
+        raise ValueError(f"{folder} is not the folder of an experiment's run: it holds no {CONFIG_FILE}.")
     return RunConfig(folder=folder, **yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
 def read_progress(run: RunConfig) -> Progress:
     """
-    How far a run is, by the files in its folder.
+    Read the progress of a run from the files in its folder.
 
     :param run: The run
     :return: Its progress
@@ -190,13 +193,13 @@ def read_progress(run: RunConfig) -> Progress:
     return Progress(reached * run.action_repeat, score, done)
 
 
-def _planned_run(
+def _make_config(
     experiment: Experiment,
     variant: Variant,
     task: str,
     seed: int,
     folder: Path,
-    schedule: Schedule,
+    options: RunOptions,
     env_steps: int | None,
 ) -> RunConfig:
     return RunConfig(
@@ -205,28 +208,28 @@ def _planned_run(
         algo=variant.algo,
         task=task,
         seed=seed,
-        env_steps=env_steps or experiment.env_steps or _usual_env_steps(variant.algo, task),
+        env_steps=env_steps or experiment.env_steps or _default_env_steps(variant.algo, task),
         hyperparams=variant.hyperparams,
         env_kwargs=variant.env_kwargs,
-        pretrain=variant.pretrain,
+        pretrain=variant.pretrain and dict(variant.pretrain),
+        matmul_precision=variant.matmul_precision,
         torso_height=TORSO_HEIGHT in experiment.draw,
-        **asdict(schedule),
+        **asdict(options),
     )
 
 
-def _usual_env_steps(algo: str, task: str) -> int:
+def _default_env_steps(algo: str, task: str) -> int:
     entries = yaml.safe_load(config_file(algo).read_text(encoding="utf-8"))
     return entries[task]["n_timesteps"] * TASKS[task].action_repeat
 
 
-def _choose(what: str, wanted: Sequence[str], known: Sequence[str]) -> Sequence[str]:
+def _check_names(what: str, wanted: Sequence[str], known: Sequence[str]) -> None:
     for name in wanted:
         if name not in known:
             raise ValueError(f"The experiment has no {what} {name!r}: choose from {', '.join(known)}.")
-    return wanted
 
 
-def _plan(run: RunConfig) -> dict[str, Any]:
+def _content(run: RunConfig) -> dict[str, Any]:
     plan = asdict(run)
     del plan["folder"]
     return plan

@@ -1,4 +1,4 @@
-"""A run in a process of its own, which does not outlive the one that started it."""
+"""The process that trains a run. It never outlives the process that started it."""
 
 import os
 import signal
@@ -10,31 +10,31 @@ from pathlib import Path
 from typing import NamedTuple
 
 LAST_LINES = 15
-_SECONDS_PER_LINE = "10"  # of a progress bar, which a log does not need ten times a second
+_SECONDS_PER_LINE = "10"  # how often the progress bar is written to the log
 
 
 class RunResult(NamedTuple):
-    """What became of a run."""
+    """Result of a run that has ended."""
 
     folder: Path
     problem: str | None
-    """One sentence; None: it is done"""
+    """Why it failed, in one sentence; None: it has not failed"""
 
 
 def start(folder: Path, threads: int, environment: Mapping[str, str] | None = None) -> subprocess.Popen:
     """
-    Train a run, with its output in ``log.txt``. It ends when :func:`stop` is called, or this process is gone, however it ends.
+    Start to train a run, with its output in ``log.txt``. It is killed by :func:`stop`, or when this process exits.
 
-    :param folder: Of the run, with its plan
-    :param threads: How many PyTorch uses on the CPU
-    :param environment: Variables besides those of this process
+    :param folder: Folder of the run, with its configuration
+    :param threads: Number of CPU threads of PyTorch
+    :param environment: Environment variables in addition to those of this process
     :return: The process
     """
     with (folder / "log.txt").open("ab") as log:
         log.write(f"--- {datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S} UTC\n".encode())
         log.flush()
         return subprocess.Popen(
-            [sys.executable, "-u", "-m", "sb3_fpac.experiment.worker", str(folder.resolve()), "--with-parent"],
+            [sys.executable, "-u", "-m", "sb3_fpac.experiment.worker", str(folder.resolve()), "--exit-with-parent"],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -50,9 +50,9 @@ def start(folder: Path, threads: int, environment: Mapping[str, str] | None = No
 
 def stop(process: subprocess.Popen) -> None:
     """
-    End a run at once, with all that it has started: it goes on from its checkpoint.
+    Kill a run and its child processes. It can be continued from its checkpoint.
 
-    :param process: As :func:`start` gave it
+    :param process: As returned by :func:`start`
     """
     if process.poll() is None:
         if hasattr(os, "killpg"):
@@ -64,18 +64,22 @@ def stop(process: subprocess.Popen) -> None:
     process.stdin.close()
 
 
-def outcome(folder: Path, status: int) -> RunResult:
+def run_result(folder: Path, status: int) -> RunResult:
     """
-    :param folder: Of the run
-    :param status: Its exit status
-    :return: What became of it
+    Interpret the exit status of a run.
+
+    :param folder: Folder of the run
+    :param status: Exit status of its process
+    :return: The result
     """
     return RunResult(folder, None if status == 0 else f"It ended with status {status}.")
 
 
 def last_lines(log: Path) -> str:
     """
-    :param log: The log of a run
+    Read the end of a log.
+
+    :param log: Log of a run
     :return: Its last lines
     """
     return "\n".join(log.read_text(errors="replace").splitlines()[-LAST_LINES:]) if log.is_file() else ""

@@ -29,6 +29,8 @@ class EpisodeEnd(NamedTuple):
 
     step: int
     """Agent steps of the run at its end"""
+    seconds: float
+    """Wall time of the run at its end, evaluations included, interruptions and lost episodes left out"""
     values: dict[str, str]
     """What SB3's Monitor has written: ``r``, ``l``, ``t`` and more"""
 
@@ -71,11 +73,13 @@ def read_episodes(folder: Path) -> list[EpisodeEnd]:
     :return: Its training episodes so far, over all interruptions, in their order
     """
     episodes = []
-    step = 0
+    step, seconds = 0, 0.0
     for path in (*_earlier_parts(folder), folder / EPISODES):
+        started = seconds
         for values in _rows(path):
             step += int(values["l"])
-            episodes.append(EpisodeEnd(step, values))
+            seconds = started + float(values["t"])
+            episodes.append(EpisodeEnd(step, seconds, values))
         if path.name != EPISODES:
             step = _until(path)
     return episodes

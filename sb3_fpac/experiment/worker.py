@@ -1,6 +1,6 @@
 """
-Train one run of an experiment with RL Zoo, or go on with it: ``python -m sb3_fpac.experiment.worker FOLDER``, where
-``python -m sb3_fpac experiment`` has put its plan.
+Train one run of an experiment with RL Zoo, from its checkpoint if there is one:
+``python -m sb3_fpac.experiment.worker FOLDER``, where ``python -m sb3_fpac experiment`` has written its configuration.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import torch as th
 from filelock import FileLock, Timeout
 from rl_zoo3.exp_manager import ExperimentManager
 from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
@@ -24,26 +25,26 @@ from stable_baselines3.common.utils import set_random_seed
 from sb3_fpac.callbacks.checkpoint import ResumableCheckpoint, latest_checkpoint, save_checkpoint
 from sb3_fpac.envs.torso_height import TORSO_HEIGHT, make_dmc_with_torso_height
 from sb3_fpac.experiment.config import resolve_classes
-from sb3_fpac.experiment.plan import RunConfig, read_plan, read_progress
+from sb3_fpac.experiment.plan import RunConfig, read_config, read_progress
 from sb3_fpac.experiment.resume import EVALUATIONS, Evaluations, trained_steps, truncate_episodes, truncate_evaluations
 
 CHECKPOINT = "checkpoint"
-WAIT = 60  # seconds for another process in the same folder, which may be about to die
+LOCK_TIMEOUT = 60  # seconds to wait for another process in the same folder, which may be about to end
 
 
 def train(run: RunConfig) -> None:
     """
-    Train a run to its end, from its checkpoint if there is one. What is done already stays as it is.
+    Train a run to its end, from its checkpoint if there is one. A finished run is left as it is.
 
     :param run: The run
-    :raises ValueError: if another process trains it, or it has been trained for fewer steps and has no checkpoint
+    :raises ValueError: if another process trains it, or it was trained for fewer steps and has no checkpoint
     """
     try:
-        with FileLock(run.folder / ".lock", timeout=WAIT):
+        with FileLock(run.folder / ".lock", timeout=LOCK_TIMEOUT):
             if not read_progress(run).done:
                 _train(run)
     except Timeout as error:
-        raise ValueError(f"Another process trains in {run.folder}: wait for it, or end it.") from error
+        raise ValueError(f"Another process trains in {run.folder}: wait until it has finished, or stop it.") from error
 
 
 def _train(run: RunConfig) -> None:
@@ -51,18 +52,20 @@ def _train(run: RunConfig) -> None:
     steps = 0 if checkpoint is None else int(checkpoint.name.removeprefix("step_"))
     if checkpoint is None and trained_steps(run.model) is not None:
         raise ValueError(
-            f"{run.folder} was trained for {read_progress(run).env_steps:,} env steps and has no checkpoint to go on from: "
-            "delete it to train anew, or choose another folder with -f."
+            f"{run.folder} was trained for {read_progress(run).env_steps:,} env steps and has no checkpoint to continue from: "
+            "delete it to train it again, or choose another folder with -f."
         )
     set_random_seed(run.seed)
+    if run.matmul_precision is not None:
+        th.set_float32_matmul_precision(run.matmul_precision)
     evaluations = truncate_evaluations(run.folder, steps)
     truncate_episodes(run.folder, steps)
     manager = _make_manager(run, "" if checkpoint is None else str(checkpoint / "model.zip"))
     made = manager.setup_experiment()
-    assert made is not None  # which it is for hyperparameter optimization only
+    assert made is not None  # it is None for hyperparameter optimization only
     model, _ = made
     (callback,) = (callback for callback in manager.callbacks if isinstance(callback, EvalCallback))
-    _go_on_evaluating(callback, evaluations, steps, run)
+    _restore_evaluations(callback, evaluations, steps, run)
     manager.callbacks.append(ResumableCheckpoint(run.agent_steps(run.save_freq), run.folder / CHECKPOINT))
     manager.learn(model)
 
@@ -84,7 +87,7 @@ def _make_manager(run: RunConfig, trained_agent: str) -> ExperimentManager:
     if run.torso_height:
         gym.registry[run.task] = replace(gym.spec(run.task), entry_point=make_dmc_with_torso_height)
     n_timesteps, log_folder = run.agent_steps(run.env_steps), str(run.folder.parents[1])
-    args = argparse.Namespace(  # what RL Zoo's other commands read of a run
+    args = argparse.Namespace(  # what other commands of RL Zoo read from the folder of a run
         algo=run.algo,
         env=run.task,
         seed=run.seed,
@@ -109,14 +112,17 @@ def _make_manager(run: RunConfig, trained_agent: str) -> ExperimentManager:
         log_interval=-1,
         device=run.device,
     )
-    manager.save_path, manager.params_path = str(run.folder), str(run.folder / run.task)  # this number, not the next one
+    manager.save_path, manager.params_path = (
+        str(run.folder),
+        str(run.folder / run.task),
+    )  # the number of the seed, not the next free one
     if run.torso_height:
         manager.monitor_kwargs = dict(info_keywords=(TORSO_HEIGHT,))
     return manager
 
 
 def _pretrain(run: RunConfig, extractor_kwargs: dict[str, Any]) -> None:
-    """The file of points, unless it is there; renamed when it is whole"""
+    """Write the file of points unless it exists; the folder gets its name once the file is complete"""
     assert run.pretrain is not None
     if run.points.is_file():
         return
@@ -147,7 +153,7 @@ def _pretrain(run: RunConfig, extractor_kwargs: dict[str, Any]) -> None:
 
 
 class _PublishEvaluations(BaseCallback):
-    """Puts the file of evaluations where it is read, whole"""
+    """Moves the complete file of evaluations to the path where it is read"""
 
     def __init__(self, written: Path, path: Path) -> None:
         super().__init__()
@@ -158,22 +164,22 @@ class _PublishEvaluations(BaseCallback):
         return True
 
 
-def _go_on_evaluating(callback: EvalCallback, evaluations: Evaluations, steps: int, run: RunConfig) -> None:
-    """As if it had made those evaluations itself; what SB3 saves in place could be lost half written"""
+def _restore_evaluations(callback: EvalCallback, evaluations: Evaluations, steps: int, run: RunConfig) -> None:
+    """Continue after earlier evaluations; write to another file first, since SB3 writes in place and may be interrupted"""
     callback.evaluations_timesteps, callback.evaluations_results, callback.evaluations_length = evaluations
     callback.best_mean_reward = max((float(np.mean(returns)) for returns in evaluations.returns), default=-np.inf)
     callback.n_calls = steps
-    callback.eval_env.seed(run.seed + steps)  # not the first episodes once more
+    callback.eval_env.seed(run.seed + steps)  # other episodes than the first evaluations had
     callback.log_path = str(run.folder / "evaluations.part")
     publish = _PublishEvaluations(run.folder / "evaluations.part.npz", run.folder / EVALUATIONS)
     callback.callback, publish.parent = publish, callback
 
 
-def _end_with_parent() -> None:
-    """When standard input is closed, whoever started this is gone: end, with all that this has started"""
+def _exit_with_parent() -> None:
+    """Kill this process and its children when standard input closes, that is when the parent has exited"""
 
     def wait() -> None:
-        while os.read(0, 1024):  # not sys.stdin, whose lock the interpreter wants at its end
+        while os.read(0, 1024):  # sys.stdin has a lock, which the interpreter needs at exit
             pass
         if hasattr(os, "killpg"):
             os.killpg(os.getpgrp(), signal.SIGKILL)
@@ -183,15 +189,15 @@ def _end_with_parent() -> None:
 
 
 def main() -> None:
-    """The command line, in a process of its own for every run."""
+    """Parse the command line and train; every run has its own process."""
     parser = argparse.ArgumentParser(prog="python -m sb3_fpac.experiment.worker", description=__doc__)
     parser.add_argument("folder", type=Path, help="folder of the run")
-    parser.add_argument("--with-parent", action="store_true", help="end when standard input is closed")
+    parser.add_argument("--exit-with-parent", action="store_true", help="exit when standard input is closed")
     args = parser.parse_args()
-    if args.with_parent:
-        _end_with_parent()
+    if args.exit_with_parent:
+        _exit_with_parent()
     try:
-        train(read_plan(args.folder))
+        train(read_config(args.folder))
     except ValueError as error:
         sys.exit(f"error: {error}")
 
