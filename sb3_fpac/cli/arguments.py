@@ -58,7 +58,6 @@ def path_ending_in(*suffixes: str) -> Callable[[str], Path]:
     :param suffixes: The suffixes that are allowed, such as ``".mp4"``
     :return: A function that parses the path
     """
-
     *others, last = suffixes
     allowed = f"{', '.join(others)} or {last}" if others else last
 
