@@ -34,48 +34,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     default = RunOptions()
     add = parser.add_argument
     add("experiment", help=f"{', '.join(experiment_names())}, or the path of a YAML file")
-    add(
-        "-f",
-        "--folder",
-        type=Path,
-        default=Path("logs/experiments"),
-        help="folder of runs, figures and tables (default: %(default)s)",
-    )
+    folder = Path("logs/experiments")
+    add("-f", "--folder", type=Path, default=folder, help="folder of runs, figures and tables (default: %(default)s)")
     add("--tasks", nargs="+", metavar="TASK", help="some of the tasks, such as cheetah-run (default: all)")
     add("--variants", nargs="+", metavar="VARIANT", help="some of the variants (default: all)")
     add("--seeds", type=positive_int, help="number of seeds, which count from 1 (default: as many as the experiment has)")
     add("--env-steps", type=positive_int, help="env steps of every run (default: as many as the experiment has)")
-    add(
-        "--eval-freq",
-        type=positive_int,
-        default=default.eval_freq,
-        help="env steps between evaluations (default: %(default)s)",
-    )
-    add(
-        "--eval-episodes",
-        type=positive_int,
-        default=default.eval_episodes,
-        help="episodes of an evaluation (default: %(default)s)",
-    )
-    add(
-        "--save-freq",
-        type=positive_int,
-        default=default.save_freq,
-        help="env steps between checkpoints (default: %(default)s)",
-    )
-    add(
-        "--drop-checkpoints",
-        action="store_true",
-        help="delete the checkpoint of a finished run, which then cannot be continued",
-    )
+    for name, number, meaning in (
+        ("--eval-freq", default.eval_freq, "env steps between evaluations"),
+        ("--eval-episodes", default.eval_episodes, "episodes of an evaluation"),
+        ("--save-freq", default.save_freq, "env steps between checkpoints"),
+    ):
+        add(name, type=positive_int, default=number, help=f"{meaning} (default: %(default)s)")
+    add("--drop-checkpoints", action="store_true", help="delete the checkpoint of a finished run: it cannot be continued then")
     add_device(parser)
     action = parser.add_mutually_exclusive_group()
     action.add_argument("--dry-run", action="store_true", help="print the runs, and train none")
     action.add_argument("--only-draw", action="store_true", help="draw the results so far, and train none")
     where = parser.add_mutually_exclusive_group()
-    where.add_argument(
-        "--jobs", type=positive_int, help="parallel runs on this machine (default: one for every four processors)"
-    )
+    where.add_argument("--jobs", type=positive_int, help="parallel runs on this machine (default: one per four processors)")
     where.add_argument("--ray", metavar="ADDRESS", help="address of a Ray cluster that trains the runs")
     add("--cpus-per-run", type=positive_float, help="with --ray: processors of each run (default: 4)")
     add("--gpus-per-run", type=at_least(0, float), help="with --ray: GPUs of each run (default: 0)")

@@ -35,13 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
     add = parser.add_argument
     add("--env", required=True, help="environment id")
-    add(
-        "-o",
-        "--output",
-        type=path_ending_in(".pt"),
-        default=Path("points.pt"),
-        help=".pt file to write (default: %(default)s)",
-    )
+    points = Path("points.pt")
+    add("-o", "--output", type=path_ending_in(".pt"), default=points, help=".pt file to write (default: %(default)s)")
     add("--frames", type=at_least(2), default=10_000, help="frames of a random policy (default: %(default)s)")
     add("--updates", type=positive_int, default=4000, help="updates of encoder and decoder (default: %(default)s)")
     add("--batch-size", type=positive_int, default=32, help="pairs of frames of an update (default: %(default)s)")

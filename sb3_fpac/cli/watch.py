@@ -23,7 +23,7 @@ with needs_viz():
 
     from sb3_fpac.zoo.saved_agents import find_model, load_agent
 
-MAPS = 4  # feature maps beside a frame, unless --top says otherwise
+MAPS = 4  # number of feature maps without --top
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,16 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--exp-id", type=int, default=0, help="number of the run (default: the latest)")
     add("--load-best", action="store_true", help="load the best model of the run instead of the last one")
     add("--model", type=Path, help="zip file of a model, instead of a run in the folder")
-    add(
-        "-o",
-        "--output",
-        type=path_ending_in(*VIDEOS, ".png"),
-        default=Path("agent.mp4"),
-        help="video or picture to write: .mp4, .gif or .png (default: %(default)s)",
-    )
+    video, output_type = Path("agent.mp4"), path_ending_in(*VIDEOS, ".png")
+    add("-o", "--output", type=output_type, default=video, help=".mp4, .gif or .png file to write (default: %(default)s)")
     add("-n", "--episodes", type=positive_int, default=1, help="number of episodes (default: %(default)s)")
     add("--top", type=positive_int, metavar="N", help="draw the N points that matter most to the agent (default: all)")
-    add("--maps", action="store_true", help=f"draw the feature maps of the top N points, too (default: {MAPS})")
+    add("--maps", action="store_true", help=f"draw feature maps, too, of the top N points; without --top of the top {MAPS}")
     add("--scale", type=positive_int, default=6, help="pixels per pixel of the frame, along each side (default: %(default)s)")
     add("--fps", type=positive_float, help="frames per second of the video (default: real time)")
     add("--max-steps", type=positive_int, help="agent steps after which an episode is stopped")
