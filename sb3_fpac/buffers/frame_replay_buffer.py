@@ -187,7 +187,8 @@ class FrameReplayBuffer(NStepReplayBuffer):
         """
         if env is not None and env.norm_obs:
             raise ValueError("sample_frames gives frames as they are: use VecNormalize(norm_obs=False), or sample().")
-        samples = self.sample(batch_size, _References(env))  # type: ignore[arg-type]
+        batch_inds = np.random.randint(0, self.buffer_size if self.full else self.pos, size=batch_size)  # as SB3's sample()
+        samples = self._get_references(batch_inds, env)
         references, next_references = samples.observations.numpy(), samples.next_observations.numpy()
         slots, next_slots = references[:, : self.n_frames], next_references[:, : self.n_frames]
         if self.n_steps == 1:
@@ -224,19 +225,32 @@ class FrameReplayBuffer(NStepReplayBuffer):
         return to_device(th.tensor(array) if copy else th.as_tensor(array), self.device)
 
     def _get_samples(self, batch_inds: np.ndarray, env: VecNormalize | None = None) -> ReplayBufferSamples:
-        if not isinstance(env, _References):
-            env = _Images(env, self)  # type: ignore[assignment]
+        samples = self._get_references(batch_inds, env)
+        images, next_images = (
+            self._images(references.numpy(), env) for references in (samples.observations, samples.next_observations)
+        )
+        return samples._replace(observations=images, next_observations=next_images)
+
+    def _get_references(self, batch_inds: np.ndarray, env: VecNormalize | None) -> ReplayBufferSamples:
+        """SB3's samples, whose observations are references: int32 tensors on the CPU"""
         if self.n_steps == 1:
             return ReplayBuffer._get_samples(self, batch_inds, env)
         return super()._get_samples(batch_inds, env)
 
-    def _images(self, references: np.ndarray) -> th.Tensor:
-        """(B, references) → (B, C, H, W), on the device"""
+    @staticmethod
+    def _normalize_obs(references: np.ndarray, env: VecNormalize | None = None) -> th.Tensor:  # type: ignore[override]
+        """References stay as they are: images are normalized where they are made"""
+        return th.from_numpy(references)
+
+    def _images(self, references: np.ndarray, env: VecNormalize | None) -> th.Tensor:
+        """(B, references) → (B, C, H, W), on the device; normalized if VecNormalize normalizes observations"""
         images = self.pool.gather(references[:, : self.n_frames], self.device, n_header_planes=int(self.camera_shift))
         if self.camera_shift:
             header = th.from_numpy(references[:, self.n_frames :].astype(np.uint8))
             images[:, 0].flatten(1)[:, : header.shape[1]] = to_device(header, self.device)
-        return images
+        if env is None or not env.norm_obs:
+            return images
+        return self.to_torch(cast(np.ndarray, env.normalize_obs(images.cpu().numpy())))
 
     def _split(self, obs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(n_envs, C, H, W) → frames, (n_envs, S, c, H, W), and the header's bytes, (n_envs, 4 (S − 1)) or (n_envs, 0)"""
@@ -271,35 +285,6 @@ class FrameReplayBuffer(NStepReplayBuffer):
 
     def _forget_last_frames(self) -> None:
         self._last_frames = np.empty((self.n_envs, 0, *self.pool.frame_shape), dtype=np.uint8)
-
-
-class _References:
-    """Takes the place of VecNormalize where SB3 samples: leaves references as they are, and normalizes rewards"""
-
-    def __init__(self, env: VecNormalize | None) -> None:
-        self.env = env
-
-    def normalize_obs(self, references: np.ndarray) -> th.Tensor | np.ndarray:
-        return th.from_numpy(references)
-
-    def normalize_reward(self, reward: np.ndarray) -> np.ndarray:
-        return reward if self.env is None else self.env.normalize_reward(reward)
-
-
-class _Images(_References):
-    """Turns references into images, normalized if VecNormalize does so"""
-
-    def __init__(self, env: VecNormalize | None, buffer: FrameReplayBuffer) -> None:
-        super().__init__(env)
-        self.buffer = buffer
-
-    def normalize_obs(self, references: np.ndarray) -> th.Tensor | np.ndarray:
-        images = self.buffer._images(references)
-        if self.env is None or not self.env.norm_obs:
-            return images
-        normalized = self.env.normalize_obs(images.cpu().numpy())
-        assert isinstance(normalized, np.ndarray)
-        return normalized
 
 
 def _check_image_space(space: spaces.Space) -> None:
