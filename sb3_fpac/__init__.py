@@ -8,6 +8,7 @@ from sb3_fpac.envs import ActionRepeat, CameraShift, CameraView, FrameStack, Muj
 from sb3_fpac.features import (
     FeaturePointCombinedExtractor,
     FeaturePointExtractor,
+    FrameExtractor,
     PixelExtractor,
     PretrainedPoints,
     feature_points,
@@ -29,6 +30,7 @@ __all__ = [
     "FeaturePointCombinedExtractor",
     "FeaturePointExtractor",
     "FrameBatch",
+    "FrameExtractor",
     "FrameReplayBuffer",
     "FrameStack",
     "MujocoCamera",

@@ -128,7 +128,7 @@ def test_progress_is_told_and_an_episode_can_be_broken_off():
 
 def test_agents_without_feature_points_and_several_environments_are_refused():
     env = FrameStack(Noise(), STACK)
-    model = agent(env, features_extractor_class=PixelExtractor)
+    model = agent(env, features_extractor_class=PixelExtractor, features_extractor_kwargs=dict(n_maps=3))
     with pytest.raises(
         ValueError, match=r"FPAC agent has no feature points to show, its features extractor is PixelExtractor"
     ):

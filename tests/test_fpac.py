@@ -303,14 +303,14 @@ def test_losses_of_actor_and_alpha_leave_no_gradient_with_the_critic():
 def count_frames(extractor):
     """(number of frames, whether with gradient) of every pass"""
     passes = []
-    encode = extractor.frame_points
+    encode = extractor.encode_frames
 
     def counting(frames):
         points = encode(frames)
         passes.append((len(frames), points.requires_grad))
         return points
 
-    extractor.frame_points = counting
+    extractor.encode_frames = counting
     return passes
 
 

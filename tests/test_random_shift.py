@@ -109,8 +109,8 @@ def test_fpac_encodes_shifted_frames_and_no_others(padding, monkeypatch):
 
     monkeypatch.setattr("sb3_fpac.fpac.update.random_shift", recording)
     model = make(padding).learn(10)
-    encode = model.policy.features_extractor.frame_points
-    model.policy.features_extractor.frame_points = lambda frames: encoded.append(frames) or encode(frames)
+    encode = model.policy.features_extractor.encode_frames
+    model.policy.features_extractor.encode_frames = lambda frames: encoded.append(frames) or encode(frames)
     model.train(5, batch_size=4)
     assert len(shifted) == (5 if padding else 0)
     assert sum(map(len, encoded)) == 5 * 4 * 3

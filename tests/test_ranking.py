@@ -258,8 +258,8 @@ def test_the_agent_stays_as_it_is_even_when_a_head_fails(monkeypatch):
 def test_images_are_encoded_once(monkeypatch):
     model = AGENTS["FPAC"]()
     extractor, encoded = find_extractor(model), []
-    frame_points = extractor.frame_points
-    monkeypatch.setattr(extractor, "frame_points", lambda frames: encoded.append(len(frames)) or frame_points(frames))
+    encode_frames = extractor.encode_frames
+    monkeypatch.setattr(extractor, "encode_frames", lambda frames: encoded.append(len(frames)) or encode_frames(frames))
     rank_points(model, images(n=70))
     assert sum(encoded) == 140 and max(encoded) < 140  # a part at a time
 

@@ -3,6 +3,7 @@
 from sb3_fpac.features.combined_extractor import FeaturePointCombinedExtractor
 from sb3_fpac.features.encoder import STRIDE, Encoder, Precision, cell_centres, has_native_bfloat16, map_size
 from sb3_fpac.features.extractor import FeaturePointExtractor
+from sb3_fpac.features.frame_extractor import FrameExtractor
 from sb3_fpac.features.pixel_extractor import PixelExtractor
 from sb3_fpac.features.pretrained import PretrainedPoints, resolve_pretrained
 from sb3_fpac.features.spatial_softmax import Softmax, feature_points, joint_probabilities, marginal_probabilities
@@ -12,6 +13,7 @@ __all__ = [
     "Encoder",
     "FeaturePointCombinedExtractor",
     "FeaturePointExtractor",
+    "FrameExtractor",
     "PixelExtractor",
     "Precision",
     "PretrainedPoints",

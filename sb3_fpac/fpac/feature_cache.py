@@ -1,127 +1,94 @@
-"""Encoding a batch of observations once, however often an algorithm asks for its features, and for whom."""
+"""One encoder for actor and critics: every batch is encoded once, and the critic's loss alone trains the encoder."""
 
-import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch as th
 from stable_baselines3.common.policies import BaseModel
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.type_aliases import PyTorchObs
-from torch import nn
 
 
 class FeatureCache:
     """
-    Remembers the features of the last two batches (SAC's observations and next observations).
+    The features of the last two batches: the observations and the next observations of one update of SAC or TQC.
 
-    A batch is known by the very tensors that hold it, so that features are never handed out for other observations. They
-    are computed anew when the encoder's weights or the tensors have been written to since, except for the actor's loss,
-    which by design gets the features of the pass that trained the critic.
+    ``train()`` of SAC and TQC passes the same object to actor and critics, by which a batch is known. The policy clears the
+    cache between calls of ``train()``, and detaches the features after every step of the encoder's optimizer. The actor's loss
+    follows that step and by design uses the features from before it.
     """
 
     def __init__(self) -> None:
-        self._batches: list[_EncodedBatch] = []
-        self._steps = 0
+        self._batches: list[tuple[PyTorchObs, th.Tensor]] = []
 
-    def __call__(
-        self, obs: PyTorchObs, encoder: nn.Module, encode: Callable[[], th.Tensor], for_actor_loss: bool
-    ) -> th.Tensor:
+    def __call__(self, obs: PyTorchObs, encode: Callable[[], th.Tensor], with_gradient: bool) -> th.Tensor:
         """
-        The features of a batch, computed or remembered.
+        Return the features of a batch, and encode it if necessary.
 
-        :param obs: The observations as the replay buffer gave them: a tensor, or a dict of tensors
-        :param encoder: The encoder
-        :param encode: Computes the features of ``obs`` with it
-        :param for_actor_loss: Whether features from before the last change of weights will do
-        :return: ``(B, features_dim)``, attached to the encoder if gradients are on
+        :param obs: The observations as the replay buffer returned them: a tensor, or a dict of tensors
+        :param encode: Computes the features of ``obs``
+        :param with_gradient: Whether the features must be attached to the encoder
+        :return: ``(B, features_dim)``; attached if they were computed with gradient since the last step of the optimizer
         """
-        tensors = list(obs.values()) if isinstance(obs, dict) else [obs]
-        weights = (id(encoder), self._steps, sum(parameter._version for parameter in encoder.parameters()))
-        with_gradient = th.is_grad_enabled() and any(parameter.requires_grad for parameter in encoder.parameters())
-        for batch in self._batches:
-            if batch.holds(tensors) and (for_actor_loss or batch.serves(weights, with_gradient)):
-                return batch.features if th.is_grad_enabled() else batch.features.detach()
-        batch = _EncodedBatch(tensors, encode(), weights)
-        self._batches = [batch, *(other for other in self._batches if not other.holds(tensors))][:2]
-        return batch.features
+        for known, features in self._batches:
+            if known is obs and (features.requires_grad or not with_gradient):
+                return features
+        features = encode()
+        self._batches = [(obs, features), *(batch for batch in self._batches if batch[0] is not obs)][:2]
+        return features
+
+    def detach(self, *args: Any) -> None:
+        """Detach all features, as the post hook of an optimizer's step: their graph has been used, and is freed."""
+        self._batches = [(obs, features.detach()) for obs, features in self._batches]
 
     def clear(self) -> None:
-        """Forget everything, which frees its memory."""
+        """Forget all batches and free their memory."""
         self._batches = []
 
-    def note_step(self, *args: Any) -> None:
-        """A hook for the encoder's optimizer: fused ones write to the weights without PyTorch's knowing."""
-        self._steps += 1
-
     def __reduce__(self) -> tuple[type["FeatureCache"], tuple[()]]:
-        return FeatureCache, ()  # a copy, or one from disk, has encoded nothing yet
+        return FeatureCache, ()  # a copied or loaded cache is empty
 
 
-class _EncodedBatch:
-    def __init__(self, tensors: list[th.Tensor], features: th.Tensor, weights: tuple[int, ...]) -> None:
-        self.features = features
-        self._tensors = [(weakref.ref(tensor), tensor._version) for tensor in tensors]
-        self._weights = weights
-        if features.requires_grad:  # once the critic's loss has gone backward, the graph is gone
-            this = weakref.ref(self)
-
-            def free_graph(grad: th.Tensor) -> None:
-                batch = this()
-                if batch is not None:
-                    batch.features = batch.features.detach()
-
-            features.register_hook(free_graph)
-
-    def holds(self, tensors: list[th.Tensor]) -> bool:
-        return len(tensors) == len(self._tensors) and all(
-            ref() is tensor and version == tensor._version
-            for tensor, (ref, version) in zip(tensors, self._tensors, strict=True)
-        )
-
-    def serves(self, weights: tuple[int, ...], with_gradient: bool) -> bool:
-        return weights == self._weights and (self.features.requires_grad or not with_gradient)
-
-
-class _SharedEncoder(BaseModel):
-    """An actor or a critic that gets its features from the policy's encoder."""
+class SharedEncoder(BaseModel):
+    """Mixin for an actor: it uses the policy's encoder, and its loss does not reach the encoder."""
 
     feature_cache: FeatureCache
 
-    def extract_features(self, obs: PyTorchObs, features_extractor: BaseFeaturesExtractor) -> th.Tensor:
-        return self._features(obs, features_extractor, for_actor_loss=False)
+    def extract_features(
+        self, obs: PyTorchObs, features_extractor: BaseFeaturesExtractor, with_gradient: bool = False
+    ) -> th.Tensor:
+        """
+        Extract features, in training with the policy's cache.
 
-    def _features(self, obs: PyTorchObs, encoder: BaseFeaturesExtractor, for_actor_loss: bool) -> th.Tensor:
-        if not encoder.training:  # acting, or a target critic with an encoder of its own
-            return super().extract_features(obs, encoder)
-        extract = super().extract_features
-        return self.feature_cache(obs, encoder, lambda: extract(obs, encoder), for_actor_loss)
+        :param obs: Observations
+        :param features_extractor: The policy's encoder, or that of a target critic
+        :param with_gradient: Whether the loss may train the encoder
+        :return: ``(B, features_dim)``, detached unless ``with_gradient``
+        """
+        encode = partial(super().extract_features, obs, features_extractor)
+        if features_extractor.training:
+            is_trained = any(parameter.requires_grad for parameter in features_extractor.parameters())
+            features = self.feature_cache(obs, encode, with_gradient and is_trained)
+        else:  # acting, or a target critic with an encoder of its own
+            features = encode()
+        return features if with_gradient else features.detach()
 
 
-class DetachedActor(_SharedEncoder):
-    """Mixin for an actor: it sees the features, and its losses do not reach the encoder."""
+class EncoderTrainingCritic(SharedEncoder):
+    """Mixin for a critic: its own loss trains the encoder. The actor's loss, which passes through the critic, does not."""
 
-    def extract_features(self, obs: PyTorchObs, features_extractor: BaseFeaturesExtractor) -> th.Tensor:
-        return super().extract_features(obs, features_extractor).detach()
+    features_extractor: BaseFeaturesExtractor
 
+    def q_input(self, obs: PyTorchObs, actions: th.Tensor) -> th.Tensor:
+        """
+        Concatenate features and actions.
 
-class TrainingCritic(_SharedEncoder):
-    """Mixin for a critic: its own loss trains the encoder, the actor's loss that goes through it does not."""
-
-    _for_actor_loss = False
-    _without_gradient = False
-
-    def forward(self, obs: PyTorchObs, actions: th.Tensor) -> Any:
-        # Actions with a gradient are the actor's: its loss goes through the critic, but not into the encoder
-        self._for_actor_loss = actions.requires_grad
-        # SB3 turns gradients on around the encoder, even that of a target critic
-        self._without_gradient = not th.is_grad_enabled()
-        try:
-            return super().forward(obs, actions)
-        finally:
-            self._for_actor_loss = self._without_gradient = False
-
-    def extract_features(self, obs: PyTorchObs, features_extractor: BaseFeaturesExtractor) -> th.Tensor:
-        with th.set_grad_enabled(th.is_grad_enabled() and not self._without_gradient):
-            features = self._features(obs, features_extractor, self._for_actor_loss)
-        return features.detach() if self._for_actor_loss else features
+        :param obs: Observations
+        :param actions: ``(B, action_dim)``; actions that require a gradient are those of the actor's loss
+        :return: ``(B, features_dim + action_dim)``
+        """
+        with_gradient = th.is_grad_enabled() and not actions.requires_grad
+        with th.set_grad_enabled(with_gradient):
+            features = self.extract_features(obs, self.features_extractor, with_gradient)
+        return th.cat([features, actions], dim=1)

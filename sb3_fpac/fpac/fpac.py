@@ -15,7 +15,7 @@ from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
 
 from sb3_fpac.buffers import FrameBatch, FrameReplayBuffer
-from sb3_fpac.features.extractor import FeaturePointExtractor
+from sb3_fpac.features.frame_extractor import FrameExtractor
 from sb3_fpac.fpac.compilation import Compile, compile_update, configure_optimizer
 from sb3_fpac.fpac.loss_tracker import LossTracker, check_finite
 from sb3_fpac.fpac.policies import FPACPolicy
@@ -228,7 +228,7 @@ class FPAC(SAC):
         for _ in range(gradient_steps):
             batch = self.replay_buffer.sample_frames(batch_size, env=self._vec_normalize_env)
             if self._update is None:
-                self._update = compile_update(self._make_update(), self.compile, batch)
+                self._update = compile_update(self._make_update, self.compile, batch)
             self._n_updates += 1
             losses = self._update(
                 batch,
@@ -239,7 +239,7 @@ class FPAC(SAC):
         if self.device.type == "cpu":
             self._check_losses()
 
-    def _make_update(self) -> Update:
+    def _make_update(self, compile_losses: bool) -> Update:
         assert isinstance(self.target_entropy, float)
         return Update(
             self.policy,
@@ -250,6 +250,7 @@ class FPAC(SAC):
             gamma=self.gamma,
             tau=self.tau,
             shift_pixels=self.random_shift,
+            compile_losses=compile_losses,
         )
 
     def _check_losses(self) -> None:
@@ -335,8 +336,8 @@ def _check_policy(policy: str | type[BasePolicy], policy_kwargs: dict[str, Any],
             f"FPAC learns from images with 'CnnPolicy', got {got} as its policy: for anything else use SAC, which takes "
             "feature points, too."
         )
-    extractor = policy_kwargs.get("features_extractor_class", FeaturePointExtractor)
-    if not issubclass(extractor, FeaturePointExtractor):
+    extractor = policy_kwargs.get("features_extractor_class", FrameExtractor)
+    if not issubclass(extractor, FrameExtractor):
         raise ValueError(f"FPAC's update encodes single frames, which {extractor.__name__} cannot: use SAC with it.")
     interval = policy_kwargs.get("actor_update_interval", policy_delay)
     if interval != policy_delay:  # in fpac_kwargs it is the same

@@ -16,33 +16,37 @@ from sb3_contrib.tqc import policies as tqc
 from stable_baselines3 import SAC
 from stable_baselines3.common.policies import BaseModel, BasePolicy, ContinuousCritic
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
-from stable_baselines3.common.type_aliases import Schedule
+from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from stable_baselines3.sac import policies as sac
 from torch import nn
 
 from sb3_fpac.features.combined_extractor import FeaturePointCombinedExtractor
-from sb3_fpac.features.extractor import FeaturePointExtractor
+from sb3_fpac.features.frame_extractor import FrameExtractor
 from sb3_fpac.features.pretrained import resolve_pretrained
-from sb3_fpac.fpac.feature_cache import DetachedActor, FeatureCache, TrainingCritic
+from sb3_fpac.fpac.feature_cache import EncoderTrainingCritic, FeatureCache, SharedEncoder
 from sb3_fpac.fpac.hyperparams import fpac_kwargs
 
 TargetEncoder = Literal["online", "polyak"]
 
 
-class _SACActor(DetachedActor, sac.Actor):
+class _SACActor(SharedEncoder, sac.Actor):
     pass
 
 
-class _SACCritic(TrainingCritic, ContinuousCritic):
+class _SACCritic(EncoderTrainingCritic, ContinuousCritic):
+    def forward(self, obs: PyTorchObs, actions: th.Tensor) -> tuple[th.Tensor, ...]:
+        q_input = self.q_input(obs, actions)
+        return tuple(q_network(q_input) for q_network in self.q_networks)
+
+
+class _TQCActor(SharedEncoder, tqc.Actor):
     pass
 
 
-class _TQCActor(DetachedActor, tqc.Actor):
-    pass
-
-
-class _TQCCritic(TrainingCritic, tqc.Critic):
-    pass
+class _TQCCritic(EncoderTrainingCritic, tqc.Critic):
+    def forward(self, obs: PyTorchObs, action: th.Tensor) -> th.Tensor:
+        q_input = self.q_input(obs, action)
+        return th.stack([q_network(q_input) for q_network in self.q_networks], dim=1)
 
 
 class _CriticTrainedEncoder(BasePolicy):
@@ -78,18 +82,18 @@ class _CriticTrainedEncoder(BasePolicy):
             raise ValueError(f"target_encoder must be 'online' or 'polyak', got {target_encoder!r}.")
         if actor_update_interval < 1:
             raise ValueError(f"actor_update_interval must be at least 1, got {actor_update_interval}.")
-        self._options: dict[str, Any] = dict(
-            target_encoder=target_encoder, actor_update_interval=actor_update_interval, last_layer_init=last_layer_init
-        )
+        self.target_encoder = target_encoder
+        self.actor_update_interval = actor_update_interval
+        self.last_layer_init = last_layer_init
         super().__init__(*args, **kwargs)
 
     @property
-    def _has_feature_points(self) -> bool:
-        return issubclass(self.features_extractor_class, (FeaturePointExtractor, FeaturePointCombinedExtractor))
+    def _has_shared_encoder(self) -> bool:
+        return issubclass(self.features_extractor_class, (FrameExtractor, FeaturePointCombinedExtractor))
 
     def _build(self, lr_schedule: Schedule) -> None:
-        if not self._has_feature_points:
-            if self._options != dict(target_encoder="online", actor_update_interval=1, last_layer_init=None):
+        if not self._has_shared_encoder:
+            if (self.target_encoder, self.actor_update_interval, self.last_layer_init) != ("online", 1, None):
                 raise ValueError(
                     "target_encoder, actor_update_interval and last_layer_init need a feature-point extractor, "
                     f"not {self.features_extractor_class.__name__}: add features_extractor_class=FeaturePointExtractor."
@@ -108,7 +112,7 @@ class _CriticTrainedEncoder(BasePolicy):
         self.actor = self.make_actor(self.features_extractor)
         self.critic = self.make_critic(self.features_extractor)
         self._initialize_last_layers()
-        if self._options["target_encoder"] == "online" or not encoder_parameters:  # frozen, it is its own average
+        if self.target_encoder == "online" or not encoder_parameters:  # frozen, it is its own average
             self.critic_target = self.make_critic(self.features_extractor)
             borrowers = [self.actor, self.critic, self.critic_target]
         else:
@@ -129,34 +133,33 @@ class _CriticTrainedEncoder(BasePolicy):
         self._register_hooks()
 
     def _register_hooks(self) -> None:
-        interval = self._options["actor_update_interval"]
-        self.actor.optimizer.register_step_pre_hook(partial(_drop_gradients_between_updates, interval))
-        self.critic.optimizer.register_step_post_hook(self.feature_cache.note_step)
+        self.actor.optimizer.register_step_pre_hook(partial(_drop_gradients_between_updates, self.actor_update_interval))
+        self.critic.optimizer.register_step_post_hook(self.feature_cache.detach)
 
     def make_features_extractor(self) -> BaseFeaturesExtractor:
         kwargs = self.features_extractor_kwargs
-        if not self.normalize_images and issubclass(self.features_extractor_class, FeaturePointExtractor):
+        if not self.normalize_images and issubclass(self.features_extractor_class, FrameExtractor):
             kwargs = {**kwargs, "normalized_image": True}  # as SB3 does for NatureCNN
         return self.features_extractor_class(self.observation_space, **kwargs)
 
     def make_actor(self, features_extractor: BaseFeaturesExtractor | None = None) -> Any:
-        if not self._has_feature_points:
+        if not self._has_shared_encoder:
             return super().make_actor(features_extractor)  # type: ignore[misc]
         return self.actor_class(**self._update_features_extractor(self.actor_kwargs, features_extractor)).to(self.device)
 
     def make_critic(self, features_extractor: BaseFeaturesExtractor | None = None) -> Any:
-        if not self._has_feature_points:
+        if not self._has_shared_encoder:
             return super().make_critic(features_extractor)  # type: ignore[misc]
         return self.critic_class(**self._update_features_extractor(self.critic_kwargs, features_extractor)).to(self.device)
 
     def set_training_mode(self, mode: bool) -> None:
         super().set_training_mode(mode)
-        if self._has_feature_points:
+        if self._has_shared_encoder:
             self.features_extractor.train(mode)
             self.feature_cache.clear()
 
     def _initialize_last_layers(self) -> None:
-        bound = self._options["last_layer_init"]
+        bound = self.last_layer_init
         if bound is None:
             return
         for head in (self.actor.mu, self.actor.log_std, *self.critic.q_networks):
@@ -166,11 +169,18 @@ class _CriticTrainedEncoder(BasePolicy):
                 nn.init.uniform_(last.bias, -bound, bound)
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
-        return {**super()._get_constructor_parameters(), **(self._options if self._has_feature_points else {})}
+        parameters = super()._get_constructor_parameters()
+        if self._has_shared_encoder:
+            parameters.update(
+                target_encoder=self.target_encoder,
+                actor_update_interval=self.actor_update_interval,
+                last_layer_init=self.last_layer_init,
+            )
+        return parameters
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        if self._has_feature_points:
+        if self._has_shared_encoder:
             self._register_hooks()  # optimizers lose them when they are copied or pickled
 
 

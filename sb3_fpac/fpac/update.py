@@ -9,7 +9,7 @@ from torch import nn
 from torch.func import functional_call
 
 from sb3_fpac.buffers import FrameBatch
-from sb3_fpac.features.extractor import FeaturePointExtractor
+from sb3_fpac.features.frame_extractor import FrameExtractor
 from sb3_fpac.fpac.policies import FPACPolicy
 from sb3_fpac.fpac.random_shift import random_shift
 
@@ -45,6 +45,7 @@ class Update:
     :param gamma: Discount factor of one-step transitions
     :param tau: How far the target critic moves towards the critic, in [0, 1]
     :param shift_pixels: Padding of DrQ's random shift; 0: none
+    :param compile_losses: Whether both losses go through ``torch.compile``
     """
 
     def __init__(
@@ -57,12 +58,15 @@ class Update:
         gamma: float,
         tau: float,
         shift_pixels: int = 0,
+        compile_losses: bool = False,
     ) -> None:
         self.actor, self.critic, self.critic_target = policy.actor, policy.critic, policy.critic_target
-        self.extractor = cast(FeaturePointExtractor, policy.features_extractor)
-        self.target_extractor = cast(FeaturePointExtractor, self.critic_target.features_extractor)
+        self.extractor = cast(FrameExtractor, policy.features_extractor)
+        self.target_extractor = cast(FrameExtractor, self.critic_target.features_extractor)
         self.log_ent_coef, self.ent_coef, self.ent_coef_optimizer = log_ent_coef, ent_coef, ent_coef_optimizer
         self.target_entropy, self.gamma, self.tau, self.shift_pixels = target_entropy, gamma, tau, shift_pixels
+        self._critic_loss = th.compile(self.critic_loss, dynamic=False) if compile_losses else self.critic_loss
+        self._actor_loss = th.compile(self.actor_loss, dynamic=False) if compile_losses else self.actor_loss
 
     def __call__(self, batch: FrameBatch, update_actor: bool, update_target: bool) -> Losses:
         """
@@ -76,14 +80,14 @@ class Update:
         noise = self._draw_noise(batch) if update_actor else None
         next_noise = self._draw_noise(batch)
         ent_coef = self._current_ent_coef()
-        critic_loss, features = self.critic_loss(batch, ent_coef, next_noise)
+        critic_loss, features = self._critic_loss(batch, ent_coef, next_noise)
         self.critic.optimizer.zero_grad()
         critic_loss.backward()
         self.critic.optimizer.step()
 
         actor_loss = ent_coef_loss = None
         if update_actor:
-            actor_loss, log_prob = self.actor_loss(features, ent_coef, noise)
+            actor_loss, log_prob = self._actor_loss(features, ent_coef, noise)
             self.actor.optimizer.zero_grad()
             actor_loss.backward()
             self.actor.optimizer.step()
@@ -100,10 +104,10 @@ class Update:
         :param batch: Transitions
         """
         noise, ent_coef = th.zeros_like(batch.actions), self._current_ent_coef()
-        critic_loss, features = self.critic_loss(batch, ent_coef, noise)
+        critic_loss, features = self._critic_loss(batch, ent_coef, noise)
         critic_loss.backward()
         self.critic.optimizer.zero_grad()
-        actor_loss, _ = self.actor_loss(features, ent_coef, noise)
+        actor_loss, _ = self._actor_loss(features, ent_coef, noise)
         actor_loss.backward()
         self.actor.optimizer.zero_grad()
 
@@ -204,9 +208,9 @@ def sample_actions(actor: Actor, features: th.Tensor, noise: th.Tensor | None) -
     return actions, (log_gaussian - log_squash).sum(dim=1, keepdim=True)
 
 
-def _points(extractor: FeaturePointExtractor, frames: th.Tensor) -> th.Tensor:
+def _points(extractor: FrameExtractor, frames: th.Tensor) -> th.Tensor:
     """(B, S, c, H, W) → (B, S, K, 3)"""
-    return extractor.frame_points(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+    return extractor.encode_frames(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
 
 
 def _q_values(q_networks: list[nn.Module], features: th.Tensor, actions: th.Tensor, frozen: bool = False) -> th.Tensor:

@@ -51,7 +51,7 @@ class Pretraining:
         :return: The targets rebuilt, ``(N, C, H, W)`` uint8, and their points, ``(N, K, 3)``: x, y, m
         """
         device = next(self.reconstruction.parameters()).device
-        points = self.extractor.frame_points(th.as_tensor(targets, device=device))
+        points = self.extractor.encode_frames(th.as_tensor(targets, device=device))
         rebuilt = self.reconstruction(points, th.as_tensor(sources, device=device) / 255)
         return (rebuilt.clamp(0, 1) * 255).round().to(th.uint8).cpu().numpy(), points.cpu().numpy()
 
@@ -119,7 +119,7 @@ def pretrain(
     losses = np.empty(n_updates)
     for i in range(n_updates):
         target, source = (frames.to(device) for frames in pairs.draw(batch_size))
-        points = extractor.frame_points(target)
+        points = extractor.encode_frames(target)
         with th.autocast(device.type, th.bfloat16, enabled=in_bfloat16):
             rebuilt = reconstruction(points, source / 255)
         loss = nn.functional.mse_loss(rebuilt.float(), target / 255)

@@ -15,7 +15,6 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from sb3_fpac.features.combined_extractor import FeaturePointCombinedExtractor
 from sb3_fpac.features.extractor import FeaturePointExtractor
-from sb3_fpac.features.pixel_extractor import PixelExtractor
 
 
 @dataclass(frozen=True)
@@ -149,7 +148,7 @@ def _find(model: BaseAlgorithm) -> tuple[str | None, FeaturePointExtractor]:
         return next((key, module) for key, module in extractor.extractors.items() if isinstance(module, FeaturePointExtractor))
     modules = extractor.modules() if isinstance(extractor, th.nn.Module) else ()
     for module in modules:
-        if isinstance(module, FeaturePointExtractor) and not isinstance(module, PixelExtractor):
+        if isinstance(module, FeaturePointExtractor):
             if isinstance(model.observation_space, spaces.Dict):
                 break  # which image it gets is not to be seen
             return None, module

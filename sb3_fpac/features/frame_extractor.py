@@ -1,0 +1,147 @@
+"""The base class of extractors that encode every frame of a stack on its own."""
+
+from abc import abstractmethod
+
+import torch as th
+from gymnasium import spaces
+from stable_baselines3.common.preprocessing import is_image_space
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+
+from sb3_fpac.features.encoder import Encoder, Precision, map_size
+from sb3_fpac.observations import check_header_fits, decode_camera_shift, split_channels
+
+
+class FrameExtractor(BaseFeaturesExtractor):
+    """
+    Encodes every frame of a stack on its own, and assembles the features of the stack from the encoded frames. This is what
+    :class:`~sb3_fpac.fpac.FPAC` needs: two observations that share a frame share its encoding.
+
+    Subclasses implement :meth:`encode_frames` and :meth:`state`, and set ``_features_dim``.
+
+    :param observation_space: Box of shape ``(C, H, W)``, C = S × ``frame_channels``, plus one header plane in front if the
+        stack carries camera shift (see :class:`~sb3_fpac.envs.CameraShift`); at least 15×15 pixels, 17×17 with camera shift
+    :param n_maps: K, number of feature maps of a frame
+    :param frame_channels: Channels of one frame: 3 for RGB, 1 for grey
+    :param camera_shift: Whether the stack starts with a header plane. None: yes if one plane is left over and there are at
+        least two frames. With grey frames this cannot be inferred; pass it explicitly.
+    :param normalized_image: As in SB3's NatureCNN: pass True together with ``normalize_images=False``. Images of 0…255 are
+        then divided here, and images in [0, 1] are taken as they are. The policies of SAC and TQC set it themselves.
+    :param precision: Precision of the convolutions: ``"auto"`` is bfloat16 where the hardware multiplies bfloat16, and float32
+        elsewhere; ``"float32"`` and ``"bfloat16"`` force it. Parameters and features are float32.
+    :raises ValueError: if the space is no image space, its channels do not fit, the image is too small, or a parameter is out
+        of range
+    """
+
+    def __init__(
+        self,
+        observation_space: spaces.Box,
+        n_maps: int,
+        frame_channels: int = 3,
+        camera_shift: bool | None = None,
+        normalized_image: bool = False,
+        precision: Precision = "auto",
+    ) -> None:
+        _check_image_space(type(self).__name__, observation_space, normalized_image)
+        n_channels, height, width = observation_space.shape
+        n_frames, camera_shift = split_channels(n_channels, frame_channels, camera_shift)
+        smallest = 2 if camera_shift else 1  # one cell has no scale to measure a shift by
+        if min(map_size(height, width)) < smallest:
+            raise ValueError(
+                f"Images of {height}×{width} pixels are too small for the encoder, which needs at least "
+                f"{13 + 2 * smallest}×{13 + 2 * smallest}: render or resize them larger."
+            )
+        if camera_shift:
+            check_header_fits(n_frames - 1, height, width)
+        super().__init__(observation_space, features_dim=1)  # a subclass knows the number
+        self.n_frames = n_frames
+        self.frame_channels = frame_channels
+        self.camera_shift = camera_shift
+        self.encoder = Encoder(frame_channels, n_maps, precision)
+        # forward multiplies its input by this number to get [0, 1]
+        self._scale = 1 / 255 if normalized_image and observation_space.high.max() > 1 else 1.0
+        self._range_is_checked = False
+
+    @abstractmethod
+    def encode_frames(self, frames: th.Tensor) -> th.Tensor:
+        """
+        Encode single frames, whatever stacks they come from.
+
+        :param frames: ``(N, frame_channels, H, W)``: uint8 from 0 to 255, or floats in [0, 1]
+        :return: ``(N, K, …)``
+        """
+
+    @abstractmethod
+    def state(self, encoded: th.Tensor, camera_shifts: th.Tensor | None = None) -> th.Tensor:
+        """
+        Assemble the features of stacks from their encoded frames.
+
+        :param encoded: ``(B, S, K, …)``: every frame as :meth:`encode_frames` encodes it, oldest first
+        :param camera_shifts: ``(B, S − 1, 2)``: how far the camera moved since each past frame, x and y in pixels, as
+            :func:`~sb3_fpac.decode_camera_shift` returns them; None: the camera stood still
+        :return: ``(B, features_dim)``
+        """
+
+    def forward(self, observations: th.Tensor) -> th.Tensor:
+        """
+        :param observations: ``(B, C, H, W)`` as SB3 preprocesses them
+        :return: ``(B, features_dim)``
+        """
+        return self.state(self._encode(observations), self._camera_shifts(observations))
+
+    def frames(self, observations: th.Tensor) -> th.Tensor:
+        """
+        Return the frames of every stack, without the header plane.
+
+        :param observations: ``(B, C, H, W)`` as SB3 preprocesses them
+        :return: ``(B, S, frame_channels, H, W)`` in [0, 1]; oldest frame first
+        """
+        return self._frames(observations).unflatten(0, (-1, self.n_frames))
+
+    def feature_maps(self, observations: th.Tensor) -> th.Tensor:
+        """
+        Compute the feature maps of every frame. The features themselves may not need them.
+
+        :param observations: ``(B, C, H, W)`` as SB3 preprocesses them
+        :return: ``(B, S, K, H', W')``; oldest frame first
+        """
+        return self.encoder.feature_maps(self._frames(observations)).unflatten(0, (-1, self.n_frames))
+
+    def _encode(self, observations: th.Tensor) -> th.Tensor:
+        """(B, C, H, W) → (B, S, K, …)"""
+        return self.encode_frames(self._frames(observations)).unflatten(0, (-1, self.n_frames))
+
+    def _frames(self, observations: th.Tensor) -> th.Tensor:
+        """(B, C, H, W) → (B·S, frame_channels, H, W), in [0, 1]"""
+        if not (self._range_is_checked or self.training):  # once, on the first images that the agent acts on
+            self._check_range(observations)
+            self._range_is_checked = True
+        frames = observations[:, 1:] if self.camera_shift else observations
+        frames = frames.reshape(frames.shape[0] * self.n_frames, self.frame_channels, *frames.shape[-2:])
+        return frames if self._scale == 1 else frames * self._scale
+
+    def _camera_shifts(self, observations: th.Tensor) -> th.Tensor | None:
+        if not self.camera_shift:
+            return None
+        return decode_camera_shift((observations[:, 0] * (255 * self._scale)).round(), self.n_frames - 1)
+
+    def _check_range(self, observations: th.Tensor) -> None:
+        highest = 1 / self._scale
+        if observations.numel() and not (observations.min() >= 0 and observations.max() <= highest * (1 + 1e-6)):
+            raise ValueError(
+                f"Images reach {type(self).__name__} with values from {observations.min():.4g} to {observations.max():.4g} "
+                f"instead of 0 to {highest:.0f}: use a uint8 space, or with normalize_images=False pass "
+                "features_extractor_kwargs=dict(normalized_image=True)."
+            )
+
+
+def _check_image_space(extractor: str, space: spaces.Space, normalized_image: bool) -> None:
+    if not is_image_space(space, check_channels=False, normalized_image=normalized_image):
+        raise ValueError(
+            f"{extractor} needs images, a uint8 Box of shape (channels, height, width) from 0 to 255, got {space}: "
+            "for images that are already divided by 255 pass policy_kwargs=dict(normalize_images=False, "
+            "features_extractor_kwargs=dict(normalized_image=True)); for Dict observations use "
+            "FeaturePointCombinedExtractor."
+        )
+    assert isinstance(space, spaces.Box)
+    if not (space.low.min() >= 0 and space.high.max() in (1, 255)):
+        raise ValueError(f"Images must range from 0 to 255, or from 0 to 1 with normalized_image=True, got {space}.")
