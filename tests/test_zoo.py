@@ -73,6 +73,8 @@ def test_train_enjoy_record_video_watch_and_report(installed, tmp_path, algo, ti
     output = run(installed, tmp_path, "-m", "rl_zoo3.enjoy", *agent, "--no-render", "-n", "25")
     assert "2 Episodes" in output and "Mean reward" in output
 
+    if algo == "sac":  # what follows does not depend on the algorithm
+        return
     output = run(installed, tmp_path, "-m", "rl_zoo3.record_video", *agent, "-n", "10")
     assert "not available" not in output
     (video,) = (logs / "videos").glob("*.mp4")
