@@ -1,23 +1,30 @@
-# make demo: trains an agent from pixels and shows the result.   make test: runs the tests.
+# make demo: trains an agent from pixels and shows the result.   make test: runs the tests.   make test-fast: without the slow ones.
 # Both set up everything they need in .venv.
 
 PYTHON ?= python3
 BIN := .venv/bin
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --dist worksteal
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check docs benchmarks clean
+.PHONY: demo test test-fast check docs benchmarks clean
 
 demo: .venv/ready
 	$(BIN)/python examples/demo.py
 
 test: .venv/ready .venv/browser
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --dist worksteal
+	$(PYTEST)
+
+test-fast: .venv/ready .venv/browser
+	$(PYTEST) -m "not slow"
 
 check: .venv/ready
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs docs/_build
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist . > /dev/null
+	$(BIN)/twine check --strict dist/*
 
 docs: .venv/ready
 	$(BIN)/python -m sphinx --fail-on-warning docs docs/_build
