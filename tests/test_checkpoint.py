@@ -336,7 +336,7 @@ def test_a_kill_before_a_checkpoint_is_whole_leaves_the_one_before(owner, name, 
     assert (tmp_path / "step_14.tmp").is_dir()
     assert latest_checkpoint(tmp_path) == tmp_path / "step_7"
     assert resume(tmp_path, envs()).num_timesteps == 7
-    with pytest.raises(FileNotFoundError, match="no whole checkpoint"):
+    with pytest.raises(FileNotFoundError, match="no complete checkpoint"):
         resume(tmp_path / "step_14.tmp", envs())
 
     save_checkpoint(model, tmp_path)
@@ -387,7 +387,7 @@ def test_diverged_networks_are_not_saved(algorithm, policy, env_class, tmp_path)
 
 
 def test_what_cannot_be_resumed_is_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no whole checkpoint"):
+    with pytest.raises(FileNotFoundError, match="no complete checkpoint"):
         resume(tmp_path / "nowhere", envs())
     model = make(learning_starts=1000).learn(7)
     path = save_checkpoint(model, tmp_path)
@@ -403,7 +403,7 @@ def test_what_cannot_be_resumed_is_refused(tmp_path):
     with pytest.raises(ValueError, match="was trained by FPAC, got the algorithm SAC"):
         resume(tmp_path, envs(), algorithm=SAC)
     (path / "replay_buffer.pkl").unlink()
-    with pytest.raises(FileNotFoundError, match="no whole checkpoint"):
+    with pytest.raises(FileNotFoundError, match="no complete checkpoint"):
         resume(tmp_path, envs())
 
 
@@ -417,7 +417,7 @@ def test_a_subclass_with_the_same_update_resumes(tmp_path):
 
 def test_a_run_does_not_start_over_another_ones_checkpoint(tmp_path):
     save_checkpoint(make(learning_starts=1000).learn(7), tmp_path)
-    with pytest.raises(ValueError, match="step_7 is further than this run, which starts at agent step 0"):
+    with pytest.raises(ValueError, match="step_7 has more steps than this run, which starts at agent step 0"):
         make().learn(7, callback=ResumableCheckpoint(7, tmp_path))
     assert latest_checkpoint(tmp_path) == tmp_path / "step_7"
 

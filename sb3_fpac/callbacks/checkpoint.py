@@ -1,4 +1,4 @@
-"""Checkpoints from which an interrupted training goes on as if nothing had happened."""
+"""Checkpoints that continue interrupted training exactly where they were saved."""
 
 import os
 import re
@@ -24,16 +24,16 @@ MODEL, BUFFER, STATES, NORMALIZATION = "model.zip", "replay_buffer.pkl", "random
 
 class ResumableCheckpoint(BaseCallback):
     """
-    Saves all that training needs to go on: the model, the replay buffer, the random states, and the statistics of
-    VecNormalize if there are any. A run that :func:`resume` continues from an episode's start differs from the uninterrupted
-    one in the starts of its episodes alone: where those are fixed, it equals it bit for bit, if the arithmetic is repeatable,
-    as float32 on a CPU is.
+    Saves everything that is needed to continue training: the model, the replay buffer, the random states, and the statistics
+    of VecNormalize if there are any. If :func:`resume` continues a run from the start of an episode, the run differs from an
+    uninterrupted one only in the initial states of its episodes. If these are fixed and the arithmetic is repeatable, as
+    float32 on a CPU is, both runs are equal bit for bit.
 
     >>> from sb3_fpac import FPAC
     >>> checkpoint = ResumableCheckpoint(10_000, "cheetah")
     >>> model = FPAC("CnnPolicy", "dmc-cheetah-run").learn(250_000, callback=checkpoint)  # doctest: +SKIP
 
-    and after an interruption
+    After an interruption:
 
     >>> model = resume("cheetah", "dmc-cheetah-run")  # doctest: +SKIP
     >>> model.learn(250_000 - model.num_timesteps, callback=checkpoint, reset_num_timesteps=False)  # doctest: +SKIP
@@ -41,22 +41,23 @@ class ResumableCheckpoint(BaseCallback):
     In a YAML of RL Zoo, where a relative path starts at the run's log folder::
 
         callback:
-          - sb3_fpac.callbacks.checkpoint.ResumableCheckpoint:
+          - sb3_fpac.callbacks.ResumableCheckpoint:
               save_freq: 10000
               save_path: checkpoint
 
-    and after an interruption, ``-n`` and ``n_timesteps`` being the steps of the whole run::
+    After an interruption, where ``-n`` and ``n_timesteps`` count the steps of the whole run::
 
         python -m rl_zoo3.train --algo sac --env dmc-cheetah-run -i logs/sac/dmc-cheetah-run_1/checkpoint/step_10000/model.zip
 
-    A save becomes due at every multiple of ``save_freq`` and waits for a moment at which an episode starts, in all
-    environments at once, but not longer than another ``save_freq``. It is written into ``step_<n>.tmp``, renamed when it is
-    whole, and only then is the one before deleted: whenever the process is killed, a whole checkpoint is left. There must be
-    disk space for two. The end of training is not saved, unless it is such a moment: :func:`save_checkpoint` saves it.
+    A checkpoint is due at every multiple of ``save_freq``. It is saved as soon as all environments start an episode at the
+    same time, and at the latest after another ``save_freq`` steps. It is written to ``step_<n>.tmp`` and renamed when it is
+    complete. Only then is the previous one deleted, so that a complete checkpoint remains whenever the process is killed. The
+    disk must have space for two. The end of training is not saved automatically: call :func:`save_checkpoint` to continue
+    training later.
 
-    :param save_freq: Agent steps, as SB3 counts them (over all environments), between checkpoints. At least an episode's
-        length (times the number of environments), if the resumed run is to equal the uninterrupted one.
-    :param save_path: Folder for ``step_<n>``, of this run alone
+    :param save_freq: Agent steps, as SB3 counts them (over all environments), between checkpoints. To make a
+        resumed run equal to an uninterrupted one, use at least the length of an episode times the number of environments.
+    :param save_path: Folder for ``step_<n>``, used by this run only
     :raises ValueError: if ``save_freq`` is not positive, the algorithm has no replay buffer, or training starts with fewer
         steps than a checkpoint in the folder has
     :raises FloatingPointError: instead of saving, if training has diverged
@@ -82,11 +83,11 @@ class ResumableCheckpoint(BaseCallback):
         further = [path for path in _checkpoints(self.save_path) if _steps(path) > self.num_timesteps]
         if further:
             raise ValueError(
-                f"{further[0]} is further than this run, which starts at agent step {self.num_timesteps}, and would be taken "
-                "for its checkpoint: resume from it, delete it, or choose another save_path."
+                f"{further[0]} has more steps than this run, which starts at agent step {self.num_timesteps}: "
+                "resume from it, delete it, or choose another save_path."
             )
 
-    def _on_rollout_start(self) -> None:  # the one moment at which every step is stored and learned from
+    def _on_rollout_start(self) -> None:  # all steps so far have been stored and learned from
         assert isinstance(self.model, OffPolicyAlgorithm) and self.model.replay_buffer is not None
         n_due = self.model.num_timesteps // self.save_freq - self._saved_at // self.save_freq
         if n_due > 1 or (n_due == 1 and not _is_mid_episode(self.model.replay_buffer).any()):
@@ -99,10 +100,10 @@ class ResumableCheckpoint(BaseCallback):
 
 def save_checkpoint(model: OffPolicyAlgorithm, folder: str | Path) -> Path:
     """
-    Write a checkpoint and delete older ones. Where it fails, they stay.
+    Write a checkpoint, then delete older ones. If writing fails, the older ones are kept.
 
     :param model: Between two rollouts
-    :param folder: Where ``step_<n>`` is made
+    :param folder: Folder in which ``step_<n>`` is created
     :return: Its path
     :raises FloatingPointError: if training has diverged
     :raises FileExistsError: if there is a checkpoint of this step
@@ -131,16 +132,16 @@ def save_checkpoint(model: OffPolicyAlgorithm, folder: str | Path) -> Path:
     unfinished.rename(checkpoint)
     _sync(folder)
     for path in older:
-        shutil.rmtree(path.rename(path.with_suffix(".tmp")))  # half of it gone, it must not look whole
+        shutil.rmtree(path.rename(path.with_suffix(".tmp")))  # a half-deleted checkpoint must not look complete
     return checkpoint
 
 
 def latest_checkpoint(folder: str | Path) -> Path | None:
     """
-    Where :func:`resume` goes on.
+    Find the checkpoint from which :func:`resume` continues.
 
     :param folder: ``save_path`` of :class:`ResumableCheckpoint`, or a checkpoint itself
-    :return: The whole checkpoint with the most steps, ``step_<n>``; None if there is none
+    :return: The complete checkpoint with the most steps, ``step_<n>``; None if there is none
     """
     folder = Path(folder)
     if _is_whole(folder):
@@ -156,13 +157,13 @@ def resume(
     **load_kwargs: Any,
 ) -> Any:
     """
-    A model that goes on where its checkpoint was saved. Let ``learn`` follow at once, as random numbers drawn in between are
-    missing from the run::
+    Load a model that continues where its checkpoint was saved. Call ``learn`` directly afterwards: random numbers that are
+    drawn in between change the run::
 
         model.learn(total - model.num_timesteps, callback=…, reset_num_timesteps=False)
 
-    The environment starts a new episode, with another seed if the model has one, lest it repeats those it started with. State
-    of callbacks is not saved.
+    The environment starts a new episode. If the model has a seed, the environment gets another one, so that it does not repeat
+    the first episodes. The state of callbacks is not saved.
 
     :param folder: ``save_path`` of :class:`ResumableCheckpoint`, or one of its ``step_<n>``
     :param env: Environment, wrapped as it was (VecNormalize gets its statistics back), or its id
@@ -170,12 +171,12 @@ def resume(
     :param algorithm: The class that was trained
     :param load_kwargs: For its ``load``, such as ``tensorboard_log`` and ``custom_objects``
     :return: A model of the class ``algorithm``
-    :raises FileNotFoundError: if there is no whole checkpoint
+    :raises FileNotFoundError: if there is no complete checkpoint
     :raises ValueError: if another algorithm was trained, or in another environment
     """
     checkpoint = latest_checkpoint(folder)
     if checkpoint is None:
-        raise FileNotFoundError(f"There is no whole checkpoint in {folder}: it must hold a folder step_<n> with {MODEL}.")
+        raise FileNotFoundError(f"There is no complete checkpoint in {folder}: it needs a folder step_<n> with {MODEL}.")
     _check_algorithm(checkpoint, algorithm)
     model = algorithm.load(checkpoint / MODEL, env=maybe_make_env(env, verbose=0), device=device, **load_kwargs)
     model.load_replay_buffer(checkpoint / BUFFER)
@@ -185,7 +186,7 @@ def resume(
 
 def restore(model: OffPolicyAlgorithm, checkpoint: str | Path) -> None:
     """
-    What is left to do of :func:`resume` when model and replay buffer have been loaded, as RL Zoo's ``-i`` does.
+    Restore everything else after model and replay buffer have been loaded, as RL Zoo's ``-i`` does.
 
     :param model: With its environment and replay buffer
     :param checkpoint: A folder ``step_<n>``
@@ -197,10 +198,10 @@ def restore(model: OffPolicyAlgorithm, checkpoint: str | Path) -> None:
     buffer = model.replay_buffer
     if buffer.n_envs != model.env.num_envs:
         raise ValueError(f"{checkpoint} was saved with {buffer.n_envs} environment(s), got {model.env.num_envs}.")
-    broken_off = _is_mid_episode(buffer)
-    buffer.dones[buffer.pos - 1, broken_off] = 1
+    unfinished_episodes = _is_mid_episode(buffer)
+    buffer.dones[buffer.pos - 1, unfinished_episodes] = 1
     if not buffer.optimize_memory_usage:  # with it, the next observation is about to be overwritten
-        buffer.timeouts[buffer.pos - 1, broken_off] = 1
+        buffer.timeouts[buffer.pos - 1, unfinished_episodes] = 1
     _restore_normalization(model, checkpoint / NORMALIZATION)
     _start_episode(model)
     restore_random_states(model, _load_states(checkpoint))
@@ -213,12 +214,12 @@ def _check_algorithm(checkpoint: Path, algorithm: type[OffPolicyAlgorithm]) -> N
 
 
 def _trained_by(algorithm: type[OffPolicyAlgorithm]) -> str:
-    """The class whose ``train`` it has: a subclass that changes something else can go on in its place"""
+    """The class that defines ``train``: a subclass that keeps it can continue the training"""
     return algorithm.train.__qualname__.removesuffix(".train")
 
 
 def _start_episode(model: OffPolicyAlgorithm) -> None:
-    """``learn`` would, too, but would count the first observation in VecNormalize's statistics once more"""
+    """``learn`` would count the first observation in VecNormalize's statistics a second time"""
     assert model.env is not None
     if model.seed is not None:
         model.env.seed((model.seed + model.num_timesteps) % 2**31)
@@ -237,7 +238,7 @@ def _restore_normalization(model: OffPolicyAlgorithm, path: Path) -> None:
     vec_normalize = model.get_vec_normalize_env()
     if (vec_normalize is not None) != path.exists():
         was, is_now = ("with", "without") if path.exists() else ("without", "with")
-        raise ValueError(f"{path.parent} was saved {was} VecNormalize, got an environment {is_now} it: wrap it as it was.")
+        raise ValueError(f"{path.parent} was saved {was} VecNormalize, got an environment {is_now} it: wrap it as before.")
     if vec_normalize is not None:
         saved = load_from_pkl(path)
         vec_normalize.ret_rms = saved.ret_rms
@@ -268,7 +269,7 @@ def _steps(checkpoint: Path) -> int:
 
 
 def _sync(path: Path) -> None:
-    """Waits until a file, or the names in a folder, are on the disk"""
+    """Wait until a file, or the names in a folder, are on the disk"""
     if path.is_dir() and os.name == "nt":
         return  # Windows opens no folders
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)

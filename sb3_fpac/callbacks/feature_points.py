@@ -14,10 +14,10 @@ from sb3_fpac.visualization.episode import find_extractor, record_episode
 
 class FeaturePointCallback(BaseCallback):
     """
-    Shows while an agent learns what its feature points look at. Every ``freq`` agent steps it plays an episode with the mean
-    action and writes a video of it with the points (``points_<steps>.mp4``) and a picture of the feature maps that matter most
-    (``maps_<steps>.png``). The same, and histograms of presence and of speed (in pixels an agent step), go to TensorBoard, if
-    training logs there. Training itself is not changed by it.
+    Visualizes the feature points during training. Every ``freq`` agent steps it plays an episode with the mean action. It
+    writes a video of the episode with the points (``points_<steps>.mp4``) and a picture of the feature maps that matter most
+    (``maps_<steps>.png``). If training logs to TensorBoard, it also logs both there, with histograms of presence and of speed
+    (in pixels per agent step). It does not change training.
 
     Needs ``pip install "sb3-fpac[viz]"``. In a YAML of RL Zoo, where a relative path starts at the run's log folder::
 
@@ -27,11 +27,11 @@ class FeaturePointCallback(BaseCallback):
 
     :param freq: Agent steps, as SB3 counts them (over all environments), between episodes
     :param save_path: Folder of the files
-    :param eval_env: The environment to play in; None: another one like the first of training
-    :param max_steps: Agent steps after which an episode is broken off; None: it is played to its end
-    :param n_maps: How many feature maps are drawn
-    :param scale: How many pixels a pixel of the frame becomes
-    :raises ValueError: if a number is not positive or, when training starts, if the agent has no feature points or the
+    :param eval_env: The environment to play in; None: a new environment like the first one of training
+    :param max_steps: Maximum number of agent steps of an episode; None: no limit
+    :param n_maps: Number of feature maps to draw
+    :param scale: Size of a pixel of the frame in the video, in pixels
+    :raises ValueError: if a number is not positive or, at the start of training, if the agent has no feature points or the
         environment is not like that of training
     :raises ImportError: if a package is missing
     """
@@ -49,7 +49,7 @@ class FeaturePointCallback(BaseCallback):
         for name, number in dict(freq=freq, max_steps=max_steps, n_maps=n_maps, scale=scale).items():
             if number is not None and number < 1:
                 raise ValueError(f"{name} must be at least 1, got {number}.")
-        import sb3_fpac.visualization.video  # noqa: F401  what is missing is to be said now, not after hours
+        import sb3_fpac.visualization.video  # noqa: F401  a missing package fails here and not after hours
 
         self.freq, self.max_steps, self.n_maps, self.scale = freq, max_steps, n_maps, scale
         self.save_path = Path(save_path)
@@ -65,14 +65,14 @@ class FeaturePointCallback(BaseCallback):
             self.model.policy.obs_to_tensor(obs)  # type: ignore[arg-type]
         except (KeyError, ValueError) as error:
             raise ValueError(
-                f"FeaturePointCallback needs an environment with the observations of training, pass one as eval_env: {error}"
+                f"FeaturePointCallback needs an environment with the observations of training: pass one as eval_env ({error})"
             ) from error
         self._drawn_at = self.num_timesteps
 
     def _on_step(self) -> bool:
         return True
 
-    def _on_rollout_start(self) -> None:  # here everything so far has been learned from
+    def _on_rollout_start(self) -> None:  # all steps so far have been stored and learned from
         if self.num_timesteps // self.freq > self._drawn_at // self.freq:
             self._drawn_at = self.num_timesteps
             self._draw()
@@ -86,9 +86,9 @@ class FeaturePointCallback(BaseCallback):
         spec = self.training_env.get_attr("spec")[0]
         if spec is None:
             raise ValueError(
-                "The training environment is not one of gym.make, to be made again: pass FeaturePointCallback an eval_env."
+                "The training environment was not made by gym.make, so FeaturePointCallback cannot make another: pass eval_env."
             )
-        # SB3's Monitor and RL Zoo's wrappers do not say how to make them again; those that change observations are missed
+        # The wrappers of SB3 and RL Zoo do not record their arguments, so they cannot be applied again
         repeatable = tuple(wrapper for wrapper in spec.additional_wrappers if wrapper.kwargs is not None)
         return gym.make(replace(spec, additional_wrappers=repeatable))
 
@@ -114,7 +114,7 @@ class FeaturePointCallback(BaseCallback):
                     "feature_points/speed": episode.speeds,
                 }
                 output.write(values, dict.fromkeys(values, ()), self.num_timesteps)
-                # TensorBoard shows GIFs as what they are; PyTorch's add_video needs MoviePy 1
+                # TensorBoard plays GIFs that are logged as images; PyTorch's add_video needs MoviePy 1
                 image = Summary.Image(encoded_image_string=video.gif(pictures, fps))
                 summary = Summary(value=[Summary.Value(tag="feature_points/video", image=image)])
                 assert output.writer.file_writer is not None

@@ -8,15 +8,15 @@ class LearningRateDrop(BaseCallback):
     """
     Lowers the learning rate of all optimizers once, as the paper does for Reacher (Table I).
 
-    In a YAML of RL Zoo, which itself knows constant and linear learning rates only::
+    In a YAML of RL Zoo, which itself supports only constant and linear learning rates::
 
         callback:
           - sb3_fpac.callbacks.LearningRateDrop:
               after: 50000
               learning_rate: 0.0003
 
-    :param after: Agent steps, as SB3 counts them (over all environments), after which the new rate holds
-    :param learning_rate: The new rate. It is not saved with the model: pass the callback again when training goes on.
+    :param after: Agent steps, as SB3 counts them (over all environments), after which the new rate applies
+    :param learning_rate: The new rate. It is not saved with the model: pass the callback again to continue training.
     :raises ValueError: if ``after`` is negative or the rate is not positive
     """
 

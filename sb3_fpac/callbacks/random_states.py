@@ -10,10 +10,10 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 def random_states(model: OffPolicyAlgorithm) -> dict[str, Any]:
     """
-    Everything that training draws random numbers from, the environment's own generators aside.
+    Collect the states of all random generators of training, except those of the environment.
 
     :param model: Between two rollouts
-    :return: By name, for :func:`restore_random_states`
+    :return: The states by name, for :func:`restore_random_states`
     """
     noise = getattr(model.actor, "action_dist", None) if model.use_sde else None
     return {
@@ -29,13 +29,13 @@ def random_states(model: OffPolicyAlgorithm) -> dict[str, Any]:
 
 def restore_random_states(model: OffPolicyAlgorithm, states: dict[str, Any]) -> None:
     """
-    Go on drawing where :func:`random_states` was taken.
+    Restore the random states, so that the same numbers are drawn again.
 
     :param model: A model of the same spaces, on any device
-    :param states: As :func:`random_states` gave them
+    :param states: As :func:`random_states` returned them
     """
     if states["sde"] is not None:
-        model.actor.reset_noise = _SameNoise(model.actor, states["sde"])  # type: ignore[assignment]
+        model.actor.reset_noise = _RestoredNoise(model.actor, states["sde"])  # type: ignore[assignment]
     model.action_space.np_random.bit_generator.state = states["actions"]
     random.setstate(states["python"])
     np.random.set_state(states["numpy"])
@@ -46,8 +46,8 @@ def restore_random_states(model: OffPolicyAlgorithm, states: dict[str, Any]) -> 
     th.set_rng_state(states["torch"])
 
 
-class _SameNoise:
-    """In place of an actor's ``reset_noise``, once: gSDE's noise, which SB3 draws before the moment of a checkpoint"""
+class _RestoredNoise:
+    """Replaces an actor's ``reset_noise`` once: SB3 draws gSDE's noise before the moment at which a checkpoint is saved"""
 
     def __init__(self, actor: Any, noise: tuple[th.Tensor, th.Tensor]) -> None:
         self.actor, self.noise = actor, noise
