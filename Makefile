@@ -22,9 +22,9 @@ check: .venv/ready
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs docs/_build
-	rm -rf dist
-	$(BIN)/python -m build --no-isolation --outdir dist . > /dev/null
-	$(BIN)/twine check --strict dist/*
+	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT \
+		&& $(BIN)/python -m build --no-isolation --outdir "$$folder" > "$$folder/log" \
+		&& rm "$$folder/log" && $(BIN)/python -m twine check --strict "$$folder"/*
 
 docs: .venv/ready
 	$(BIN)/python -m sphinx --fail-on-warning docs docs/_build
