@@ -110,7 +110,7 @@ def test_what_cannot_be_shown_is_refused_when_training_starts(tmp_path):
     for name in ("freq", "max_steps", "n_maps", "scale"):
         with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
             FeaturePointCallback(**{name: 0})
-    with pytest.raises(ValueError, match=r"not one of gym\.make"):
+    with pytest.raises(ValueError, match=r"not made by gym\.make"):
         small_fpac(noise()).learn(10, callback=FeaturePointCallback(5, tmp_path))
     with pytest.raises(ValueError, match="pass one as eval_env"):
         small_fpac(noise()).learn(10, callback=FeaturePointCallback(5, tmp_path, FrameStack(Noise(), 3)))

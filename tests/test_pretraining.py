@@ -291,7 +291,7 @@ def test_what_does_not_fit_is_refused(pretraining, file, tmp_path):
             spaces.Box(0, 255, (channels, size, size), np.uint8), **{**kwargs_of(pretrained), **kwargs}
         )
 
-    with pytest.raises(ValueError, match="made for n_points=4, but the extractor has n_points=5: give it the same"):
+    with pytest.raises(ValueError, match="made for n_points=4, but the extractor has n_points=5: use the same"):
         extractor(n_points=5)
     with pytest.raises(ValueError, match=r"temperature=0\.5, softmax='separable', but .* temperature=0\.3, softmax='full'"):
         extractor(temperature=0.3, softmax="full")
@@ -328,9 +328,9 @@ def test_frames_that_make_no_pairs_are_refused():
         pretrain([frame, frame[..., 1:]])
     with pytest.raises(ValueError, match="16×16 pixels: make them 17×17"):
         pretrain([np.zeros((2, 3, 16, 16), np.uint8)])
-    with pytest.raises(ValueError, match="at least two frames, which make a pair, got 1"):
+    with pytest.raises(ValueError, match="n_frames must be at least 2, got 1"):
         collect_frames(Noise(), 1)
-    with pytest.raises(ValueError, match="needs an environment that shows images"):
+    with pytest.raises(ValueError, match="needs image observations"):
         collect_frames(gym.make("Pendulum-v1"), 10)
     with pytest.raises(ValueError, match="4 channels are no stack of frames of 3 channels"):
         collect_frames(Noise((4, SIZE, SIZE)), 10, frame_channels=3)
@@ -382,7 +382,7 @@ def test_from_the_command_line_to_an_agent(monkeypatch, capsys, tmp_path):
         (["--sigma", 0], "--sigma: must be positive, got 0.0."),
         (["--env-kwargs", "sice:24"], "dmc-cartpole-swingup cannot be made with {'sice': 24}"),
         (["--device", "abacus"], "PyTorch has no device 'abacus'"),
-        (["--env", "Pendulum-v1"], "Pre-training needs an environment that shows images"),
+        (["--env", "Pendulum-v1"], "Pre-training needs image observations"),
     ],
 )
 def test_what_is_asked_wrongly_is_said_in_one_sentence(monkeypatch, capsys, options, sentence):

@@ -180,7 +180,7 @@ def test_videos_are_refused_where_they_cannot_be_written(tmp_path):
     picture = np.zeros((5, 7, 3), np.uint8)
     with pytest.raises(ValueError, match=r"written as \.mp4 or \.gif"):
         write_video(tmp_path / "a.avi", [picture], 30)
-    with pytest.raises(ValueError, match="positive number of pictures"):
+    with pytest.raises(ValueError, match="fps must be positive"):
         write_video(tmp_path / "a.mp4", [picture], 0)
     write_video(tmp_path / "odd.mp4", [picture] * 3, 30)
     assert len(gif([picture, picture + 9], 10)) > 20

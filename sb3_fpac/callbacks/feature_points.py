@@ -86,7 +86,7 @@ class FeaturePointCallback(BaseCallback):
         spec = self.training_env.get_attr("spec")[0]
         if spec is None:
             raise ValueError(
-                "The training environment was not made by gym.make, so FeaturePointCallback cannot make another: pass eval_env."
+                "The training environment was not made by gym.make, so there is no second one like it: pass eval_env."
             )
         # The wrappers of SB3 and RL Zoo do not record their arguments, so they cannot be applied again
         repeatable = tuple(wrapper for wrapper in spec.additional_wrappers if wrapper.kwargs is not None)

@@ -1,4 +1,4 @@
-"""Feature points of the images in Dict observations."""
+"""Feature points for the images of Dict observations."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from sb3_fpac.features.extractor import FeaturePointExtractor
 
 class FeaturePointCombinedExtractor(CombinedExtractor):
     """
-    Feature points for every image of a Dict observation, and SB3's CombinedExtractor for the rest.
+    Extracts feature points from every image of a Dict observation. SB3's CombinedExtractor handles the other keys.
 
     :param observation_space: Dict; keys of different image shapes need a ``camera_shift`` and ``frame_channels`` that fit all
     :param normalized_image: As in CombinedExtractor; SB3 passes it when ``normalize_images=False``
@@ -30,7 +30,7 @@ class FeaturePointCombinedExtractor(CombinedExtractor):
         }
         if not images:
             raise ValueError(f"No key of the observation space holds an image: {observation_space}.")
-        # SB3's extractor for everything else
+        # SB3's extractor handles everything else
         rest = spaces.Dict({key: space for key, space in observation_space.items() if key not in images})
         super().__init__(rest, normalized_image=normalized_image)
         self._observation_space = observation_space

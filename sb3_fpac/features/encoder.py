@@ -1,4 +1,4 @@
-"""The convolutional encoder: frames to feature maps, and the precision it computes in."""
+"""The convolutional encoder, from frames to feature maps, and its precision."""
 
 from typing import Any, Literal
 
@@ -18,21 +18,21 @@ _N_UNSTRIDED = 3  # 3×3 convolutions after the first, each of which takes one c
 
 def map_size(height: int, width: int) -> tuple[int, int]:
     """
-    Size of the feature maps of a frame.
+    Return the size of the feature maps of a frame.
 
     :param height: Height of the frame in pixels
     :param width: Width of the frame in pixels
-    :return: (H', W'), for 84×84 (35, 35); not positive where the frame is too small for the encoder
+    :return: (H', W'), (35, 35) for 84×84; not positive if the frame is too small for the encoder
     """
     return (height - 3) // STRIDE + 1 - 2 * _N_UNSTRIDED, (width - 3) // STRIDE + 1 - 2 * _N_UNSTRIDED
 
 
 def cell_centres(cells: th.Tensor) -> th.Tensor:
     """
-    Where in the frame the cells of a feature map look.
+    Return the positions in the frame of the cells of a feature map.
 
-    :param cells: Column or row numbers, not necessarily whole
-    :return: The centre of each one's receptive field of 15×15 pixels, in pixels; 0 is the middle of the first pixel
+    :param cells: Column or row indices, not necessarily integers
+    :return: The centre of the receptive field of 15×15 pixels of each cell, in pixels; 0 is the middle of the first pixel
     """
     return STRIDE * (cells + _N_UNSTRIDED) + 1
 
@@ -76,8 +76,8 @@ class Encoder(nn.Module):
 
     def marginals(self, frames: th.Tensor) -> tuple[th.Tensor, th.Tensor]:
         """
-        Means of every feature map along either axis, without computing the maps: a 1×1 convolution commutes with a mean,
-        so that the last layer runs on H' + W' pooled positions instead of H'·W' cells.
+        Compute the means of every feature map along either axis without the maps themselves. A 1×1 convolution commutes with a
+        mean, so the last layer runs on H' + W' pooled positions instead of H'·W' cells.
 
         :param frames: ``(N, C, H, W)``: uint8 from 0 to 255, or floats in [0, 1]
         :return: g along x ``(N, K, W')`` and along y ``(N, K, H')``, float32
@@ -91,8 +91,8 @@ class Encoder(nn.Module):
         return g_x, g_y
 
     def _convolve(self, frames: th.Tensor) -> th.Tensor:
-        """(N, C, H, W) → (N, 32, H', W'), channels last, in the dtype that is computed in"""
-        # The parameters themselves stay float32 and contiguous, as optimizers and SB3's ortho_init need them.
+        """(N, C, H, W) → (N, 32, H', W'), channels last, in the dtype of the computation"""
+        # The parameters stay float32 and contiguous, as optimizers and SB3's ortho_init need them
         dtype = th.bfloat16 if self._uses_bfloat16(frames.device) else th.float32
         activations = frames.to(dtype)
         if frames.dtype == th.uint8:
@@ -118,10 +118,10 @@ def _pool(activations: th.Tensor) -> th.Tensor:
 
 class _Pool(th.autograd.Function):
     """
-    The same for channels-last activations, without a compiler or an exporter.
+    The same as :func:`_pool` for channels-last activations in eager mode.
 
-    PyTorch's own reductions along these axes, and their gradients, cost a fifth of an update on a CPU. Here the activations
-    are read once and their gradient is written once, a few frames at a time, so that what is in float32 stays in the cache.
+    PyTorch's own reductions along these axes and their gradients take a fifth of an update on a CPU. This function reads the
+    activations once and writes their gradient once, a few frames at a time, so that the float32 copies stay in the cache.
     """
 
     @staticmethod
@@ -155,10 +155,10 @@ def _parts(*tensors: th.Tensor) -> zip:
 @th.compiler.assume_constant_result
 def has_native_bfloat16(device: th.device) -> bool:
     """
-    Whether the hardware has instructions that multiply bfloat16, so that it is faster than float32.
+    Check whether the hardware has instructions that multiply bfloat16, which makes it faster than float32.
 
     :param device: CPU (AVX-512 BF16 or AMX) or CUDA (compute capability 8.0 and later); False for any other
-    :return: True if it has
+    :return: True if it has such instructions
     """
     if device.type == "cuda":
         return th.cuda.get_device_capability(device) >= (8, 0)

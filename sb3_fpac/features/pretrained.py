@@ -1,4 +1,4 @@
-"""Feature points that were trained before the agent: what a file of them holds."""
+"""Pre-trained feature points and their file format."""
 
 import io
 from dataclasses import dataclass, field, fields
@@ -15,8 +15,8 @@ _FORMAT = "sb3-fpac feature points"
 @dataclass(frozen=True, eq=False)
 class PretrainedPoints:
     """
-    An encoder's weights and what they were made for, as :func:`~sb3_fpac.pretraining.training.pretrain` gives them and
-    ``FeaturePointExtractor(pretrained=…)`` takes them. Pickled, with a saved agent say, it needs no file.
+    The weights of an encoder and the settings of their pre-training, as :func:`~sb3_fpac.pretrain` returns them and
+    ``FeaturePointExtractor(pretrained=…)`` takes them. A saved agent contains them and does not need the file.
     """
 
     weights: dict[str, th.Tensor] = field(repr=False)
@@ -26,42 +26,42 @@ class PretrainedPoints:
     frame_channels: int
     """Channels of a frame"""
     height: int
-    """Of a frame, in pixels"""
+    """Size of a frame, in pixels"""
     width: int
-    """Of a frame, in pixels"""
+    """Size of a frame, in pixels"""
     temperature: float
     """β of the softmax"""
     softmax: Softmax
     """``"separable"`` or ``"full"``"""
     versions: dict[str, str]
-    """Of the packages that it was made with; for whoever wants to know"""
+    """Versions of the packages of pre-training, for information"""
 
     def save(self, path: str | Path) -> None:
         """
-        Write the file.
+        Write the points to a file.
 
-        :param path: The file, ``points.pt`` say; its folder must be there
+        :param path: The file, such as ``points.pt``; its folder must exist
         """
         th.save(dict(format=_FORMAT, **{key: getattr(self, key) for key in _KEYS}), path)
 
     @classmethod
     def load(cls, path: str | Path) -> "PretrainedPoints":
         """
-        Read the file. Nothing in it is executed.
+        Read points from a file. No code in the file is executed.
 
         :param path: The file
-        :return: What :meth:`save` has written
-        :raises ValueError: if there is no such file, or it is not such a file
+        :return: The points
+        :raises ValueError: if the file does not exist, or was not written by :meth:`save`
         """
         if not Path(path).is_file():
             raise ValueError(
-                f"There is no file of pre-trained feature points {str(path)!r}: make one with python -m sb3_fpac pretrain, "
+                f"There is no file of pre-trained feature points {str(path)!r}: create one with python -m sb3_fpac pretrain, "
                 "or correct the path."
             )
         file = io.BytesIO(Path(path).read_bytes())
         try:
             content: Any = th.load(file, map_location="cpu", weights_only=True)
-        except Exception:  # PyTorch has many for files that are not its own, or cut off
+        except Exception:  # PyTorch raises many kinds for truncated or foreign files
             content = None
         if not isinstance(content, dict) or content.get("format") != _FORMAT or not content.keys() >= _KEYS:
             raise ValueError(
@@ -71,16 +71,17 @@ class PretrainedPoints:
 
     def check(self, **asked: Any) -> None:
         """
-        :param asked: ``n_points``, ``frame_channels``, ``height``, ``width``, ``temperature``, ``softmax`` of an extractor
-            that is to have the weights
-        :raises ValueError: if something is another than it was in pre-training
+        Check that the points fit an extractor.
+
+        :param asked: ``n_points``, ``frame_channels``, ``height``, ``width``, ``temperature``, ``softmax`` of the extractor
+        :raises ValueError: if one of them differs from pre-training
         """
         differing = {name: getattr(self, name) for name, value in asked.items() if getattr(self, name) != value}
         if differing:
             made, wanted = (", ".join(f"{name}={values[name]!r}" for name in differing) for values in (differing, asked))
             raise ValueError(
-                f"The pre-trained feature points were made for {made}, but the extractor has {wanted}: give it the same, or "
-                "pre-train points for it."
+                f"The pre-trained feature points were made for {made}, but the extractor has {wanted}: use the same "
+                "values, or pre-train points for this extractor."
             )
 
     def __eq__(self, other: object) -> bool:  # SB3 compares policy_kwargs
@@ -98,9 +99,9 @@ _KEYS = {entry.name for entry in fields(PretrainedPoints)}
 
 def resolve_pretrained(features_extractor_kwargs: dict[str, Any]) -> None:
     """
-    Put what a file of pre-trained points holds in the place of its path, so that a saved agent loads where there is no file.
+    Replace the path of a file of pre-trained points by its contents, so that a saved agent loads without the file.
 
-    :param features_extractor_kwargs: Of a policy whose extractor has feature points; it is written into
+    :param features_extractor_kwargs: Keyword arguments of the extractor; changed in place
     :raises ValueError: if :meth:`PretrainedPoints.load` refuses the file
     """
     pretrained = features_extractor_kwargs.get("pretrained")

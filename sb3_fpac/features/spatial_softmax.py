@@ -15,7 +15,7 @@ Softmax = Literal["separable", "full"]
 
 def coordinates(n_cells: int, device: th.device | str | None = None, dtype: th.dtype = th.float32) -> th.Tensor:
     """
-    Positions of the cells along one axis of a feature map.
+    Return the positions of the cells along one axis of a feature map.
 
     :param n_cells: Number of cells, at least 1
     :param device: Device of the result
@@ -29,7 +29,7 @@ def coordinates(n_cells: int, device: th.device | str | None = None, dtype: th.d
 
 def marginals(feature_maps: th.Tensor) -> tuple[th.Tensor, th.Tensor]:
     """
-    Means of every feature map along its height and along its width: g in Eq. 3.
+    Average every feature map along its height and along its width: g in Eq. 3.
 
     :param feature_maps: ``(B, K, H', W')``, any float dtype
     :return: g along x ``(B, K, W')`` and along y ``(B, K, H')``; float32, or float64 for float64 maps
@@ -42,7 +42,7 @@ def marginals(feature_maps: th.Tensor) -> tuple[th.Tensor, th.Tensor]:
 
 def marginal_probabilities(feature_maps: th.Tensor, temperature: float = 0.5) -> tuple[th.Tensor, th.Tensor]:
     """
-    Where the separable softmax looks, along either axis: p(x) and p(y) of Eq. 3.
+    Compute the probabilities of the separable softmax along either axis: p(x) and p(y) of Eq. 3.
 
     :param feature_maps: ``(B, K, H', W')``, any float dtype
     :param temperature: β, positive
@@ -56,7 +56,7 @@ def marginal_probabilities(feature_maps: th.Tensor, temperature: float = 0.5) ->
 
 def joint_probabilities(feature_maps: th.Tensor, temperature: float = 0.5) -> th.Tensor:
     """
-    Where the full softmax looks: p(x, y) of Eq. 1.
+    Compute the probabilities of the full softmax: p(x, y) of Eq. 1.
 
     :param feature_maps: ``(B, K, H', W')``, any float dtype
     :param temperature: β, positive
@@ -70,9 +70,9 @@ def joint_probabilities(feature_maps: th.Tensor, temperature: float = 0.5) -> th
 
 def points_from_marginals(g_x: th.Tensor, g_y: th.Tensor, temperature: float = 0.5) -> th.Tensor:
     """
-    Feature points of the separable softmax (Eq. 3 and 2), from the two marginals alone.
+    Compute the feature points of the separable softmax (Eq. 3 and 2) from the two marginals.
 
-    The mean of a map is the mean of either of its marginals, so that presence needs no map either.
+    The mean of a map is the mean of either marginal, so presence does not need the map.
 
     :param g_x: Means over the height, ``(B, K, W')``
     :param g_y: Means over the width, ``(B, K, H')``
@@ -85,12 +85,12 @@ def points_from_marginals(g_x: th.Tensor, g_y: th.Tensor, temperature: float = 0
 
 def feature_points(feature_maps: th.Tensor, temperature: float = 0.5, softmax: Softmax = "separable") -> th.Tensor:
     """
-    The feature points of a batch of feature maps.
+    Compute the feature points of a batch of feature maps.
 
-    Reductions and softmax are computed in float32 even if the maps are bfloat16 or float16, in float64 if they are float64.
+    Reductions and softmax are computed in float32 for bfloat16 and float16 maps, and in float64 for float64 maps.
 
     :param feature_maps: ``(B, K, H', W')``, any float dtype and device
-    :param temperature: β, positive; the lower, the closer the position comes to that of the map's maximum
+    :param temperature: β, positive; the lower it is, the closer the position is to the maximum of the map
     :param softmax: ``"separable"``: a softmax over the mean of the map along each axis (Eq. 3, the paper's choice);
         ``"full"``: one softmax over all cells (Eq. 1, the ablation of Fig. 13)
     :return: ``(B, K, 3)``: x and y in ``[-1, 1]``, m = tanh(mean of the map) in ``(-1, 1)`` (Eq. 2)

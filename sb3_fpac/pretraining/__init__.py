@@ -1,4 +1,4 @@
-"""Feature points without an agent: frames of a random policy, and a network that rebuilds one from another."""
+"""Pre-trains feature points without rewards, by reconstructing one frame of a random policy from another."""
 
 from sb3_fpac.pretraining.frames import collect_frames
 from sb3_fpac.pretraining.training import Pretraining, pretrain

@@ -1,4 +1,4 @@
-"""Frames of a random policy."""
+"""Collects frames of a random policy."""
 
 from collections.abc import Callable
 
@@ -19,24 +19,22 @@ def collect_frames(
     on_frame: Callable[[], object] | None = None,
 ) -> list[np.ndarray]:
     """
-    What an environment shows while actions are drawn at random: the newest frame of every observation, without the header
-    plane of camera shift.
+    Collect the frames of an environment under random actions: the newest frame of every observation, without the header plane
+    of camera shift.
 
     :param env: Environment whose observations are uint8 images or stacks of them, channel-first or channel-last
-    :param n_frames: How many frames; the last episode is broken off when there are so many
+    :param n_frames: Number of frames; the last episode ends when it is reached
     :param seed: Seed of the environment and of the actions
     :param frame_channels: Channels of one frame: 3 for RGB, 1 for grey
-    :param on_frame: Called after every frame, for a progress bar, say
+    :param on_frame: Called after every frame, for example by a progress bar
     :return: The frames of every episode, ``(T, frame_channels, H, W)`` uint8 each
-    :raises ValueError: if fewer than two frames are asked for, or the environment shows no images or others
+    :raises ValueError: if ``n_frames`` is less than two, or the observations are not such images
     """
     if n_frames < 2:
-        raise ValueError(f"Pre-training needs at least two frames, which make a pair, got {n_frames}.")
+        raise ValueError(f"Pre-training needs pairs of frames: n_frames must be at least 2, got {n_frames}.")
     space = env.observation_space
     if not (isinstance(space, spaces.Box) and is_image_space(space, check_channels=False)):
-        raise ValueError(
-            f"Pre-training needs an environment that shows images, a uint8 Box of three dimensions from 0 to 255, got {space}."
-        )
+        raise ValueError(f"Pre-training needs image observations, a uint8 Box of three dimensions from 0 to 255, got {space}.")
     first = is_image_space_channels_first(space)
     channels, height, width = space.shape if first else (space.shape[2], *space.shape[:2])
     split_channels(channels, frame_channels, None)
@@ -61,9 +59,11 @@ def collect_frames(
 
 def check_frame_size(height: int, width: int) -> None:
     """
-    :param height: Of a frame in pixels
-    :param width: Of a frame in pixels
-    :raises ValueError: if its feature maps are a single cell high or wide, in which a point cannot move
+    Refuse frames that are too small for pre-training.
+
+    :param height: Height of a frame in pixels
+    :param width: Width of a frame in pixels
+    :raises ValueError: if a feature map is a single cell high or wide, so that a point cannot move
     """
     if min(map_size(height, width)) < 2:
-        raise ValueError(f"Points cannot move on frames of {height}×{width} pixels: make them 17×17 at least.")
+        raise ValueError(f"Points cannot move on frames of {height}×{width} pixels: make them at least 17×17.")

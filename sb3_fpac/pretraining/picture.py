@@ -1,4 +1,4 @@
-"""Frames beside what pre-trained points make of them."""
+"""Renders frames beside their reconstructions from pre-trained points."""
 
 import numpy as np
 import torch as th
@@ -9,13 +9,13 @@ from sb3_fpac.visualization import draw_points
 
 def render_reconstructions(pretraining: Pretraining, episodes: list[np.ndarray], rows: int = 6, scale: int = 3) -> np.ndarray:
     """
-    Rows of four: the target, the source, the target rebuilt, and the target with its points. All points are drawn as present,
-    since presence plays no part in pre-training.
+    Render rows of four: the target, the source, the reconstructed target, and the target with its points. All points are drawn
+    as present, since pre-training does not use presence.
 
-    :param pretraining: What pre-training has led to
+    :param pretraining: The result of pre-training
     :param episodes: The frames of every episode, ``(T, C, H, W)`` uint8 each; C = 3 for RGB, 1 for grey
-    :param rows: How many targets, evenly spread over all frames; the source lies half an episode away
-    :param scale: How many pixels a pixel of the frame becomes along each axis
+    :param rows: Number of targets, evenly spaced over all frames; the source is half an episode away
+    :param scale: Size of a pixel of the frame in the picture, in pixels
     :return: ``(rows · H · scale + lines, 4 · W · scale + lines, 3)`` uint8
     """
     pairable = [episode for episode in episodes if len(episode) > 1]
@@ -37,7 +37,7 @@ def render_reconstructions(pretraining: Pretraining, episodes: list[np.ndarray],
 
 
 def _joined(pictures: list[np.ndarray], width: int, axis: int) -> np.ndarray:
-    """Side by side or beneath each other, with white lines in between"""
+    """Join pictures along an axis, with white lines in between"""
     shape = list(pictures[0].shape)
     shape[axis] = width
     line = np.full(shape, 255, np.uint8)

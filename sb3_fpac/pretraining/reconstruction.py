@@ -1,4 +1,4 @@
-"""Rebuilding a frame from its feature points and the look of another: what points are pre-trained for."""
+"""Reconstructs a frame from its feature points and the appearance of another frame."""
 
 import torch as th
 from torch import nn
@@ -11,11 +11,11 @@ _STRIDE = 4  # of the features that the frame is rebuilt from
 
 def heat_maps(points: th.Tensor, x: th.Tensor, y: th.Tensor, sigma: float = 0.1) -> th.Tensor:
     """
-    A Gaussian around every point: exp(−((x − x_k)² + (y − y_k)²) / 2σ²), as in arXiv 1806.07823.
+    Draw a Gaussian around every point: exp(−((x − x_k)² + (y − y_k)²) / 2σ²), as in arXiv 1806.07823.
 
-    :param points: ``(B, K, 2)`` or ``(B, K, 3)``: x_k and y_k; a presence is not looked at
-    :param x: ``(W,)``: where the columns of the maps lie, in the coordinates of the points
-    :param y: ``(H,)``: where the rows lie
+    :param points: ``(B, K, 2)`` or ``(B, K, 3)``: x_k and y_k; the presence is ignored
+    :param x: ``(W,)``: positions of the columns of the maps, in the coordinates of the points
+    :param y: ``(H,)``: positions of the rows
     :param sigma: σ, in the same coordinates
     :return: ``(B, K, H, W)`` in (0, 1]
     """
@@ -25,9 +25,9 @@ def heat_maps(points: th.Tensor, x: th.Tensor, y: th.Tensor, sigma: float = 0.1)
 
 class Reconstruction(nn.Module):
     """
-    Rebuilds a frame, the target, from where its points are and from how another frame of the episode, the source, looks: the
-    generator of Jakab et al. (arXiv 1806.07823), smaller. What differs between the two frames can come through the points
-    alone, so that points are drawn to what moves.
+    Reconstructs a frame, the target, from the positions of its points and the appearance of another frame of the episode, the
+    source. This is a smaller version of the generator of Jakab et al. (arXiv 1806.07823). Only the points carry what differs
+    between the two frames, so they learn to follow what moves.
 
     :param frame_channels: C, channels of a frame
     :param n_points: K
@@ -69,7 +69,7 @@ class Reconstruction(nn.Module):
         """
         :param points: ``(B, K, 3)`` or ``(B, K, 2)``: the target's points, x and y in [-1, 1]
         :param source: ``(B, C, H, W)`` in [0, 1]
-        :return: ``(B, C, H, W)``: the target, from 0 to 1 where it is right
+        :return: ``(B, C, H, W)``: the reconstructed target, in [0, 1] where it is correct
         """
         appearance = self.appearance(source.contiguous(memory_format=th.channels_last))
         maps = heat_maps(points, self._x, self._y, self.sigma)
@@ -78,6 +78,6 @@ class Reconstruction(nn.Module):
 
 
 def _positions(pixels: int, cells: int) -> th.Tensor:
-    """Where every 4th pixel of a frame lies in the coordinates of points, in which the outermost cells of a map lie at ±1"""
+    """Positions of every 4th pixel of a frame in the coordinates of points, in which the outermost cells of a map lie at ±1"""
     first, last = cell_centres(th.tensor([0.0, cells - 1.0]))
     return 2 * (th.arange(0, pixels, _STRIDE) - first) / (last - first) - 1

@@ -22,33 +22,33 @@ from sb3_fpac.version import __version__
 
 @dataclass(frozen=True)
 class Pretraining:
-    """What pre-training has led to."""
+    """The result of pre-training."""
 
     points: PretrainedPoints
-    """What ``FeaturePointExtractor(pretrained=…)`` takes"""
+    """The points, for ``FeaturePointExtractor(pretrained=…)``"""
     losses: np.ndarray
     """``(n_updates,)``: the reconstruction loss of every update"""
     extractor: FeaturePointExtractor
     """The same encoder, for single frames"""
     reconstruction: Reconstruction
-    """The network that rebuilds frames, which an agent has no use for"""
+    """The network that reconstructs frames; agents do not use it"""
 
     def save(self, path: str | Path) -> None:
         """
         Write the file of the points.
 
-        :param path: The file, ``points.pt`` say; its folder must be there
+        :param path: The file, such as ``points.pt``; its folder must exist
         """
         self.points.save(path)
 
     @th.no_grad()
     def reconstruct(self, targets: np.ndarray, sources: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """
-        Rebuild frames.
+        Reconstruct frames.
 
-        :param targets: ``(N, C, H, W)`` uint8; of these, only the points are used
+        :param targets: ``(N, C, H, W)`` uint8; only their points are used
         :param sources: ``(N, C, H, W)`` uint8: another frame of the episode for each
-        :return: The targets rebuilt, ``(N, C, H, W)`` uint8, and their points, ``(N, K, 3)``: x, y, m
+        :return: The reconstructed targets, ``(N, C, H, W)`` uint8, and their points, ``(N, K, 3)``: x, y, m
         """
         device = next(self.reconstruction.parameters()).device
         points = self.extractor.encode_frames(th.as_tensor(targets, device=device))
@@ -71,27 +71,27 @@ def pretrain(
     on_update: Callable[[float], object] | None = None,
 ) -> Pretraining:
     """
-    Train an encoder of feature points to rebuild frames, as Jakab et al. (arXiv 1806.07823) do: the points of one frame and
-    the look of another of the same episode shall give the first.
+    Pre-train feature points by reconstruction, in the manner of Jakab et al. (arXiv 1806.07823): one frame is reconstructed
+    from its points and from the appearance of another frame of the same episode.
 
-    The loss is the mean squared error of pixels in [0, 1]. The original's perceptual loss is left out, as it needs a
-    pre-trained VGG. Presence plays no part: nothing trains it.
+    The loss is the mean squared error of pixels in [0, 1]. The perceptual loss of the original is left out, because it needs a
+    pre-trained VGG. The loss does not train presence.
 
     :param episodes: The frames of every episode, ``(T, C, H, W)`` uint8 each, as
-        :func:`~sb3_fpac.pretraining.frames.collect_frames` gives them; T may differ
+        :func:`~sb3_fpac.collect_frames` returns them; T may differ
     :param n_points: K, number of feature points
     :param temperature: β of the softmax
     :param softmax: ``"separable"`` or ``"full"``
-    :param sigma: σ of the Gaussians that points become, in their coordinates: 3.4 pixels for 84×84
-    :param n_updates: Updates
-    :param batch_size: Pairs of frames in each
-    :param learning_rate: Of Adam
-    :param seed: Of the initial weights and of the pairs
+    :param sigma: σ of the Gaussians that represent the points, in their coordinates; 0.1 is 3.4 pixels for 84×84
+    :param n_updates: Number of updates
+    :param batch_size: Pairs of frames in an update
+    :param learning_rate: Learning rate of Adam
+    :param seed: Seed of the initial weights and of the pairs
     :param precision: As in FeaturePointExtractor
     :param device: PyTorch device; ``"auto"``: CUDA where there is a GPU
-    :param on_update: Called after every update with its loss, for a progress bar, say
-    :return: The points, and the network that rebuilds frames of them
-    :raises ValueError: if the frames are no such arrays or too small, no two of them share an episode, or a parameter is out
+    :param on_update: Called after every update with its loss, for example by a progress bar
+    :return: The points, and the network that reconstructs frames from them
+    :raises ValueError: if the frames are not such arrays or too small, no two of them share an episode, or a parameter is out
         of range
     :raises FloatingPointError: if the loss is infinite or undefined
     """
@@ -146,7 +146,7 @@ def pretrain(
 
 
 class _Pairs:
-    """Two frames of one episode, drawn at random: the target among all frames, the source among the others of its episode"""
+    """Draws pairs of frames of one episode: the target from all frames, the source from the others of its episode"""
 
     def __init__(self, episodes: Sequence[np.ndarray], seed: int) -> None:
         shapes = {episode.shape[1:] for episode in episodes}
@@ -156,7 +156,7 @@ class _Pairs:
             )
         pairable = [episode for episode in episodes if len(episode) > 1]
         if not pairable:
-            raise ValueError("Pre-training needs two frames of one episode at least, which make a pair: collect more frames.")
+            raise ValueError("Pre-training needs at least two frames of one episode: collect more frames.")
         self.frames = th.as_tensor(np.concatenate(pairable))
         lengths = th.tensor([len(episode) for episode in pairable])
         self._lengths = lengths.repeat_interleave(lengths)

@@ -1,6 +1,6 @@
-"""Feature points in pictures: arrays in, arrays or Matplotlib figures out.
+"""Draws feature points: arrays in, arrays or Matplotlib figures out.
 
-What is drawn on frames needs NumPy alone; figures need ``pip install sb3-fpac[viz]``. Figures are those of the FPAC paper,
+Drawing on frames needs only NumPy; figures need ``pip install sb3-fpac[viz]``. The figures follow those of the FPAC paper,
 arXiv 2106.07995.
 """
 
@@ -33,11 +33,11 @@ def draw_points(
     radius: float = 1.5,
 ) -> np.ndarray:
     """
-    A frame, enlarged pixel by pixel, with feature points on it as in Fig. 6 and 7.
+    Enlarge a frame and draw feature points on it, as in Fig. 6 and 7.
 
-    Every point is a disc of its own colour. With v = (1 + m) / 2, which grows from 0 to 1 with its presence m, it has
-    (1 + v) / 2 times the full radius and an opacity of (1 + 4v) / 5, so that an absent point can just be seen. Its velocity is
-    a trail that fades towards where it was. Points outside of the frame are cut off at its border.
+    Every point is a disc of its own colour. With v = (1 + m) / 2, which grows from 0 to 1 with the presence m, its radius is
+    (1 + v) / 2 times the full radius and its opacity is (1 + 4v) / 5, so that an absent point is just visible. Its velocity is
+    a trail that fades towards its past position. Points outside the frame are clipped at its border.
 
     :param frame: ``(H, W, C)`` uint8, C = 3 for RGB, 1 for grey
     :param positions: ``(K, 2)``: x and y in pixels of the frame; (0, 0) is the middle of the upper left pixel
@@ -88,17 +88,17 @@ def draw_strip(
     radius: float = 2.5,
 ) -> np.ndarray:
     """
-    Successive frames side by side, with one point on each, or some, as in Fig. 7.
+    Draw successive frames side by side, with one or several points on each, as in Fig. 7.
 
     :param frames: ``(T, H, W, C)`` uint8
     :param positions: ``(T, K, 2)``: x and y in pixels of the frame
     :param presence: ``(T, K)``: m in (-1, 1)
-    :param past_positions: ``(T, K, 2)``: where the points were before; None: no trails
-    :param indices: Numbers of the points to be drawn, ``[k]`` for one; None: all
+    :param past_positions: ``(T, K, 2)``: past positions of the points; None: no trails
+    :param indices: Indices of the points to draw, ``[k]`` for one; None: all
     :param scale: As in :func:`draw_points`
     :param radius: As in :func:`draw_points`
     :return: ``(H · scale, T · W · scale + (T − 1) · scale, 3)`` uint8, with white lines in between
-    :raises ValueError: if there is no frame, there are not as many of everything, or :func:`draw_points` refuses them
+    :raises ValueError: if there is no frame, the lengths differ, or :func:`draw_points` refuses the arrays
     """
     pasts = [None] * len(frames) if past_positions is None else past_positions
     if not 0 < len(frames) == len(positions) == len(presence) == len(pasts):
@@ -124,18 +124,18 @@ def plot_feature_maps(
     columns: int = 4,
 ) -> "Figure":
     """
-    Feature maps over the frame that they are of, the probabilities p(x) and p(y) beside each, and the point that comes of
-    them, as in rows 3 and 4 of Fig. 6. Every cell lies where it looks, at the centre of its receptive field.
+    Plot feature maps over their frame, with the probabilities p(x) and p(y) and the resulting point, as in rows 3 and 4 of
+    Fig. 6. Every cell is drawn at the centre of its receptive field.
 
     :param frame: ``(H, W, C)`` uint8
-    :param maps: ``(K, H', W')``: floats, as :meth:`FeaturePointExtractor.feature_maps` gives them for a frame
+    :param maps: ``(K, H', W')``: floats, as :meth:`FeaturePointExtractor.feature_maps` returns them for a frame
     :param temperature: β of the agent, see ``FeaturePointExtractor.temperature``
     :param softmax: ``"separable"`` or ``"full"``, see ``FeaturePointExtractor.softmax``; for the latter p(x) and p(y) are
         the marginals of p(x, y)
-    :param indices: Numbers of the points to be drawn; None: all
+    :param indices: Indices of the points to draw; None: all
     :param columns: Maps side by side
-    :return: A Matplotlib figure, which pyplot does not know of; axes are in pixels of the frame
-    :raises ValueError: if the maps are not those of such a frame, there is nothing to draw, or ``temperature`` or ``softmax``
+    :return: A Matplotlib figure that is not registered with pyplot; axes are in pixels of the frame
+    :raises ValueError: if the maps do not fit the frame, there is nothing to draw, or ``temperature`` or ``softmax``
         is out of range
     :raises ImportError: if Matplotlib is missing
     """
@@ -177,7 +177,7 @@ def plot_feature_maps(
 
 def figure_to_array(figure: "Figure") -> np.ndarray:
     """
-    A Matplotlib figure as a picture, whatever the backend is, which stays as it is.
+    Render a Matplotlib figure, independently of the backend, which is not changed.
 
     :param figure: The figure
     :return: ``(H, W, 3)`` uint8
@@ -194,7 +194,7 @@ def figure_to_array(figure: "Figure") -> np.ndarray:
 
 
 def _from_maps(maps: np.ndarray, temperature: float, softmax: Softmax) -> tuple[np.ndarray, ...]:
-    """Of every point x and y in pixels and m, ``(K,)`` each, p(x) ``(K, W')`` and p(y) ``(K, H')``"""
+    """x, y in pixels and m of every point, ``(K,)`` each, p(x) ``(K, W')`` and p(y) ``(K, H')``"""
     batch = th.as_tensor(maps)[None]
     points = feature_points(batch, temperature, softmax)
     if softmax == "full":
@@ -221,9 +221,9 @@ def _paint_capsule(
     outline: float = 0.0,
 ) -> None:
     """
-    Paint what lies within a radius of a segment, in place: a disc if the segment is a point. Opacity falls to zero towards
-    the start. The outline is black, as the colours are light: one of them shows on any ground. Half of it lies outside of the
-    radius.
+    Paint all pixels within a radius of a segment in place: a disc if the segment is a point. The opacity falls to zero
+    towards the start. The outline is black and the colours are light, so that one of them is visible on any background. Half of the
+    outline lies outside the radius.
     """
     reach = radius + outline / 2
     columns, rows = (
@@ -242,9 +242,9 @@ def _paint_capsule(
 
 def point_colours(n_points: int) -> np.ndarray:
     """
-    A colour for every point: each is the one most unlike all before it, so that point k has the same colour whatever K is.
+    Return a colour for every point. Each differs most from all colours before it, so point k has the same colour for any K.
 
-    :param n_points: K; from the 257th on colours come again
+    :param n_points: K; colours repeat after 256
     :return: ``(K, 3)`` uint8, RGB
     """
     colours = _palette()
@@ -253,7 +253,7 @@ def point_colours(n_points: int) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _palette() -> np.ndarray:
-    """Light and vivid colours of a grid in RGB, ``(256, 3)`` uint8: the next is the farthest from those before, to the eye"""
+    """Light and vivid colours of an RGB grid, ``(256, 3)`` uint8, each perceptually the farthest from those before"""
     levels = np.linspace(0, 255, 9)
     colours = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1).reshape(-1, 3)
     lab = _oklab(colours)
@@ -268,7 +268,7 @@ def _palette() -> np.ndarray:
 
 
 def _oklab(colours: np.ndarray) -> np.ndarray:
-    """RGB of 0…255 in Ottosson's Oklab, where distances are about as large as they look"""
+    """Convert RGB of 0…255 to Ottosson's Oklab, whose distances are perceptually uniform"""
     linear = ((colours / 255 + 0.055) / 1.055) ** 2.4
     to_lms = [
         [0.4122214708, 0.5363325363, 0.0514459929],

@@ -1,4 +1,4 @@
-"""What an agent with feature points sees and does in an episode, as arrays: for whoever wants to look."""
+"""Records what an agent with feature points sees and does in an episode, as arrays."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -19,10 +19,10 @@ from sb3_fpac.features.extractor import FeaturePointExtractor
 
 @dataclass(frozen=True)
 class Episode:
-    """T agent steps of an agent with K feature points on frames of H×W pixels with C channels."""
+    """T steps of an agent with K feature points on frames of H×W pixels with C channels."""
 
     observations: np.ndarray | dict[str, np.ndarray]
-    """``(T, …)``: what the policy was given, as ``model.predict`` takes it; of a Dict space a dict of such arrays"""
+    """``(T, …)``: the observations as ``model.predict`` takes them; for a Dict space, a dict of arrays"""
     frames: np.ndarray
     """``(T, H, W, C)`` uint8: the current frame of every observation"""
     points: np.ndarray
@@ -30,7 +30,7 @@ class Episode:
     positions: np.ndarray
     """``(T, K, 2)``: the same points, x and y in pixels of the frame; (0, 0) is the middle of the upper left pixel"""
     past_positions: np.ndarray
-    """``(T, K, 2)``: where the points of the frame before lie, seen by the current camera; for a single frame as positions"""
+    """``(T, K, 2)``: the points of the previous frame, seen by the current camera; equal to positions for a single frame"""
     actions: np.ndarray
     """``(T, A)``, or ``(T,)`` for discrete actions"""
     rewards: np.ndarray
@@ -38,26 +38,26 @@ class Episode:
 
     def drawable(self, at: int | slice | np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """
-        What :func:`~sb3_fpac.visualization.draw_points` (of one step) and :func:`~sb3_fpac.visualization.draw_strip` (of
-        several) take.
+        Return the arguments of :func:`~sb3_fpac.visualization.draw_points` (for one step) or
+        :func:`~sb3_fpac.visualization.draw_strip` (for several).
 
-        :param at: Number of a step, or several
+        :param at: Index of a step, or of several
         :return: Frames, positions, presences, past positions
         """
         return self.frames[at], self.positions[at], self.points[at][..., 2], self.past_positions[at]
 
     @property
     def speeds(self) -> np.ndarray:
-        """``(T, K)``: pixels that every point moved since the frame before, camera shift compensated"""
+        """``(T, K)``: how far every point moved since the previous frame, in pixels, compensated for camera shift"""
         return np.linalg.norm(self.positions - self.past_positions, axis=-1)
 
 
 def find_extractor(model: BaseAlgorithm) -> FeaturePointExtractor:
     """
-    The feature-point extractor that an agent acts with.
+    Find the feature-point extractor with which an agent acts.
 
     :param model: Any SB3 algorithm
-    :return: That of the actor, where actor and critic have one each; the first image's of a Dict space
+    :return: The actor's extractor, if actor and critic have one each; that of the first image of a Dict space
     :raises ValueError: if it has none
     """
     return _find(model)[1]
@@ -65,7 +65,7 @@ def find_extractor(model: BaseAlgorithm) -> FeaturePointExtractor:
 
 def encoder_input(model: BaseAlgorithm, observation: np.ndarray | dict[str, np.ndarray]) -> th.Tensor:
     """
-    Observations as they reach the agent's feature-point extractor.
+    Preprocess observations as the agent does for its feature-point extractor.
 
     :param model: Any SB3 algorithm with feature points
     :param observation: One or several observations, as ``model.predict`` takes them
@@ -88,13 +88,13 @@ def record_episode(
     on_step: Callable[[], object] | None = None,
 ) -> Episode:
     """
-    Play one episode and keep what the agent saw.
+    Play one episode and record what the agent sees.
 
     :param model: Any SB3 algorithm with feature points
     :param env: An environment with the observations that the agent was trained on; vectorized ones must have one environment
-    :param deterministic: Whether it acts with the mean action
-    :param max_steps: Agent steps after which the episode is broken off; None: it is played to its end
-    :param on_step: Called after every step, for a progress bar, say
+    :param deterministic: Whether the agent takes the mean action
+    :param max_steps: Maximum number of agent steps; None: no limit
+    :param on_step: Called after every step, for example by a progress bar
     :return: The episode
     :raises ValueError: if the agent has no feature points, the observations are not the agent's, or there are several
         environments
@@ -150,7 +150,7 @@ def _find(model: BaseAlgorithm) -> tuple[str | None, FeaturePointExtractor]:
     for module in modules:
         if isinstance(module, FeaturePointExtractor):
             if isinstance(model.observation_space, spaces.Dict):
-                break  # which image it gets is not to be seen
+                break  # it is unknown which image it gets
             return None, module
     raise ValueError(
         f"This {type(model).__name__} agent has no feature points to show, its features extractor is "

@@ -1,4 +1,4 @@
-"""Which feature points matter to an agent: what it does, and what it expects, when one of them tells nothing."""
+"""Ranks the feature points of an agent: how much action and value change when one point carries no information."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ class PointRanking:
     """How much each of K feature points matters to an agent."""
 
     action: np.ndarray
-    """``(K,)``: root mean square change of what the agent does when the point tells nothing"""
+    """``(K,)``: root mean square change of the action when the point carries no information"""
     value: np.ndarray | None
     """``(K,)``: root mean square change of the critic's value; None if the critic does not see the actor's points"""
 
@@ -44,23 +44,23 @@ class PointRanking:
 
 def rank_points(model: BaseAlgorithm, observations: np.ndarray | dict[str, np.ndarray]) -> PointRanking:
     """
-    Rank an agent's feature points by ablation: the features that come of one point, its velocities among them, are replaced
-    by their means over the observations, and the changes of action and value are measured. The images are encoded once.
+    Rank an agent's feature points by ablation. The features of one point, including its velocities, are replaced by their
+    means over the observations, and the changes of action and value are measured. The images are encoded once.
 
-    What an agent does is its deterministic action: in [-1, 1] for SAC, TQC and TD3, clipped to the action space for PPO and
-    A2C. Of discrete actions it is the probabilities for PPO and A2C, and the Q-values less their mean for DQN and QR-DQN.
+    The action is the deterministic one: in [-1, 1] for SAC, TQC and TD3, clipped to the action space for PPO and A2C. For
+    discrete actions, it is the probabilities (PPO and A2C) or the Q-values minus their mean (DQN and QR-DQN).
 
-    The value is that of the unchanged agent's action: the least of SAC's and TD3's critics, the mean of TQC's quantiles,
-    the Q-value for DQN and QR-DQN; for PPO and A2C it is that of the state. SB3's TD3, for one, gives the critic an extractor
-    of its own, whose points are not the actor's: then there is no value.
+    The value is that of the unchanged agent's action: the minimum of the critics for SAC and TD3, the mean of the quantiles
+    for TQC, the Q-value for DQN and QR-DQN. For PPO and A2C it is the value of the state. There is no value if the critic has its
+    own extractor, whose points are not the actor's, as in SB3's TD3.
 
-    :param model: Any SB3 algorithm with feature points; it stays as it is
+    :param model: Any SB3 algorithm with feature points; it is not changed
     :param observations: ``(N, …)``, as the policy gets them, such as :attr:`Episode.observations
         <sb3_fpac.visualization.episode.Episode.observations>`. For a Dict space, a dict of arrays; the points of its first
         image are ranked.
     :return: The ranking of its K points
-    :raises ValueError: if the agent has no feature points, its observations are others or fewer than two, or what it does
-        is not known
+    :raises ValueError: if the agent has no feature points, the observations do not fit or are fewer than two, or the algorithm
+        is not supported
     """
     extractor = find_extractor(model)
     decide, evaluate = _heads(model, extractor)
@@ -71,7 +71,7 @@ def rank_points(model: BaseAlgorithm, observations: np.ndarray | dict[str, np.nd
     obs, _ = model.policy.obs_to_tensor(observations)
     images = encoder_input(model, observations)
     if len(images) < 2:
-        raise ValueError("Points are ranked by what changes between observations: pass at least two of them.")
+        raise ValueError("Points are ranked by changes between observations: pass at least two observations.")
 
     def measure(features: th.Tensor, held: th.Tensor | None = None) -> list[th.Tensor]:
         with _features_of(extractor, features):
@@ -84,7 +84,7 @@ def rank_points(model: BaseAlgorithm, observations: np.ndarray | dict[str, np.nd
         with th.no_grad():
             features = th.cat([extractor(part) for part in images.split(_BATCH)])
             if all(isinstance(module, FeaturePointExtractor) for module in _extractors(model)):
-                obs = obs[:, :0]  # type: ignore[index]  # nobody else sees the pixels, which would be divided over and over
+                obs = obs[:, :0]  # type: ignore[index]  # no other module reads the pixels, and preprocessing them every time is slow
             before = measure(features)
             changes = []
             for columns in _columns(extractor):
@@ -103,7 +103,7 @@ def _extractors(model: BaseAlgorithm) -> list[BaseFeaturesExtractor]:
 
 
 def _columns(extractor: FeaturePointExtractor) -> th.Tensor:
-    """``(K, n)``: which features come of each point; they are laid out as in FeaturePointExtractor.state"""
+    """``(K, n)``: the columns of every point in the features, which FeaturePointExtractor.state lays out"""
     blocks = th.arange(extractor.features_dim).reshape(extractor.n_frames, extractor.n_points, -1)
     return blocks.transpose(0, 1).flatten(start_dim=1)
 
@@ -115,18 +115,18 @@ def _root_mean_square(change: th.Tensor) -> float:
 
 @contextmanager
 def _features_of(extractor: FeaturePointExtractor, features: th.Tensor) -> Iterator[None]:
-    """Let an extractor, wherever it is used, give these features whatever it sees."""
+    """Let an extractor return these features for any input."""
     extractor.forward = lambda observations: features  # type: ignore[method-assign]
     try:
         yield
     finally:
-        del extractor.forward  # uncovers that of the class
+        del extractor.forward  # restores the method of the class
 
 
 def _heads(model: BaseAlgorithm, extractor: FeaturePointExtractor) -> tuple[_Decide, _Evaluate | None]:
     """
-    What an agent does, from observations to ``(N, A)``, and what its critic makes of observations and that, ``(N, 1)``; None
-    if the critic does not see the extractor's points.
+    Functions that compute the actions ``(N, A)`` from observations, and the values ``(N, 1)`` from observations and actions;
+    None if the critic does not see the extractor's points.
     """
     policy: Any = model.policy  # SB3's policies have no common type for their heads
     if hasattr(policy, "actor"):
@@ -140,7 +140,7 @@ def _heads(model: BaseAlgorithm, extractor: FeaturePointExtractor) -> tuple[_Dec
         decide, evaluate = partial(_advantages, policy), partial(_greedy_q_value, policy)
     else:
         raise ValueError(
-            f"Points are ranked for SAC, TD3, TQC, PPO, A2C, DQN, QR-DQN and their like without memory, not for "
+            "Points can be ranked for SAC, TD3, TQC, PPO, A2C, DQN, QR-DQN and their subclasses without memory, not for "
             f"{type(model).__name__}."
         )
     return decide, evaluate if extractor in critic_sees.modules() else None

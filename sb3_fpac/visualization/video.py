@@ -1,4 +1,4 @@
-"""Episodes as pictures and videos for people."""
+"""Renders episodes as pictures and videos."""
 
 import io
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,11 +25,11 @@ Indices = Sequence[int] | np.ndarray
 
 def render_episode(episode: Episode, indices: Indices | None = None, scale: int = 6) -> Iterator[np.ndarray]:
     """
-    The frames of an episode, enlarged, with its points, and with the step and the return so far beneath.
+    Render the enlarged frames of an episode with its points. A line of text gives the step and the return so far.
 
     :param episode: The episode
-    :param indices: Numbers of the points to be drawn; None: all
-    :param scale: How many pixels a pixel of the frame becomes along each axis
+    :param indices: Indices of the points to draw; None: all
+    :param scale: Size of a pixel of the frame in the picture, in pixels
     :return: T pictures ``(H · scale + a line of text, W · scale, 3)`` uint8
     """
     returns = np.cumsum(episode.rewards)
@@ -40,11 +40,11 @@ def render_episode(episode: Episode, indices: Indices | None = None, scale: int 
 
 def render_moments(episode: Episode, indices: Indices | None = None, scale: int = 6) -> np.ndarray:
     """
-    Four moments of an episode, evenly spread, side by side.
+    Render four evenly spaced moments of an episode side by side.
 
     :param episode: The episode
-    :param indices: Numbers of the points to be drawn; None: all
-    :param scale: How many pixels a pixel of the frame becomes along each axis
+    :param indices: Indices of the points to draw; None: all
+    :param scale: Size of a pixel of the frame in the picture, in pixels
     :return: ``(H · scale, …, 3)`` uint8
     """
     length = len(episode.frames)
@@ -54,12 +54,12 @@ def render_moments(episode: Episode, indices: Indices | None = None, scale: int 
 
 def render_maps(model: BaseAlgorithm, episode: Episode, t: int, indices: Indices, columns: int = 4) -> np.ndarray:
     """
-    Feature maps of one frame of an episode, see :func:`~sb3_fpac.visualization.plot_feature_maps`.
+    Render feature maps of one frame of an episode, see :func:`~sb3_fpac.visualization.plot_feature_maps`.
 
     :param model: The agent that played it
     :param episode: The episode
-    :param t: Number of the frame
-    :param indices: Numbers of the points whose maps are drawn
+    :param t: Index of the frame
+    :param indices: Indices of the points whose maps are drawn
     :param columns: Maps side by side
     :return: ``(H, W, 3)`` uint8
     """
@@ -74,7 +74,7 @@ def render_maps(model: BaseAlgorithm, episode: Episode, t: int, indices: Indices
 
 def side_by_side(picture: np.ndarray, other: np.ndarray) -> np.ndarray:
     """
-    Two pictures side by side, the lower one filled up with white.
+    Join two pictures side by side. The lower one is padded with white.
 
     :param picture: ``(H, W, 3)`` uint8
     :param other: ``(H2, W2, 3)`` uint8
@@ -89,7 +89,7 @@ def write_image(path: Path, picture: np.ndarray) -> None:
     """
     Write a picture.
 
-    :param path: The file; its folder is made if it is missing
+    :param path: The file; its folder is created if it is missing
     :param picture: ``(H, W, 3)`` uint8
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -98,17 +98,17 @@ def write_image(path: Path, picture: np.ndarray) -> None:
 
 def write_video(path: Path, pictures: Iterable[np.ndarray], fps: float) -> None:
     """
-    Write pictures as a video: H.264 if the path ends in ``.mp4``, a GIF that repeats if in ``.gif``.
+    Write a video: H.264 if the path ends in ``.mp4``, a repeating GIF if it ends in ``.gif``.
 
-    :param path: The file; its folder is made if it is missing
-    :param pictures: ``(H, W, 3)`` uint8 each, all of one size; in H.264, odd sizes get a black line more
-    :param fps: Pictures a second. Players show GIFs of more than 50 a second slowly.
-    :raises ValueError: if the path ends in something else, or the rate is not positive
+    :param path: The file; its folder is created if it is missing
+    :param pictures: ``(H, W, 3)`` uint8 each, all of one size; for H.264, odd sizes are padded by one black line
+    :param fps: Pictures per second. Players slow down GIFs of more than 50 pictures per second.
+    :raises ValueError: if the path has another suffix, or the rate is not positive
     """
     if path.suffix not in VIDEOS:
-        raise ValueError(f"Videos are written as {' or '.join(VIDEOS)}, got {path}.")
+        raise ValueError(f"A video must end in {' or '.join(VIDEOS)}, got {path}.")
     if not fps > 0:
-        raise ValueError(f"A video needs a positive number of pictures a second, got {fps}.")
+        raise ValueError(f"fps must be positive, got {fps}.")
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".gif":
         path.write_bytes(gif(pictures, fps))
@@ -122,11 +122,11 @@ def write_video(path: Path, pictures: Iterable[np.ndarray], fps: float) -> None:
 
 def gif(pictures: Iterable[np.ndarray], fps: float) -> bytes:
     """
-    Pictures as a GIF that repeats. Its 256 colours are shared out by octree: a median cut spends them on the background, and
-    the points turn grey.
+    Encode a repeating GIF. An octree chooses its 256 colours: a median cut would spend them on the background, and the points
+    would turn grey.
 
     :param pictures: ``(H, W, 3)`` uint8 each, all of one size
-    :param fps: Pictures a second
+    :param fps: Pictures per second
     :return: The file
     """
     file = io.BytesIO()
@@ -138,7 +138,7 @@ def gif(pictures: Iterable[np.ndarray], fps: float) -> bytes:
 
 
 def _line(text: str, width: int) -> np.ndarray:
-    """A line of white text on black, ``(a line, width, 3)``"""
+    """White text on black, ``(height of a line, width, 3)``"""
     size = max(width // 24, 9)
     line = Image.new("RGB", (width, 2 * size))
     ImageDraw.Draw(line).text((size // 2, size), text, font=ImageFont.load_default(size), anchor="lm")

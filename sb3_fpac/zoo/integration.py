@@ -1,6 +1,6 @@
 """
-What RL Zoo needs to know: this project's ids and their hyperparameters, and the algorithm ``fpac``. Import it after, or
-through, rl_zoo3.
+Adds this package's environments, their hyperparameters and the algorithm ``fpac`` to RL Zoo. Import it after rl_zoo3, or
+let rl_zoo3 import it.
 """
 
 import sys
@@ -22,20 +22,20 @@ from sb3_fpac.zoo.sampler import convert_fpac_params, sample_fpac_params
 
 
 class ZooFPAC(FPAC):
-    """FPAC, which RL Zoo loads without a replay buffer to speak of where an agent is only watched."""
+    """FPAC, which RL Zoo loads with a replay buffer of a single transition where an agent is only watched."""
 
     @classmethod
     def load(cls: type[SelfFPAC], *args: Any, **kwargs: Any) -> SelfFPAC:
         """
-        RL Zoo asks for ``buffer_size=1`` itself, but only for the off-policy algorithms that it knows.
+        Load an agent. RL Zoo itself passes ``buffer_size=1``, but only to the off-policy algorithms that it knows.
 
         :param args: As in FPAC.load
-        :param kwargs: As in FPAC.load. With ``tensorboard_log``, which RL Zoo passes where it goes on training, they are left
-            as they are.
+        :param kwargs: As in FPAC.load. With ``tensorboard_log``, which RL Zoo passes to continue training, the replay buffer
+            keeps its size.
         :return: The agent
         """
         if "tensorboard_log" not in kwargs:
-            # Not on its storage_device either, which may be a GPU of another machine
+            # Without storage_device, which may be a GPU of another machine
             kwargs = {"buffer_size": 1, "replay_buffer_kwargs": {}, **kwargs}
         return super().load(*args, **kwargs)
 
@@ -47,10 +47,10 @@ rl_zoo3.hyperparams_opt.HYPERPARAMS_CONVERTER["fpac"] = convert_fpac_params
 
 def config_file(algo: str) -> Path:
     """
-    The YAML with the hyperparameters of this project's ids.
+    Find the YAML file with the hyperparameters of this package's environments.
 
     :param algo: RL Zoo's name of the algorithm, such as ``"sac"``
-    :return: Its path
+    :return: The path of the file
     :raises ValueError: if there is none for this algorithm
     """
     package = Path(__file__).parents[1]
@@ -67,21 +67,21 @@ def config_file(algo: str) -> Path:
 
 
 def _adapt_experiments() -> None:
-    """RL Zoo has no hook for hyperparameters, nor for what counts as diverged"""
+    """RL Zoo has no hooks for hyperparameters or for diverged trials"""
     from rl_zoo3.exp_manager import ExperimentManager
 
     read, objective = ExperimentManager.read_hyperparameters, ExperimentManager.objective
 
     @wraps(read)
     def read_ours(self: ExperimentManager) -> Any:
-        """Our file for our ids, and for our algorithm with any id, unless the user gave one with -conf"""
+        """Use this package's file for its environments and for its algorithm, unless the user passes one with -conf"""
         if (self.env_name.gym_id in TASKS or self.algo == "fpac") and _is_rl_zoos_own(self.config):
             self.config = str(config_file(self.algo))
         return read(self)
 
     @wraps(objective)
     def prune_diverged(self: ExperimentManager, trial: optuna.Trial) -> float:
-        """RL Zoo prunes a trial that diverges, but expects a ValueError of it"""
+        """RL Zoo prunes a diverged trial only if it raises a ValueError"""
         try:
             return objective(self, trial)
         except FloatingPointError as error:
@@ -94,7 +94,7 @@ def _adapt_experiments() -> None:
 
 
 def _resume_from_checkpoints(manager: Any) -> None:
-    """RL Zoo's ``-i`` loads model and replay buffer and starts to count anew: from a checkpoint of ours, the run goes on"""
+    """RL Zoo's ``-i`` restarts the count of steps: from a ResumableCheckpoint, the run continues instead"""
     create_callbacks, load, learn = manager.create_callbacks, manager._load_pretrained_agent, manager.learn
 
     def is_checkpoint(self: Any) -> bool:
@@ -116,16 +116,16 @@ def _resume_from_checkpoints(manager: Any) -> None:
         return model
 
     @wraps(learn)
-    def go_on_learning(self: Any, model: BaseAlgorithm) -> None:
+    def continue_learning(self: Any, model: BaseAlgorithm) -> None:
         learn(self, _ContinuedRun(model) if is_checkpoint(self) else model)
 
     manager.create_callbacks = create_callbacks_in_log_folder
     manager._load_pretrained_agent = load_and_restore
-    manager.learn = go_on_learning
+    manager.learn = continue_learning
 
 
 class _ContinuedRun:
-    """A model that learns up to so many steps instead of so many more"""
+    """A model whose ``learn`` counts ``total_timesteps`` from the start of the run"""
 
     def __init__(self, model: BaseAlgorithm) -> None:
         self.model = model
@@ -142,7 +142,7 @@ def _is_rl_zoos_own(config: str) -> bool:
     return Path(config).parent in (package / "hyperparams", package.parent / "hyperparams")
 
 
-def _when_first_called(function: Callable[..., Any], do: Callable[[], None]) -> Callable[..., Any]:
+def _run_before_first_call(function: Callable[..., Any], do: Callable[[], None]) -> Callable[..., Any]:
     pending = [do]
 
     @wraps(function)
@@ -158,6 +158,6 @@ _exp_manager = sys.modules.get("rl_zoo3.exp_manager")
 if _exp_manager is None or hasattr(_exp_manager, "ExperimentManager"):
     _adapt_experiments()
 else:
-    # That very module is being imported, and imports us: wait for the first ExperimentManager, which asks for its run's number
-    # with this function (and imports it only after us)
-    rl_zoo3.utils.get_latest_run_id = _when_first_called(rl_zoo3.utils.get_latest_run_id, _adapt_experiments)
+    # exp_manager is being imported and imports this module: wait for the first ExperimentManager, which calls this function to
+    # get the number of its run
+    rl_zoo3.utils.get_latest_run_id = _run_before_first_call(rl_zoo3.utils.get_latest_run_id, _adapt_experiments)

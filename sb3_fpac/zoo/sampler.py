@@ -1,4 +1,4 @@
-"""What RL Zoo's ``-optimize`` tries for FPAC."""
+"""The search space of RL Zoo's ``-optimize`` for FPAC."""
 
 from typing import Any
 
@@ -7,18 +7,18 @@ import optuna
 
 def sample_fpac_params(trial: optuna.Trial, n_actions: int, n_envs: int, additional_args: dict[str, Any]) -> dict[str, Any]:
     """
-    Draw one trial's hyperparameters, within a factor of about three around the paper's Table I.
+    Sample the hyperparameters of a trial, within a factor of about three around the paper's Table I.
 
-    What is drawn is what a task decides: how fast each of the three loops learns (``learning_rate``, ``tau`` of the target,
-    ``policy_delay`` of the actor), how long it explores (the first α), how far a reward reaches back in one update
-    (``n_steps``), and the bottleneck itself (K = ``n_points`` and β = ``temperature``). The rest of Table I stays: γ and the
-    action repeat change the task, ``batch_size`` and the networks buy returns with time, and ``target_update_interval`` does
-    what ``tau`` does.
+    The search space contains what depends on the task: the speed of learning (``learning_rate``, ``tau`` of the target,
+    ``policy_delay`` of the actor), the amount of exploration (the initial α), how far a reward reaches back in one update
+    (``n_steps``), and the bottleneck (K = ``n_points`` and β = ``temperature``). The rest of Table I is fixed: γ and the
+    action repeat change the task, ``batch_size`` and the networks trade time for return, and ``target_update_interval`` has the same
+    effect as ``tau``.
 
-    :param trial: Remembers what was drawn; :func:`convert_fpac_params` turns it back into hyperparameters
-    :param n_actions: RL Zoo's, not used
-    :param n_envs: RL Zoo's, not used
-    :param additional_args: RL Zoo's, not used
+    :param trial: Stores the sampled values; :func:`convert_fpac_params` converts them to hyperparameters
+    :param n_actions: Not used; part of RL Zoo's interface
+    :param n_envs: Not used; part of RL Zoo's interface
+    :param additional_args: Not used; part of RL Zoo's interface
     :return: Keyword arguments of FPAC
     """
     sampled_params = dict(
@@ -36,9 +36,9 @@ def sample_fpac_params(trial: optuna.Trial, n_actions: int, n_envs: int, additio
 
 def convert_fpac_params(sampled_params: dict[str, Any]) -> dict[str, Any]:
     """
-    The hyperparameters of a trial, also of one that RL Zoo reads from a storage.
+    Convert the sampled values of a trial, which RL Zoo may have read from a storage, to hyperparameters.
 
-    :param sampled_params: What was drawn, under the names that Optuna knows
+    :param sampled_params: The sampled values under Optuna's names
     :return: Keyword arguments of FPAC
     """
     hyperparams = sampled_params.copy()

@@ -1,4 +1,4 @@
-"""Agents that RL Zoo or ``model.save`` left on disk, together with the environment that they act in."""
+"""Loads agents that RL Zoo or ``model.save`` saved, together with their environments."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,13 +18,13 @@ import sb3_fpac.zoo  # noqa: F401  the algorithm fpac
 
 def find_model(folder: Path, algo: str, env_id: str, exp_id: int = 0, best: bool = False) -> Path:
     """
-    The model that a run of RL Zoo has left.
+    Find the model that a run of RL Zoo saved.
 
-    :param folder: RL Zoo's log folder, what was given to it as ``-f``
+    :param folder: RL Zoo's log folder, its ``-f``
     :param algo: RL Zoo's name of the algorithm
     :param env_id: The environment
-    :param exp_id: Number of the run; 0: the latest
-    :param best: Whether the best model of its evaluations is wanted instead of the last one
+    :param exp_id: Number of the run; 0: the latest run
+    :param best: Whether to return the best model of the evaluations instead of the last one
     :return: The zip file
     :raises ValueError: if there is no such run or it has not saved a model yet
     """
@@ -42,16 +42,16 @@ def load_agent(
     path: Path, algo: str, env_id: str, env_kwargs: Mapping[str, Any] | None = None, seed: int = 0, device: str = "auto"
 ) -> tuple[BaseAlgorithm, VecEnv]:
     """
-    Load an agent, and make the environment that it was trained on.
+    Load an agent and make the environment on which it was trained.
 
-    :param path: The model's zip file. If RL Zoo's ``<env_id>/config.yml`` lies beside it, the environment is made with the
-        wrappers and keyword arguments that the run had.
+    :param path: The model's zip file. If RL Zoo's ``<env_id>/config.yml`` is in the same folder, the environment gets the
+        wrappers and keyword arguments of the run.
     :param algo: RL Zoo's name of the algorithm that saved it: ``"fpac"``, ``"sac"``, …
     :param env_id: The environment
-    :param env_kwargs: Keyword arguments of the environment, which go before those of the run
+    :param env_kwargs: Keyword arguments of the environment, which override those of the run
     :param seed: Seed of the environment
     :param device: PyTorch device
-    :return: The agent, without a replay buffer to speak of, and one environment, vectorized
+    :return: The agent, with a replay buffer of a single transition, and its vectorized environment
     :raises ValueError: if the file or the environment does not exist, the algorithm is another, or the environment's spaces
         are not the agent's
     """
@@ -70,14 +70,14 @@ def load_agent(
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(f"{path} does not load as an agent of {algo!r}: {error}") from error
     env = _make_env(path.parent / EnvironmentName(env_id), env_id, env_kwargs, seed)
-    model.n_envs = env.num_envs  # however many it was trained in
+    model.n_envs = env.num_envs  # the number in training may be another
     try:
         model.set_env(env)
     except ValueError as error:
         env.close()
         raise ValueError(
-            f"{path} was trained on other observations or actions than those of {env_id}: {error}. Make the environment as it "
-            "was then with --env-kwargs."
+            f"{path} was trained on other observations or actions than those of {env_id}: {error}. Pass the keyword "
+            "arguments of its training environment with --env-kwargs."
         ) from error
     wrapped = model.get_env()
     assert wrapped is not None
