@@ -222,8 +222,8 @@ def _paint_capsule(
 ) -> None:
     """
     Paint all pixels within a radius of a segment in place: a disc if the segment is a point. The opacity falls to zero
-    towards the start. The outline is black and the colours are light, so that one of them is visible on any background. Half of the
-    outline lies outside the radius.
+    towards the start. The outline is black and the colours are light, so that one of them is visible on any background.
+    Half of the outline lies outside the radius.
     """
     reach = radius + outline / 2
     columns, rows = (

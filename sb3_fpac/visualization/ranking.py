@@ -51,8 +51,8 @@ def rank_points(model: BaseAlgorithm, observations: np.ndarray | dict[str, np.nd
     discrete actions, it is the probabilities (PPO and A2C) or the Q-values minus their mean (DQN and QR-DQN).
 
     The value is that of the unchanged agent's action: the minimum of the critics for SAC and TD3, the mean of the quantiles
-    for TQC, the Q-value for DQN and QR-DQN. For PPO and A2C it is the value of the state. There is no value if the critic has its
-    own extractor, whose points are not the actor's, as in SB3's TD3.
+    for TQC, the Q-value for DQN and QR-DQN. For PPO and A2C it is the value of the state. There is no value if the critic
+    has its own extractor, whose points are not the actor's, as in SB3's TD3.
 
     :param model: Any SB3 algorithm with feature points; it is not changed
     :param observations: ``(N, …)``, as the policy gets them, such as :attr:`Episode.observations

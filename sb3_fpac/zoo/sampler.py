@@ -12,8 +12,8 @@ def sample_fpac_params(trial: optuna.Trial, n_actions: int, n_envs: int, additio
     The search space contains what depends on the task: the speed of learning (``learning_rate``, ``tau`` of the target,
     ``policy_delay`` of the actor), the amount of exploration (the initial α), how far a reward reaches back in one update
     (``n_steps``), and the bottleneck (K = ``n_points`` and β = ``temperature``). The rest of Table I is fixed: γ and the
-    action repeat change the task, ``batch_size`` and the networks trade time for return, and ``target_update_interval`` has the same
-    effect as ``tau``.
+    action repeat change the task, ``batch_size`` and the networks trade time for return, and ``target_update_interval``
+    has the same effect as ``tau``.
 
     :param trial: Stores the sampled values; :func:`convert_fpac_params` converts them to hyperparameters
     :param n_actions: Not used; part of RL Zoo's interface
