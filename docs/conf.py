@@ -3,6 +3,7 @@
 import inspect
 import sys
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -19,6 +20,8 @@ release = version = sb3_fpac.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
 exclude_patterns = ["_build"]
+nitpicky = True  # every reference to a name of this package must resolve
+nitpick_ignore_regex = [("py:.*", r"(?!sb3_fpac).*|.*\._\w+")]
 
 html_theme = "furo"
 html_title = f"{project} {release}"
@@ -63,3 +66,19 @@ myst_substitutions = {
     "hyperparameter_table": hyperparameter_table(),
     "fpac_table": fpac_table(),
 }
+
+
+def resolve_exported(app: Any, env: Any, node: Any, contnode: Any) -> Any:
+    """Link ``sb3_fpac.envs.CameraShift`` to ``sb3_fpac.CameraShift``, the same object under the name that is documented."""
+    module, _, name = node.get("reftarget", "").rpartition(".")
+    if not module.startswith("sb3_fpac.") or module not in sys.modules or not hasattr(sb3_fpac, name):
+        return None
+    if getattr(sys.modules[module], name, None) is not getattr(sb3_fpac, name):
+        return None
+    domain = env.domains["py"]
+    return domain.resolve_xref(env, node["refdoc"], app.builder, node["reftype"], f"sb3_fpac.{name}", node, contnode)
+
+
+def setup(app: Any) -> None:
+    """Sphinx calls this."""
+    app.connect("missing-reference", resolve_exported)

@@ -21,8 +21,8 @@ STRIP = 8  # successive frames of one point
 
 HEAD = """# Gallery
 
-What agents of this project look at. All were trained with `FPAC("CnnPolicy", env)` and the paper's hyperparameters. Made
-with
+These pictures show the feature points of trained agents. All agents were trained with `FPAC("CnnPolicy", env)` and the paper's
+hyperparameters. This command made the pictures:
 
 ```bash
 python examples/gallery.py {arguments}
@@ -32,21 +32,21 @@ python examples/gallery.py {arguments}
 SECTION = """
 ## Agent {number}: {env_id}, after {env_steps:,} env steps
 
-An episode with a return of {total:.0f}, and the {top} points that matter most to the agent (of {n_points}; see
-[](look.md#which-points-matter)):
+An episode with a return of {total:.0f}, with the {top} points of {n_points} that matter most to the agent (see
+[](visualization.md#which-points-matter)):
 
 ![An episode with feature points](images/gallery/{name}.gif)
 
-Four moments of it, with all points:
+Four moments of this episode, with all points:
 
 ![Four moments with all feature points](images/gallery/{name}_moments.png)
 
-The feature maps of the four points that matter most, halfway through; beside each map the probabilities p(x) and p(y), whose
-means are the point (Fig. 6 of the paper):
+The feature maps of the four points that matter most, in the middle of the episode. Beside each map are the probabilities
+p(x) and p(y), whose means are the point (Fig. 6 of the paper):
 
 ![Feature maps](images/gallery/{name}_maps.png)
 
-The one of the {top} that moves most, number {point}, in {strip} successive frames (Fig. 7):
+The point of these {top} that moves most, number {point}, in {strip} successive frames (Fig. 7):
 
 ![One point in successive frames](images/gallery/{name}_strip.png)
 """

@@ -56,7 +56,7 @@ def rank_points(model: BaseAlgorithm, observations: np.ndarray | dict[str, np.nd
 
     :param model: Any SB3 algorithm with feature points; it is not changed
     :param observations: ``(N, …)``, as the policy gets them, such as :attr:`Episode.observations
-        <sb3_fpac.visualization.episode.Episode.observations>`. For a Dict space, a dict of arrays; the points of its first
+        <sb3_fpac.visualization.Episode.observations>`. For a Dict space, a dict of arrays; the points of its first
         image are ranked.
     :return: The ranking of its K points
     :raises ValueError: if the agent has no feature points, the observations do not fit or are fewer than two, or the algorithm
