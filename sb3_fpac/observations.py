@@ -1,8 +1,8 @@
-"""How a moving camera travels with a stack of frames: one header plane that says how far it moved.
+"""The layout of an observation: a stack of S frames, oldest first, and optionally a header plane with the camera shift.
 
-The plane is one more channel in front of the stack. Its first ``4 (S − 1)`` bytes, row by row, hold for every past
-frame, oldest first, the x and then the y shift as a 16-bit two's complement number of 1/64 pixel, high byte first;
-the rest is zero. A plane of zeros thus says that the camera stood still.
+The header plane is one more channel in front of the stack. Its first ``4 (S − 1)`` bytes, row by row, contain the x and the y
+shift of every past frame, oldest first. Each is a 16-bit two's complement number in 1/64 pixel, high byte first. The rest is
+zero. A plane of zeros means that the camera stood still.
 """
 
 from typing import TypeVar
@@ -19,9 +19,9 @@ def encode_camera_shift(shift: np.ndarray, height: int, width: int) -> np.ndarra
     """
     Write camera shifts into a header plane.
 
-    :param shift: ``(S − 1, 2)``: for every past frame, oldest first, how far (x to the right, y downwards, in pixels) a
-        thing that stands still in the world moves in the image from that frame to the current one. Rounded to 1/64 pixel
-        and clipped to -512 … 511.98.
+    :param shift: ``(S − 1, 2)``: for every past frame, oldest first, the displacement (x to the right, y downwards, in pixels)
+        of a stationary object in the image from that frame to the current one. It is rounded to 1/64 pixel and clipped to
+        -512 … 511.98.
     :param height: Height of the frames
     :param width: Width of the frames
     :return: ``(height, width)`` uint8
@@ -55,7 +55,7 @@ def decode_camera_shift(plane: _Array, n_past_frames: int) -> _Array:
 
 def check_header_fits(n_past_frames: int, height: int, width: int) -> None:
     """
-    Refuse planes that are too small.
+    Check that a header plane is large enough.
 
     :param n_past_frames: S − 1
     :param height: Height of the plane
@@ -68,11 +68,11 @@ def check_header_fits(n_past_frames: int, height: int, width: int) -> None:
 
 def split_channels(n_channels: int, frame_channels: int, camera_shift: bool | None) -> tuple[int, bool]:
     """
-    How many frames a stack holds, and whether a header plane goes before them.
+    Determine the number of frames of a stack, and whether it starts with a header plane.
 
     :param n_channels: C, channels of the observation
     :param frame_channels: Channels of one frame
-    :param camera_shift: True or False as the user says, or None: find out
+    :param camera_shift: Whether there is a header plane; None: infer it from the number of channels
     :return: S and whether there is a header plane
     :raises ValueError: if the channels do not fit
     """
@@ -85,7 +85,7 @@ def split_channels(n_channels: int, frame_channels: int, camera_shift: bool | No
         n_frames, left_over = divmod(n_channels - 1, frame_channels)
     if left_over or n_frames < 1 + camera_shift:
         raise ValueError(
-            f"{n_channels} channels are no stack of frames of {frame_channels} channels"
+            f"{n_channels} channels are not a stack of frames of {frame_channels} channels"
             f"{' behind a camera-shift plane' if camera_shift else ''}: pass frame_channels=1 for grey frames, "
             "3 for RGB, and camera_shift=True only for at least two frames behind a header plane."
         )

@@ -242,7 +242,7 @@ def test_rewards_alone_are_normalized_in_frames():
 def test_frames_are_refused_where_next_observations_do_not_continue():
     buffer = filled(chained=False)
     buffer.sample(5)
-    with pytest.raises(ValueError, match=r"no stacks of frames.*frame_channels=3"):
+    with pytest.raises(ValueError, match=r"not stacks of frames.*frame_channels=3"):
         buffer.sample_frames(5)
     assert filled(chained=False, n_steps=2).sample_frames(5).frames.shape[1] == 4
 
@@ -372,7 +372,7 @@ STACK = spaces.Box(0, 255, (6, HEIGHT, WIDTH), np.uint8)
         (dict(n_envs=0), "at least 1, got 10 and 0"),
         (dict(n_steps=0), "n_steps must be at least 1, got 0"),
         (dict(gamma=1.5), r"from 0 to 1, got 1\.5"),
-        (dict(frame_channels=4), "6 channels are no stack of frames of 4 channels"),
+        (dict(frame_channels=4), "6 channels are not a stack of frames of 4 channels"),
         (dict(camera_shift=True), "behind a camera-shift plane"),
         (dict(storage_device="meta"), "must be 'cpu' or 'cuda', got 'meta'"),
     ],

@@ -367,12 +367,12 @@ def test_unknown_camera_is_refused_with_the_names(camera_id):
 
 @pytest.mark.parametrize("name", ["orthographic", "sensor"])
 def test_camera_that_is_not_given_by_its_field_of_view_is_refused(name):
-    with pytest.raises(ValueError, match=f"Camera '{name}' is no perspective camera"):
+    with pytest.raises(ValueError, match=f"Camera '{name}' must be a perspective camera"):
         MujocoCamera(name)(Simulation(), 48, 48)
 
 
 def test_camera_that_a_body_carries_is_refused_with_the_cure():
-    with pytest.raises(ValueError, match=r"carried by a body.*camera_shift=False"):
+    with pytest.raises(ValueError, match=r"attached to a body.*camera_shift=False"):
         MujocoCamera("carried")(Simulation(), 48, 48)
     assert not follows(Simulation().model, find_camera(Simulation().model, "carried"))
 

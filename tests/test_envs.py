@@ -425,13 +425,13 @@ BAD_KEYWORDS = [
     ({"action_repeat": -2}, "n=-2|action_repeat=-2|got -2"),
     ({"size": 0}, "size=0"),
     ({"render_size": 0}, "render_size=0"),
-    ({"frame_stack": 0}, "at least one frame"),
+    ({"frame_stack": 0}, "n must be at least 1"),
     ({"camera_id": "front"}, "no camera 'front'.*0: 'side', 1: 'back'"),
     ({"camera_id": 2}, "no camera 2.*0: 'side', 1: 'back'"),
     ({"camera_id": -1}, "no camera -1.*0: 'side', 1: 'back'"),
     ({"camera_id": "front", "observation": "state", "render_mode": "rgb_array"}, "no camera 'front'.*0: 'side', 1: 'back'"),
     ({"camera_shift": "on"}, "camera_shift.*'on'"),
-    ({"camera_shift": True, "frame_stack": 1}, "at least two frames"),
+    ({"camera_shift": True, "frame_stack": 1}, "n_frames must be at least 2"),
     ({"camera_shift": True, "size": 1}, "too small"),
     ({"time_limit": 0}, "time_limit must be a positive number of seconds, got 0"),
     ({"time_limit": -1.0}, "got -1.0"),
@@ -449,7 +449,7 @@ def test_bad_keyword_is_refused_in_one_sentence(kwargs, words):
 
 
 def test_shift_of_a_camera_that_the_robot_carries_is_refused_when_the_environment_is_made():
-    with pytest.raises(ValueError, match=r"carried by a body.*camera_shift=False"):
+    with pytest.raises(ValueError, match=r"attached to a body.*camera_shift=False"):
         gym.make("dmc-fish-swim", camera_id="eye", camera_shift=True)
 
 

@@ -299,7 +299,7 @@ def test_what_does_not_fit_is_refused(pretraining, file, tmp_path):
         extractor(frame_channels=1)
     with pytest.raises(ValueError, match="made for height=24, width=24, but the extractor has height=32, width=32"):
         extractor(size=32)
-    with pytest.raises(ValueError, match=r"There is no file of pre-trained feature points 'no\.pt': make one with"):
+    with pytest.raises(ValueError, match=r"There is no file of pre-trained feature points 'no\.pt': create one with"):
         extractor("no.pt")
     with pytest.raises(ValueError, match="There is no file"):
         extractor(tmp_path)
@@ -326,13 +326,13 @@ def test_frames_that_make_no_pairs_are_refused():
         pretrain([frame / 255])
     with pytest.raises(ValueError, match="Every episode must be uint8"):
         pretrain([frame, frame[..., 1:]])
-    with pytest.raises(ValueError, match="16×16 pixels: make them 17×17"):
+    with pytest.raises(ValueError, match="16×16 pixels: make them at least 17×17"):
         pretrain([np.zeros((2, 3, 16, 16), np.uint8)])
     with pytest.raises(ValueError, match="n_frames must be at least 2, got 1"):
         collect_frames(Noise(), 1)
     with pytest.raises(ValueError, match="needs image observations"):
         collect_frames(gym.make("Pendulum-v1"), 10)
-    with pytest.raises(ValueError, match="4 channels are no stack of frames of 3 channels"):
+    with pytest.raises(ValueError, match="4 channels are not a stack of frames of 3 channels"):
         collect_frames(Noise((4, SIZE, SIZE)), 10, frame_channels=3)
     pair = np.concatenate([frame, frame])
     for kwargs in (dict(n_updates=0), dict(batch_size=0), dict(learning_rate=0), dict(n_points=0), dict(sigma=0)):

@@ -105,7 +105,7 @@ def test_env_steps_of_an_action_repeat_upon_another_are_those_of_the_environment
 
 @pytest.mark.parametrize("n", [0, -1])
 def test_action_repeat_refuses_less_than_one_step(n):
-    with pytest.raises(ValueError, match=f"at least once, got n={n}"):
+    with pytest.raises(ValueError, match=f"at least 1, got {n}"):
         ActionRepeat(Counter(), n=n)
 
 
@@ -185,7 +185,7 @@ def test_frame_stack_refuses_what_are_no_frames(space):
 
 
 def test_frame_stack_refuses_an_empty_stack():
-    with pytest.raises(ValueError, match="at least one frame, got n=0"):
+    with pytest.raises(ValueError, match="n must be at least 1, got 0"):
         FrameStack(Counter(), n=0)
 
 
@@ -274,7 +274,7 @@ def test_camera_shift_refuses_what_is_no_stack(space):
 
 @pytest.mark.parametrize("n_frames", [1, 0, -2])
 def test_camera_shift_refuses_fewer_than_two_frames(n_frames):
-    with pytest.raises(ValueError, match=f"at least two frames to compare, got n_frames={n_frames}"):
+    with pytest.raises(ValueError, match=f"n_frames must be at least 2, got {n_frames}"):
         CameraShift(FrameStack(Counter(), n=2), tracker, n_frames=n_frames)
 
 

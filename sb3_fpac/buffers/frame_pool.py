@@ -1,4 +1,4 @@
-"""Frames in blocks of memory that are claimed as they fill, each held by whoever refers to it."""
+"""Stores frames in blocks of memory that are allocated as they fill, and counts the references to each frame."""
 
 import warnings
 from collections.abc import Iterable
@@ -12,27 +12,26 @@ BLOCK_BYTES = 2**26
 
 def to_device(tensor: th.Tensor, device: th.device) -> th.Tensor:
     """
-    Copy a tensor that may be gone right after to a device, without waiting for a GPU where that is safe: CUDA keeps what it
-    has not yet copied from ordinary memory, MPS does not.
+    Copy a temporary tensor to a device, without waiting for a GPU where that is safe. CUDA copies ordinary memory before it
+    returns; MPS does not.
 
     :param tensor: A tensor on any device
-    :param device: Where it is needed
-    :return: The tensor, there
+    :param device: The device of the result
+    :return: The tensor on that device
     """
     return tensor.to(device, non_blocking=device.type == "cuda")
 
 
 class FramePool:
     """
-    Stores uint8 frames under numbers, slots, and counts who refers to them.
+    Stores uint8 frames in numbered slots, and counts the references to each slot.
 
-    Memory is claimed in blocks of 64 MiB or ``max_frames`` frames, whichever is less. A slot is used again once nobody
-    refers to it any more. Pickles hold the slots in use only; a pool of a GPU comes back on the CPU, with a warning, where
-    there is none.
+    Memory is allocated in blocks of 64 MiB or ``max_frames`` frames, whichever is less. A slot without references is reused.
+    Pickles contain only the slots in use. A pool on a GPU is unpickled on the CPU, with a warning, if there is no GPU.
 
     :param frame_shape: ``(c, H, W)``
     :param device: Where the frames are stored: a CPU or a CUDA device
-    :param max_frames: How many frames are expected at most; more are taken all the same
+    :param max_frames: Expected maximum number of frames; the pool takes more if necessary
     """
 
     def __init__(self, frame_shape: tuple[int, ...], device: th.device, max_frames: int) -> None:
@@ -44,16 +43,16 @@ class FramePool:
 
     @property
     def n_frames(self) -> int:
-        """Frames that somebody refers to"""
+        """Number of frames with references"""
         return len(self._references) - len(self._free)
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the blocks that have been claimed; the operating system hands out a block of the CPU as it fills"""
+        """Bytes of the allocated blocks; the operating system provides the memory of a CPU block as it fills"""
         return len(self.blocks) * self.frames_per_block * self.frame_bytes
 
     def clear(self) -> None:
-        """Forget all frames and give their memory back."""
+        """Forget all frames and free their memory."""
         self.blocks: list[th.Tensor] = []
         self._arrays: list[np.ndarray] = []  # the blocks once more, if on the CPU: NumPy copies a row in less time
         self._references: list[int] = []  # of every slot ever used
@@ -61,7 +60,7 @@ class FramePool:
 
     def put(self, frame: np.ndarray) -> int:
         """
-        Store a frame, which nobody refers to yet.
+        Store a frame. It has no references yet.
 
         :param frame: ``(c, H, W)`` uint8
         :return: Its slot
@@ -82,18 +81,18 @@ class FramePool:
 
     def acquire(self, slots: Iterable[int]) -> None:
         """
-        Hold frames.
+        Add references to frames.
 
-        :param slots: Slots, one as often as it is referred to
+        :param slots: Slots; a repeated slot gets several references
         """
         for slot in slots:
             self._references[slot] += 1
 
     def release(self, slots: Iterable[int]) -> None:
         """
-        Undo :meth:`acquire`; frames that nobody refers to any more are gone.
+        Remove references that :meth:`acquire` added. Frames without references are freed.
 
-        :param slots: Slots, one as often as it was referred to
+        :param slots: Slots; a repeated slot loses several references
         """
         for slot in slots:
             self._references[slot] -= 1
@@ -102,11 +101,11 @@ class FramePool:
 
     def gather(self, slots: np.ndarray, device: th.device, n_header_planes: int = 0) -> th.Tensor:
         """
-        Stacks of frames. On a GPU it does not wait for the GPU.
+        Collect stacks of frames, without waiting for a GPU.
 
         :param slots: ``(B, F)``
-        :param device: Where the stacks are needed
-        :param n_header_planes: Planes of zeros in front of every stack
+        :param device: The device of the result
+        :param n_header_planes: Number of planes of zeros in front of every stack
         :return: ``(B, n_header_planes + F·c, H, W)`` uint8
         """
         batch_size, n_frames = slots.shape

@@ -40,11 +40,11 @@ class FrameBatch(NamedTuple):
 
 class FrameReplayBuffer(NStepReplayBuffer):
     """
-    A drop-in for SB3's ReplayBuffer and NStepReplayBuffer that stores every frame of stacked images once.
+    A drop-in replacement for SB3's ReplayBuffer and NStepReplayBuffer that stores every frame of stacked images once.
 
-    The samples are theirs, bit for bit, time-outs included; only the memory differs. A transition of a stack of S frames
-    costs one new frame instead of 2S: 2.1 GB instead of 8.5 GB for 100k transitions of two 84×84 RGB frames. Memory is
-    claimed as it fills. Observations that are no frame stacks are stored all the same, at up to 2S frames a transition.
+    Its samples equal theirs bit for bit, including time-outs. A transition of a stack of S frames needs memory for one new
+    frame instead of 2S: 2.1 GB instead of 8.5 GB for 100k transitions of two 84×84 RGB frames. Memory is allocated as the
+    buffer fills. Observations that are not stacks of frames can be stored too, with up to 2S frames per transition.
 
     Pass it to SAC, TQC, TD3 or DQN as ``replay_buffer_class=FrameReplayBuffer``, and for grey frames
     ``replay_buffer_kwargs=dict(frame_channels=1)``.
@@ -57,25 +57,25 @@ class FrameReplayBuffer(NStepReplayBuffer):
     >>> buffer.sample(4).observations.shape, buffer.sample_frames(4).frames.shape
     (torch.Size([4, 6, 84, 84]), torch.Size([4, 3, 3, 84, 84]))
 
-    ``observations`` and ``next_observations`` hold references instead of images: S slots of :attr:`pool` and, with camera
+    ``observations`` and ``next_observations`` contain references instead of images: S slots of :attr:`pool` and, with camera
     shift, the bytes of the header.
 
     :param buffer_size: Transitions, over all environments
     :param observation_space: uint8 Box of shape ``(C, H, W)``, C = S × ``frame_channels``, plus one header plane in front if
         the stack carries camera shift
     :param action_space: Action space
-    :param device: Where samples are needed
+    :param device: Device of the samples
     :param n_envs: Number of parallel environments
-    :param optimize_memory_usage: Must be False: SB3's way to save memory
+    :param optimize_memory_usage: Must be False; it is SB3's way to save memory
     :param handle_timeout_termination: As in ReplayBuffer
     :param frame_channels: Channels of one frame: 3 for RGB, 1 for grey
     :param camera_shift: Whether the stack starts with a header plane (see :mod:`sb3_fpac.observations`), as in
         :class:`~sb3_fpac.features.extractor.FeaturePointExtractor`
     :param n_steps: Steps of n-step returns, at least 1
     :param gamma: Discount factor of n-step returns; not needed for ``n_steps=1``
-    :param storage_device: Where frames are stored: ``"cpu"`` or ``"cuda"``
-    :raises ValueError: if the space is no such stack, or an argument is out of range
-    :raises MemoryError: if the memory of ``storage_device`` cannot take one frame a transition
+    :param storage_device: Device on which frames are stored: ``"cpu"`` or ``"cuda"``
+    :raises ValueError: if the space is not such a stack, or an argument is out of range
+    :raises MemoryError: if the memory of ``storage_device`` is too small for one frame per transition
     """
 
     _last_frames: np.ndarray  # of the latest next observations: (n_envs, S, c, H, W), or (n_envs, 0, c, H, W) at first
@@ -113,7 +113,7 @@ class FrameReplayBuffer(NStepReplayBuffer):
         n_transitions = max(buffer_size // n_envs, 1) * n_envs
         _check_memory(n_transitions, frame_shape, storage_device)
 
-        # SB3 is to store and to sample references in place of images
+        # SB3 stores and samples references in place of images
         references = spaces.Box(0, np.iinfo(np.int32).max, (n_frames + n_header_bytes,), np.int32)
         super().__init__(
             buffer_size,
@@ -151,7 +151,7 @@ class FrameReplayBuffer(NStepReplayBuffer):
         :param reward: ``(n_envs,)``
         :param done: ``(n_envs,)``
         :param infos: One for each environment; ``"TimeLimit.truncated"`` tells time-outs
-        :raises ValueError: if an observation has another shape, or its header plane holds more than camera shifts
+        :raises ValueError: if an observation has another shape, or its header plane contains more than camera shifts
         """
         frames, header = self._split(obs)
         next_frames, next_header = self._split(next_obs)
@@ -178,7 +178,7 @@ class FrameReplayBuffer(NStepReplayBuffer):
 
     def sample_frames(self, batch_size: int, env: VecNormalize | None = None) -> FrameBatch:
         """
-        The transitions that :meth:`sample` would draw, without the frames that observation and next observation share.
+        Sample the transitions that :meth:`sample` would return, with the frames that both observations share only once.
 
         :param batch_size: B
         :param env: Normalizes the rewards
@@ -186,7 +186,7 @@ class FrameReplayBuffer(NStepReplayBuffer):
         :raises ValueError: if ``env`` normalizes observations, or a next observation does not continue its observation
         """
         if env is not None and env.norm_obs:
-            raise ValueError("sample_frames gives frames as they are: use VecNormalize(norm_obs=False), or sample().")
+            raise ValueError("sample_frames does not normalize frames: use VecNormalize(norm_obs=False), or sample().")
         batch_inds = np.random.randint(0, self.buffer_size if self.full else self.pos, size=batch_size)  # as SB3's sample()
         samples = self._get_references(batch_inds, env)
         references, next_references = samples.observations.numpy(), samples.next_observations.numpy()
@@ -194,8 +194,8 @@ class FrameReplayBuffer(NStepReplayBuffer):
         if self.n_steps == 1:
             if not np.array_equal(slots[:, 1:], next_slots[:, :-1]):
                 raise ValueError(
-                    "The observations are no stacks of frames, as the next ones do not continue them: stack frames oldest "
-                    f"first, as FrameStack does, and check frame_channels={self.frame_channels}."
+                    "The observations are not stacks of frames, because the next observations do not continue them: stack "
+                    f"frames oldest first, as FrameStack does, and check frame_channels={self.frame_channels}."
                 )
             next_slots = next_slots[:, -1:]
         frames = self.pool.gather(np.concatenate([slots, next_slots], axis=1), self.device)
@@ -214,9 +214,9 @@ class FrameReplayBuffer(NStepReplayBuffer):
 
     def to_torch(self, array: np.ndarray | th.Tensor, copy: bool = True) -> th.Tensor:
         """
-        As SB3's, but a CUDA device is not waited for.
+        Convert an array to a tensor, as SB3 does, without waiting for a CUDA device.
 
-        :param array: Array to convert; a tensor is left as it is
+        :param array: Array to convert; a tensor is returned unchanged
         :param copy: Whether to copy the data, on the CPU
         :return: The tensor
         """
@@ -261,14 +261,14 @@ class FrameReplayBuffer(NStepReplayBuffer):
         n_header_bytes = self.observations.shape[-1] - self.n_frames
         if plane[:, n_header_bytes:].any():
             raise ValueError(
-                f"The first plane of an observation holds more than the camera shift of {self.n_frames - 1} past frames: "
-                "pass camera_shift=False if it is a part of the image."
+                f"The first plane of an observation contains more than the camera shift of {self.n_frames - 1} past frames: "
+                "pass camera_shift=False if it is part of the image."
             )
         frames = obs[:, int(self.camera_shift) :].reshape(self.n_envs, self.n_frames, *self.pool.frame_shape)
         return frames, plane[:, :n_header_bytes]
 
     def _put(self, frames: np.ndarray, known_frames: np.ndarray, known_slots: np.ndarray) -> list[int]:
-        """Slots of a stack. Equal to the known frame in its place or to the frame before: their slot; otherwise a new one"""
+        """Slots of a stack: that of the known frame in its place or of the previous frame if equal, otherwise a new one"""
         slots: list[int] = []
         for i, frame in enumerate(frames):
             if i < len(known_frames) and np.array_equal(frame, known_frames[i]):

@@ -1,4 +1,4 @@
-"""What a camera sees of the world: the source of the camera shift."""
+"""Projects points of the world into a camera, to measure the camera shift."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,31 +14,31 @@ _TURNING = (3, 4)  # targetbody, targetbodycom: the camera stays where it is and
 
 class CameraView(NamedTuple):
     """
-    A camera at one moment.
+    The view of a camera at one moment.
 
-    From two views the shift between their images follows: ``now.project(past.anchor) - past.project(past.anchor)``.
+    The shift between the images of two views is ``now.project(past.anchor) - past.project(past.anchor)``.
 
-    A tracker that knows nothing but how far its camera has travelled, as ``travelled = np.array([x, y])`` in pixels since
-    some moment, returns ``CameraView(anchor=np.zeros(2), project=lambda point: point - travelled)``.
+    A tracker that knows only how far its camera has travelled, as ``travelled = np.array([x, y])`` in pixels since some
+    moment, returns ``CameraView(anchor=np.zeros(2), project=lambda point: point - travelled)``.
     """
 
     anchor: np.ndarray
-    """The point of the world for which the shift is exact, such as the body that the camera follows, where it is now"""
+    """The point of the world for which the shift is exact, such as the current position of the body that the camera follows"""
 
     project: Callable[[np.ndarray], np.ndarray]
-    """Where the camera shows a point of the world: (x, y) in pixels, x to the right and y downwards, from any fixed origin"""
+    """Projects a point of the world into the image: (x, y) in pixels, x to the right and y downwards, from any fixed origin"""
 
 
 @dataclass(frozen=True)
 class MujocoCamera:
     """
-    A camera of a MuJoCo model, for :class:`~sb3_fpac.envs.wrappers.CameraShift`: exact for the centre of mass of the body that
-    the camera follows, at the past frame, held fixed in the world.
+    A camera of a MuJoCo model, for :class:`~sb3_fpac.envs.CameraShift`. The shift is exact for a point that is fixed in the
+    world: the centre of mass, at the past frame, of the body that the camera follows.
 
     Works with Shimmy's dm_control environments and with Gymnasium's MuJoCo environments.
 
     :param camera_id: Number or name of the camera, as in the model
-    :raises ValueError: if the model has no such camera, or it is carried by a body instead of following it
+    :raises ValueError: if the model has no such camera, or the camera is attached to a body
     """
 
     camera_id: int | str = 0
@@ -48,12 +48,12 @@ class MujocoCamera:
         :param env: A dm_control or Gymnasium MuJoCo environment, wrapped or not
         :param height: Height of the frames in pixels
         :param width: Width of the frames in pixels
-        :return: The view of the frame that the current state of the simulation shows
+        :return: The view for the current state of the simulation
         """
         model, data = mujoco_model_and_data(env)
         camera = find_camera(model, self.camera_id)
         if _projections(model)[camera] or model.cam_sensorsize[camera].any():
-            raise ValueError(f"Camera {self.camera_id!r} is no perspective camera given by its field of view alone.")
+            raise ValueError(f"Camera {self.camera_id!r} must be a perspective camera defined by its field of view alone.")
         position, rotation = data.cam_xpos[camera].copy(), data.cam_xmat[camera].reshape(3, 3).copy()
         focal_length = height / 2 / np.tan(np.deg2rad(model.cam_fovy[camera]) / 2)  # in pixels
 
@@ -66,30 +66,30 @@ class MujocoCamera:
 
 def follows(model: Any, camera: int) -> bool:
     """
-    Whether a camera follows a body, by moving or by turning.
+    Check whether a camera follows a body, by moving or by turning.
 
     :param model: MuJoCo model
     :param camera: Number of the camera
-    :return: False for a camera that is fixed in the world or carried by a body
+    :return: False for a camera that is fixed in the world or attached to a body
     """
     return int(model.cam_mode[camera]) != _FIXED
 
 
 def followed_body(model: Any, camera: int) -> int:
     """
-    The body that a camera follows, or the world (the whole model's centre of mass) for a camera that is fixed in the world.
+    Find the body that a camera follows; for a camera that is fixed in the world, the world (centre of mass of the model).
 
     :param model: MuJoCo model
     :param camera: Number of the camera
     :return: Number of the body
-    :raises ValueError: if the camera is carried by a body, so that there is nothing in the image to measure a shift by
+    :raises ValueError: if the camera is attached to a body, so that the shift is not defined
     """
     mode, body, target = int(model.cam_mode[camera]), int(model.cam_bodyid[camera]), int(model.cam_targetbodyid[camera])
     if mode in _TURNING:
         return target
     if mode == _FIXED and body != 0:
         raise ValueError(
-            f"Camera {camera} is carried by a body of the model, so that its shift is not defined: use another camera_id, or "
+            f"Camera {camera} is attached to a body of the model, so its shift is not defined: use another camera_id, or "
             "pixels with camera_shift=False."
         )
     return body
@@ -97,7 +97,7 @@ def followed_body(model: Any, camera: int) -> int:
 
 def find_camera(model: Any, camera_id: int | str) -> int:
     """
-    The number of a camera.
+    Find the number of a camera.
 
     :param model: MuJoCo model
     :param camera_id: Number or name
@@ -114,7 +114,7 @@ def find_camera(model: Any, camera_id: int | str) -> int:
 
 def mujoco_model_and_data(env: gym.Env) -> tuple[Any, Any]:
     """
-    The simulation behind an environment.
+    Return the simulation of an environment.
 
     :param env: A dm_control environment under Shimmy's adapter, or one of Gymnasium's MuJoCo environments; wrapped or not
     :return: MuJoCo's model and data

@@ -29,16 +29,16 @@ def make_dmc(
     relative_keypoints: bool = True,
 ) -> gym.Env:
     """
-    A task of ``dm_control.suite``. ``gym.make("dmc-cheetah-run", ...)`` calls this with the same keywords.
+    Make a task of ``dm_control.suite``. ``gym.make("dmc-cheetah-run", ...)`` calls this function with the same keywords.
 
     Actions are float32 in [-1, 1], scaled to the task's range (LQR, whose forces are unbounded: [-1, 1] as they are).
-    A time-out arrives as ``truncated``, a true ending as ``terminated``. ``reset(seed=...)`` makes an episode and all that
-    follow it reproducible, to the pixel on the same machine.
+    A time-out is reported as ``truncated``, a true end as ``terminated``. After ``reset(seed=...)`` this episode and the
+    following ones are reproducible, to the pixel on the same machine.
 
     :param domain: Domain of the suite, ``"cheetah"``
     :param task: Task of the domain, ``"run"``
     :param observation: ``"pixels"``: a channel-first uint8 stack of frames; ``"state"``: the task's own observations,
-        flattened in alphabetical order of their names, float32; ``"keypoints"``: where the camera shows the robot's parts, see
+        flattened in alphabetical order of their names, float32; ``"keypoints"``: the projected parts of the robot, see
         :class:`~sb3_fpac.envs.keypoints.Keypoints`
     :param action_repeat: Env steps for each agent step; None: PlaNet's for its six tasks, 2 elsewhere
     :param size: Height and width of a frame in pixels
@@ -47,13 +47,13 @@ def make_dmc(
     :param camera_shift: Whether a header plane tells the agent how its camera moved; ``"auto"``: if the camera follows a
         body and there are at least two frames
     :param render_mode: None, ``"rgb_array"`` or ``"human"`` (needs a display), for ``env.render()``
-    :param render_size: Height and width of what ``env.render()`` returns, in pixels; not what the agent sees
+    :param render_size: Height and width of the images of ``env.render()``, in pixels; the agent does not see them
     :param time_limit: Seconds of simulated time in an episode; None: 1000 env steps, as the suite itself has it (and
         30 seconds for LQR, where it has no limit)
-    :param relative_keypoints: Whether keypoints are given relative to their mean; of no effect on pixels and state
+    :param relative_keypoints: Whether keypoints are relative to their mean; no effect on pixels and state
     :return: The environment
     :raises ValueError: if an argument is out of range or the model has no such camera
-    :raises RuntimeError: if there is nothing to draw with
+    :raises RuntimeError: if no OpenGL backend works
     """
     if observation not in ("pixels", "state", "keypoints"):
         raise ValueError(f"observation must be 'pixels', 'state' or 'keypoints', got {observation!r}.")
@@ -71,7 +71,7 @@ def make_dmc(
     env = _load(spec, spec.time_limit if time_limit is None else time_limit, render_mode, render_kwargs)
     model, _ = mujoco_model_and_data(env)
     camera = find_camera(model, camera_id)
-    buffer = model.vis.global_  # the largest picture that can be drawn, 640×480 unless it is told otherwise
+    buffer = model.vis.global_  # limits the size of rendered images, by default to 640×480
     buffer.offwidth, buffer.offheight = (max(side, size, render_size) for side in (buffer.offwidth, buffer.offheight))
 
     env = ActionRepeat(UnitActions(env), spec.action_repeat if action_repeat is None else action_repeat)
@@ -86,16 +86,16 @@ def make_dmc(
     stack = FrameStack(Pixels(env, size, camera_id), frame_stack)
     if not camera_shift:
         return stack
-    followed_body(model, camera)  # refuses a camera that has none
+    followed_body(model, camera)  # raises an error if the camera follows no body
     return CameraShift(stack, MujocoCamera(camera_id), n_frames=frame_stack)
 
 
 class UnitActions(gym.ActionWrapper, RecordConstructorArgs):
     """
-    Actions of float32 in [-1, 1], whatever the range of the environment's own. A bound beyond ±1e6 counts as none, and then
-    actions pass as they are.
+    Rescales float32 actions from [-1, 1] to the range of the environment. A bound beyond ±1e6 counts as unbounded: such
+    actions are passed on unchanged.
 
-    :param env: Environment with a Box of actions
+    :param env: Environment with a Box action space
     """
 
     def __init__(self, env: gym.Env) -> None:
@@ -113,7 +113,7 @@ class UnitActions(gym.ActionWrapper, RecordConstructorArgs):
 
 class FlatState(gym.ObservationWrapper, RecordConstructorArgs):
     """
-    All observations of a Dict in one float32 vector, in the order of the Dict.
+    Flattens a Dict observation to one float32 vector, in the order of the Dict. Gymnasium's FlattenObservation keeps float64.
 
     :param env: Environment with a Dict of Boxes
     """
@@ -129,7 +129,7 @@ class FlatState(gym.ObservationWrapper, RecordConstructorArgs):
 
 class Pixels(gym.ObservationWrapper, RecordConstructorArgs):
     """
-    What a camera sees, instead of the observation: one frame drawn for every reset and step.
+    Replaces the observation by the image of a camera. One frame is drawn for every reset and step.
 
     :param env: A dm_control environment under Shimmy's adapter
     :param size: Height and width in pixels
@@ -150,14 +150,14 @@ class Pixels(gym.ObservationWrapper, RecordConstructorArgs):
 
 
 def _load(task: Task, time_limit: float | None, render_mode: str | None, render_kwargs: dict[str, Any]) -> gym.Env:
-    # only now: dm_control looks at the chosen OpenGL backend when it is imported
+    # Imported here: dm_control reads the chosen OpenGL backend when it is imported
     from dm_control import suite
     from shimmy.dm_control_compatibility import DmControlCompatibilityV0
 
-    # Some tasks draw their very model at random (LQR's masses): the seed makes an id one and the same environment
+    # Some tasks draw their model at random (LQR's masses): with this seed an id is always the same environment
     task_kwargs: dict[str, Any] = {"random": np.random.RandomState(0)}
     if time_limit is not None:
         task_kwargs["time_limit"] = time_limit
     env = suite.load(task.domain, task.task, task_kwargs=task_kwargs)
-    env.task._random = np.random.RandomState()  # episodes differ from one environment to the next, until reset(seed=...)
+    env.task._random = np.random.RandomState()  # environments differ in their episodes until reset(seed=...)
     return DmControlCompatibilityV0(env, render_mode=render_mode, render_kwargs=render_kwargs)

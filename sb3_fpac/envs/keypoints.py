@@ -1,4 +1,4 @@
-"""Handcrafted keypoints: where a camera shows the parts of a robot, without an image."""
+"""Handcrafted keypoints: the parts of a robot, projected into a camera without rendering an image."""
 
 from typing import Any
 
@@ -12,21 +12,22 @@ from sb3_fpac.envs.cameras import MujocoCamera, mujoco_model_and_data
 
 class Keypoints(gym.ObservationWrapper, RecordConstructorArgs):
     """
-    The centres of all geoms as a camera shows them, and their velocities: the handcrafted keypoints of the paper (Fig. 2).
+    Replaces the observation by the projected centres of all geoms and their velocities: the paper's handcrafted keypoints
+    (Fig. 2).
 
-    The observation is ``[positions, velocities]``, each flattened point by point as (x, y): 4K numbers, float32. The picture
-    spans [-1, 1] from top to bottom, x to the right and y downwards, so that a square one spans [-1, 1] along both; points
-    that leave it go beyond. A velocity is how far a point has moved since the step before, both ends seen by the camera of
-    now: that of a thing at rest is 0, however the camera moves.
+    The observation is ``[positions, velocities]``, each flattened point by point as (x, y): 4K numbers, float32. The image
+    spans [-1, 1] from top to bottom, x to the right and y downwards, so a square image spans [-1, 1] along both axes. Points
+    outside the image have larger coordinates. A velocity is the displacement of a point since the previous step, with both
+    positions projected into the current camera: it is 0 for an object at rest, however the camera moves.
 
-    Geoms that always stay where they are, such as the floor, tell nothing and are left out; those that a task puts elsewhere
-    in every episode, such as Reacher's target, are not.
+    Geoms that never move, such as the floor, are left out. Geoms that a task places differently in every episode, such as
+    Reacher's target, are included.
 
     :param env: A dm_control environment under Shimmy's adapter, or one of Gymnasium's MuJoCo environments. It is reset twice
-        to find out what moves.
+        to find the geoms that move.
     :param camera_id: Number or name of the camera
-    :param relative: Whether positions are given relative to their mean over the K points, which the paper found to be better
-        here; velocities are those of the absolute positions all the same
+    :param relative: Whether positions are relative to their mean over the K points, which the paper found to be better.
+        Velocities are always those of the absolute positions.
     :raises ValueError: if the model has no such camera, or nothing moves in it
     """
 
@@ -41,7 +42,7 @@ class Keypoints(gym.ObservationWrapper, RecordConstructorArgs):
 
     @property
     def geoms(self) -> np.ndarray:
-        """``(K,)``: the numbers of the geoms in MuJoCo's model, in the order of the points"""
+        """``(K,)``: indices of the geoms in MuJoCo's model, in the order of the points"""
         return self._geoms
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
@@ -50,7 +51,7 @@ class Keypoints(gym.ObservationWrapper, RecordConstructorArgs):
         return self.observation(observation), info
 
     def observation(self, observation: Any) -> np.ndarray:
-        project = self._camera(self.env, height=2, width=2).project  # of a picture that is two units high
+        project = self._camera(self.env, height=2, width=2).project  # of an image that is two units high
         now = self._centres()
         positions, past = (np.apply_along_axis(project, 1, centres) for centres in (now, self._past))
         velocities = positions - past
@@ -65,7 +66,7 @@ class Keypoints(gym.ObservationWrapper, RecordConstructorArgs):
 
 
 def _moving_geoms(env: gym.Env) -> np.ndarray:
-    """Those of bodies that can move, and those that are elsewhere in another episode"""
+    """Indices of geoms of bodies that can move, and of geoms whose position differs between episodes"""
     places = []
     for _ in range(2):
         env.reset()
@@ -74,5 +75,5 @@ def _moving_geoms(env: gym.Env) -> np.ndarray:
     can_move = model.body_weldid[model.geom_bodyid] != 0
     (geoms,) = np.nonzero(can_move | (places[0] != places[1]).any(axis=1))
     if not geoms.size:
-        raise ValueError(f"Nothing moves in {env.unwrapped}: there are no keypoints.")
+        raise ValueError(f"{env.unwrapped} has no keypoints, because nothing in it moves.")
     return geoms

@@ -13,14 +13,14 @@ HOW_TO_INSTALL = (
 
 def choose_backend(must_draw: bool = True) -> None:
     """
-    Set ``MUJOCO_GL`` where it must be set: on Linux without a display, to ``egl`` if EGL works, else to ``osmesa``.
+    Set ``MUJOCO_GL`` on Linux without a display: to ``egl`` if EGL works, otherwise to ``osmesa``.
 
-    MuJoCo's own choice would be glfw, which fails there at the first frame. A value that the user set stays as it is.
+    MuJoCo's default there is glfw, which fails at the first frame. A value that the user has set is kept.
 
-    Call it before the first frame of Gymnasium's own MuJoCo environments, too; ``dmc-*`` environments do so by themselves.
+    ``dmc-*`` environments call it themselves. Call it before the first frame of Gymnasium's own MuJoCo environments.
 
-    :param must_draw: Whether it is an error if nothing can draw
-    :raises RuntimeError: if neither can draw, or if dm_control has made its choice already
+    :param must_draw: Whether to raise an error if no backend works
+    :raises RuntimeError: if neither works, or if dm_control was imported before and chose glfw
     """
     if os.environ.get("MUJOCO_GL") or not sys.platform.startswith("linux") or _has_display():
         return
@@ -41,7 +41,7 @@ def choose_backend(must_draw: bool = True) -> None:
 
 
 def egl_works() -> bool:
-    """Whether EGL can be initialised on some device, with or without a GPU."""
+    """Check whether EGL can be initialised on a device, with or without a GPU."""
     egl = _load("EGL", "libEGL.so.1")
     if egl is None:
         return False
@@ -62,7 +62,7 @@ def egl_works() -> bool:
 
 
 def osmesa_works() -> bool:
-    """Whether OSMesa can make a context."""
+    """Check whether OSMesa can create a context."""
     osmesa = _load("OSMesa", "libOSMesa.so.8")
     if osmesa is None:
         return False

@@ -1,4 +1,4 @@
-"""The tasks of dm_control.suite: their ids, action repeats and lengths. Needs no dm_control."""
+"""The tasks of dm_control.suite: ids, action repeats and lengths. Does not import dm_control."""
 
 from typing import NamedTuple
 

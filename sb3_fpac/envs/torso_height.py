@@ -1,4 +1,4 @@
-"""How high an agent holds its torso: the second row of Fig. 10."""
+"""The mean height of a robot's torso: the second row of Fig. 10."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ class TorsoHeight(gym.Wrapper, RecordConstructorArgs):
     Adds ``info["torso_height"]``: the mean height of the torso over the agent steps of the episode so far, in metres.
 
     :param env: A dm_control environment under Shimmy's adapter, whose robot has a body named ``torso``
-    :raises ValueError: if it has none
+    :raises ValueError: if the robot has no such body
     """
 
     def __init__(self, env: gym.Env) -> None:
@@ -26,7 +26,7 @@ class TorsoHeight(gym.Wrapper, RecordConstructorArgs):
         try:
             self._height()
         except KeyError as error:
-            raise ValueError(f"{env.spec and env.spec.id} has no torso, whose height could be drawn.") from error
+            raise ValueError(f"{env.spec and env.spec.id} has no body named torso.") from error
 
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
         self._sum, self._steps = 0.0, 0
@@ -44,7 +44,7 @@ class TorsoHeight(gym.Wrapper, RecordConstructorArgs):
 
 def make_dmc_with_torso_height(**kwargs: Any) -> gym.Env:
     """
-    An entry point for Gymnasium: RL Zoo's own wrappers lie above SB3's Monitor, which would not see what they add.
+    Make a task with its torso height, as an entry point for Gymnasium. SB3's Monitor does not see what RL Zoo's wrappers add.
 
     :param kwargs: As for :func:`~sb3_fpac.envs.dmc.make_dmc`
     :return: The environment

@@ -17,9 +17,9 @@ class ActionRepeat(gym.Wrapper, RecordConstructorArgs):
     """
     Repeats every action for n steps of the environment and sums the rewards.
 
-    Stops early when the episode ends. ``info["env_steps"]`` says how many steps were taken: n, or fewer at the end; and
-    where the environment repeats actions itself, those that it says. Put it below the wrapper that renders the observation, so
-    that the frames in between are never drawn.
+    Stops early when the episode ends. ``info["env_steps"]`` is the number of steps taken: n, or fewer at the end of an
+    episode. If the environment reports ``env_steps`` itself, these are summed. Apply it below the wrapper that renders the
+    observation, so that the frames in between are never drawn.
 
     >>> import gymnasium as gym
     >>> env = ActionRepeat(gym.make("CartPole-v1"), n=4)
@@ -35,7 +35,7 @@ class ActionRepeat(gym.Wrapper, RecordConstructorArgs):
 
     def __init__(self, env: gym.Env, n: int) -> None:
         if not isinstance(n, int) or n < 1:
-            raise ValueError(f"Actions are repeated a whole number of times, at least once, got n={n}.")
+            raise ValueError(f"n must be a whole number and at least 1, got {n!r}.")
         RecordConstructorArgs.__init__(self, n=n)
         gym.Wrapper.__init__(self, env)
         self.n = n
@@ -64,7 +64,7 @@ class FrameStack(gym.Wrapper, RecordConstructorArgs):
 
     :param env: Environment whose observations are uint8 frames of shape (H, W, C) or, if grey, (H, W)
     :param n: Number of frames
-    :raises ValueError: if the observations are no such frames or n is less than 1
+    :raises ValueError: if the observations are not such frames or n is less than 1
     """
 
     def __init__(self, env: gym.Env, n: int = 2) -> None:
@@ -72,7 +72,7 @@ class FrameStack(gym.Wrapper, RecordConstructorArgs):
         if not isinstance(space, spaces.Box) or len(space.shape) not in (2, 3) or space.dtype != np.uint8:
             raise ValueError(f"FrameStack needs uint8 frames of shape (height, width, channels), got {space}.")
         if n < 1:
-            raise ValueError(f"A stack needs at least one frame, got n={n}.")
+            raise ValueError(f"n must be at least 1, got {n}.")
         RecordConstructorArgs.__init__(self, n=n)
         gym.Wrapper.__init__(self, env)
         self.n = n
@@ -94,25 +94,24 @@ class FrameStack(gym.Wrapper, RecordConstructorArgs):
 
 class CameraShift(gym.Wrapper, RecordConstructorArgs):
     """
-    Tells the agent how its camera moved: one uint8 header plane in front of the stack, (C, H, W) becomes (1 + C, H, W).
+    Adds the movement of the camera as one uint8 header plane in front of the stack: (C, H, W) becomes (1 + C, H, W).
 
-    The plane says for every past frame how far, in pixels, the image of a thing that stands still in the world has moved
-    from that frame to the current one (see :mod:`sb3_fpac.observations` for the bytes). With it
-    :class:`~sb3_fpac.features.extractor.FeaturePointExtractor` moves the past points into the current camera's frame, so that
-    velocities are those of the world and not those of the camera (Fig. 3).
+    For every past frame, the plane contains the displacement in pixels of a stationary object from that frame to the current
+    one (see :mod:`sb3_fpac.observations` for the bytes). :class:`~sb3_fpac.FeaturePointExtractor` uses it to move the past
+    points into the current camera's frame, so that velocities are relative to the world and not to the camera (Fig. 3).
 
     :param env: Environment whose observations are channel-first stacks of frames, as FrameStack makes them
-    :param camera: What the camera sees of the current frame: called as ``camera(env, height, width)`` after every reset and
-        step, with the wrapped environment and the size of the frames. :class:`~sb3_fpac.envs.cameras.MujocoCamera` does it for
-        dm_control and for Gymnasium's MuJoCo environments; for a robot write your own.
+    :param camera: Returns the view of the current frame. It is called as ``camera(env, height, width)`` after every reset and
+        step, with the wrapped environment and the size of the frames. Use :class:`~sb3_fpac.MujocoCamera` for dm_control and
+        Gymnasium's MuJoCo environments, or your own function for a robot.
     :param n_frames: S, frames in the stack
-    :raises ValueError: if the observations are no such stacks, or hold a single frame only
+    :raises ValueError: if the observations are not such stacks, or contain a single frame
     """
 
     def __init__(self, env: gym.Env, camera: Callable[[gym.Env, int, int], CameraView], n_frames: int = 2) -> None:
         space = env.observation_space
         if n_frames < 2:
-            raise ValueError(f"CameraShift needs at least two frames to compare, got n_frames={n_frames}.")
+            raise ValueError(f"CameraShift compares frames: n_frames must be at least 2, got {n_frames}.")
         if not isinstance(space, spaces.Box) or len(space.shape) != 3 or space.dtype != np.uint8 or space.shape[0] % n_frames:
             raise ValueError(
                 f"CameraShift needs channel-first stacks of {n_frames} uint8 frames, as from FrameStack, got {space}."
@@ -146,5 +145,5 @@ class CameraShift(gym.Wrapper, RecordConstructorArgs):
 
 
 def _channels_first(frame: np.ndarray) -> np.ndarray:
-    """A copy, since an environment may draw the next frame into the same memory"""
+    """Returns a copy, since an environment may draw the next frame into the same memory"""
     return np.array(frame[None] if frame.ndim == 2 else frame.transpose(2, 0, 1))

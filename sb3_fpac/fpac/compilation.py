@@ -1,4 +1,4 @@
-"""What makes an update fast without changing it: a compiler, CUDA graphs, and memory that stays."""
+"""Makes an update faster without changing it: compilation, CUDA graphs, and retained memory."""
 
 import ctypes
 import inspect
@@ -17,7 +17,7 @@ Compile = bool | Literal["auto"]
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 _LARGEST_ACTIVATIONS = 60 * 2**20  # bytes: 256 frames of 32×41×41 float32 are 55 MB
-_WARM_UPS = 3  # before a capture, as PyTorch asks for
+_WARM_UPS = 3  # before a capture, as PyTorch requires
 
 
 def compile_update(
@@ -57,7 +57,7 @@ def compile_update(
 
 class GraphedUpdate:
     """
-    An update as CUDA graphs, one for each combination of networks that it updates: a launch instead of hundreds.
+    An update as CUDA graphs, one for each combination of updated networks: one launch instead of hundreds.
 
     :param update: The update, whose optimizers are capturable
     :param device: The GPU
@@ -66,7 +66,7 @@ class GraphedUpdate:
     def __init__(self, update: Update, device: th.device) -> None:
         self._update = update
         self._device = device
-        self._stream = th.cuda.Stream(device)  # one for all, as memory is cached for each
+        self._stream = th.cuda.Stream(device)  # a single one, as memory is cached per stream
         self._batch: FrameBatch | None = None
         self._graphs: dict[tuple[bool, bool], tuple[th.cuda.CUDAGraph, Losses]] = {}
         self._calls: Counter[tuple[bool, bool]] = Counter()
@@ -76,7 +76,7 @@ class GraphedUpdate:
         :param batch: Transitions, on the GPU, always of the same shape
         :param update_actor: As in Update
         :param update_target: As in Update
-        :return: Its losses, which the next update overwrites
+        :return: The losses, which the next update overwrites
         """
         what = update_actor, update_target
         if self._batch is None:
@@ -84,7 +84,7 @@ class GraphedUpdate:
         for static, tensor in zip(self._batch, batch, strict=True):
             if static is not None and tensor is not None:
                 if static.shape != tensor.shape:
-                    raise ValueError(f"A graph takes batches of one shape: {tuple(static.shape)}, got {tuple(tensor.shape)}.")
+                    raise ValueError(f"A CUDA graph needs batches of shape {tuple(static.shape)}, got {tuple(tensor.shape)}.")
                 static.copy_(tensor, non_blocking=True)
         self._calls[what] += 1
         if self._calls[what] <= _WARM_UPS:
@@ -110,10 +110,10 @@ class GraphedUpdate:
 
 def configure_optimizer(optimizer: th.optim.Optimizer, device: th.device) -> None:
     """
-    Fused steps, where the optimizer has them; on CUDA such as a graph can replay, with the learning rate in a tensor.
+    Use fused steps if the optimizer has them. On CUDA, a graph can replay them, with the learning rate in a tensor.
 
-    :param optimizer: Its options are changed, and its step counts move to where the steps are taken
-    :param device: Where its parameters are
+    :param optimizer: Its options are changed, and its step counts are moved to the device of its steps
+    :param device: Device of its parameters
     """
     options = inspect.signature(type(optimizer)).parameters
     for group in optimizer.param_groups:
@@ -131,10 +131,10 @@ def configure_optimizer(optimizer: th.optim.Optimizer, device: th.device) -> Non
 
 def retain_freed_memory() -> None:
     """
-    Let the process keep the memory that an update frees, for the next one.
+    Let the process keep freed memory for the next update.
 
-    glibc returns blocks of megabytes to the system at once, and gets them back page by page. This holds for everything in the
-    process. A no-op with other C libraries.
+    glibc returns large blocks to the system at once, and gets them back page by page. The setting applies to the whole
+    process. It has no effect with other C libraries.
     """
     if sys.platform != "linux":
         return

@@ -27,35 +27,35 @@ SelfFPAC = TypeVar("SelfFPAC", bound="FPAC")
 class FPAC(SAC):
     """
     Feature point actor-critic (arXiv 2106.07995): SAC from pixels on [points, velocities], with the hyperparameters of the
-    paper's Table I as its defaults.
+    paper's Table I as defaults.
 
-    The same algorithm as ``SAC(FPACPolicy, …)``, made fast: a transition is three encoded frames instead of four, the actor
-    and α are updated with features that the critic's update has computed, every frame is stored once, and the whole update is
-    one function that can be compiled and, on a GPU, replayed as a graph.
+    The same algorithm as ``SAC(FPACPolicy, …)``, but faster: three frames of a transition are encoded instead of four, the
+    actor and α are updated with the features of the critic's update, every frame is stored once, and the whole update is one
+    function that can be compiled and, on a GPU, replayed as a graph.
 
     >>> import sb3_fpac
     >>> model = sb3_fpac.FPAC("CnnPolicy", "dmc-cheetah-run")  # doctest: +SKIP
     >>> model.learn(250_000)  # agent steps: a million env steps  # doctest: +SKIP
 
-    Every parameter that is not named here is SAC's.
+    All other parameters are those of SAC.
 
     :param policy: ``"CnnPolicy"``, which is :class:`~sb3_fpac.fpac.policies.FPACPolicy`, or a subclass of it
     :param env: Environment whose observations are image stacks, such as ``dmc-cheetah-run``, or its id
-    :param learning_rate: Of all networks and of α; a function of the remaining progress (from 1 to 0) or a number
-    :param buffer_size: Transitions
+    :param learning_rate: Learning rate of all networks and of α: a number, or a function of the remaining progress (1 to 0)
+    :param buffer_size: Size of the replay buffer in transitions
     :param train_freq: Agent steps between updates
-    :param gradient_steps: Updates at each turn
+    :param gradient_steps: Number of updates after every ``train_freq`` steps
     :param replay_buffer_class: :class:`~sb3_fpac.buffers.FrameReplayBuffer` or a subclass of it
-    :param replay_buffer_kwargs: For it, such as ``dict(storage_device="cuda")``
+    :param replay_buffer_kwargs: Keyword arguments of the replay buffer, such as ``dict(storage_device="cuda")``
     :param n_steps: Steps of n-step returns
     :param ent_coef: α: ``"auto_0.1"`` is learned and starts at 0.1
     :param policy_delay: Actor and α are updated on every n-th update of the critic, counted over all of training
     :param target_update_interval: The target critic moves on every n-th update, counted over all of training
-    :param random_shift: Padding, in pixels, of DrQ's random shift (arXiv 2004.13649); 0: none; 4 in DrQ. All frames of a
-        transition move together.
-    :param compile: ``True``: losses go through ``torch.compile`` and, on CUDA, updates through a graph; ``False``: neither;
-        ``"auto"``: True on CUDA. Where compilation fails, training goes on without and says so.
-    :raises ValueError: if the observations are no image stacks, or an argument is out of range
+    :param random_shift: Padding, in pixels, of DrQ's random shift (arXiv 2004.13649), which uses 4; 0: no shift. All frames of
+        a transition are shifted alike.
+    :param compile: ``True``: compile the losses with ``torch.compile`` and, on CUDA, replay updates as a graph; ``False``:
+        neither; ``"auto"``: True on CUDA. If compilation fails, training continues without it, with a warning.
+    :raises ValueError: if the observations are not stacks of images, or an argument is out of range
     """
 
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"CnnPolicy": FPACPolicy}
@@ -98,7 +98,7 @@ class FPAC(SAC):
     ) -> None:
         _check_policy(policy, policy_kwargs or {}, policy_delay)
         policy_kwargs = dict(policy_kwargs or {})
-        if policy_kwargs.get("features_extractor_kwargs"):  # the policy writes into them
+        if policy_kwargs.get("features_extractor_kwargs"):  # a copy, since the policy changes them
             policy_kwargs["features_extractor_kwargs"] = dict(policy_kwargs["features_extractor_kwargs"])
         super().__init__(
             policy,
@@ -151,9 +151,9 @@ class FPAC(SAC):
         if self.replay_buffer is None:
             self.replay_buffer = self._make_replay_buffer()
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "`n_steps=", UserWarning)  # the buffer has been told
+            warnings.filterwarnings("ignore", "`n_steps=", UserWarning)  # the buffer gets n_steps
             policy_kwargs = self.policy_kwargs
-            self.policy_kwargs = {**policy_kwargs, "actor_update_interval": 1}  # what delays the actor is the update
+            self.policy_kwargs = {**policy_kwargs, "actor_update_interval": 1}  # the update delays the actor
             super()._setup_model()
             self.policy_kwargs = policy_kwargs
         self._check_extractor()
@@ -161,7 +161,7 @@ class FPAC(SAC):
 
     def _make_replay_buffer(self) -> FrameReplayBuffer:
         if self._vec_normalize_env is not None and self._vec_normalize_env.norm_obs:
-            raise ValueError("FPAC scales images itself: use VecNormalize(…, norm_obs=False).")
+            raise ValueError("FPAC normalizes images itself: use VecNormalize(…, norm_obs=False).")
         if not is_image_space(self.observation_space, check_channels=False):
             raise ValueError(
                 f"FPAC learns from one stack of images, got {self.observation_space}: for state vectors use "
@@ -202,7 +202,7 @@ class FPAC(SAC):
         self._reset_update()
 
     def _reset_update(self) -> None:
-        """New tensors want new graphs, and optimizers from a file may come from another device"""
+        """New tensors need new graphs, and loaded optimizers may come from another device"""
         self._update: Callable[[FrameBatch, bool, bool], Losses] | None = None
         self._update_settings: tuple[Any, ...] = ()
         self._losses = LossTracker()
@@ -310,14 +310,14 @@ class FPAC(SAC):
     ) -> None:
         if not np.isfinite(reward).all():
             raise FloatingPointError(
-                f"The environment gave the reward {reward.tolist()} at agent step {self.num_timesteps}: training was stopped "
-                "before it was learned from."
+                f"The environment returned the reward {reward.tolist()} at agent step {self.num_timesteps}: training was "
+                "stopped before the reward was stored."
             )
         super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """
-        As SAC's, but what has diverged is not written over a good file.
+        Save the model, as SAC does, unless training has diverged: then a file from before is not overwritten.
 
         :raises FloatingPointError: if a loss or a weight is infinite or undefined
         """
@@ -333,8 +333,8 @@ def _check_policy(policy: str | type[BasePolicy], policy_kwargs: dict[str, Any],
     if policy != "CnnPolicy" and not (isinstance(policy, type) and issubclass(policy, FPACPolicy)):
         got = repr(policy) if isinstance(policy, (str, type)) else f"an instance of {type(policy).__name__}"
         raise ValueError(
-            f"FPAC learns from images with 'CnnPolicy', got {got} as its policy: for anything else use SAC, which takes "
-            "feature points, too."
+            f"FPAC learns from images with 'CnnPolicy', got {got} as its policy: use SAC for anything else, also with "
+            "feature points."
         )
     extractor = policy_kwargs.get("features_extractor_class", FrameExtractor)
     if not issubclass(extractor, FrameExtractor):
@@ -342,6 +342,6 @@ def _check_policy(policy: str | type[BasePolicy], policy_kwargs: dict[str, Any],
     interval = policy_kwargs.get("actor_update_interval", policy_delay)
     if interval != policy_delay:  # in fpac_kwargs it is the same
         raise ValueError(
-            f"FPAC delays the actor itself, with policy_delay={policy_delay}, but policy_kwargs has "
-            f"actor_update_interval={interval}: leave that out."
+            f"FPAC delays the actor with policy_delay={policy_delay}, but policy_kwargs has "
+            f"actor_update_interval={interval}: leave it out."
         )

@@ -16,7 +16,7 @@ fpac_kwargs: dict[str, Any] = dict(
 """
 ``policy_kwargs`` that make SB3's ``"CnnPolicy"`` the policy of the paper (Table I), for SAC and TQC.
 
-SB3 writes into the dict that it is given (``use_sde``): for several models that differ there, give each ``dict(fpac_kwargs)``.
+SB3 changes the dict that it is passed (``use_sde``): pass ``dict(fpac_kwargs)`` to models that differ in it.
 """
 
 fpac_hyperparams: dict[str, Any] = dict(
@@ -32,6 +32,6 @@ fpac_hyperparams: dict[str, Any] = dict(
     target_update_interval=2,
 )
 """
-Table I as keyword arguments of SAC and TQC. Two gradient steps after every two agent steps, because SAC counts
-``target_update_interval`` within one call of ``train()``: with one gradient step a call, every step would update the target.
+Table I as keyword arguments of SAC and TQC. There are two gradient steps after every two agent steps, because SAC counts
+``target_update_interval`` within one call of ``train()``: with one gradient step per call, every step would update the target.
 """

@@ -1,4 +1,4 @@
-"""Losses that stay on their device until they are logged, and what tells that training has diverged."""
+"""Accumulates losses on their device until they are logged, and detects that training has diverged."""
 
 import torch as th
 from stable_baselines3.common.logger import Logger
@@ -8,7 +8,7 @@ from sb3_fpac.fpac.update import Losses
 
 
 class LossTracker:
-    """Sums of losses since the last log: adding to them waits for nothing, reading them waits for the device."""
+    """Sums of the losses since the last log. Adding does not wait for the device; reading does."""
 
     def __init__(self) -> None:
         self._sums: dict[str, th.Tensor] = {}
@@ -16,9 +16,9 @@ class LossTracker:
 
     def add(self, losses: Losses) -> None:
         """
-        Count an update.
+        Add the losses of an update.
 
-        :param losses: Its losses; what it did not update is left out
+        :param losses: The losses; those that are None are skipped
         """
         for name, loss in losses._asdict().items():
             if loss is not None:
@@ -27,23 +27,23 @@ class LossTracker:
 
     def check(self, when: str) -> None:
         """
-        Refuse to go on from nonsense.
+        Check that all losses are finite.
 
-        :param when: The step, for the error
+        :param when: The current step, for the error message
         :raises FloatingPointError: if a loss since the last log was infinite or undefined
         """
         for name, total in self._sums.items():
             if not total.isfinite():
                 raise FloatingPointError(
-                    f"The {name} loss is {total.item()} at {when}: training has diverged and was stopped, and what was saved "
-                    "before is untouched. Try a lower learning rate or smaller rewards."
+                    f"The {name} loss is {total.item()} at {when}: training has diverged and was stopped. Models that were "
+                    "saved before are untouched. Try a lower learning rate or smaller rewards."
                 )
 
     def record(self, logger: Logger) -> None:
         """
-        Log the means under SB3's names, and start anew.
+        Log the means under SB3's names, and reset the sums.
 
-        :param logger: Of the algorithm
+        :param logger: Logger of the algorithm
         """
         for name, total in self._sums.items():
             logger.record(f"train/{name}_loss", total.item() / self._counts[name])
@@ -52,14 +52,14 @@ class LossTracker:
 
 def check_finite(policy: BasePolicy, when: str) -> None:
     """
-    Refuse to save nonsense.
+    Check that all weights are finite.
 
     :param policy: The policy
-    :param when: The step, for the error
+    :param when: The current step, for the error message
     :raises FloatingPointError: if a weight is infinite or undefined
     """
     if not all(parameter.isfinite().all() for parameter in policy.parameters()):
         raise FloatingPointError(
-            f"The networks hold infinite or undefined weights at {when}: training has diverged, and what was saved before is "
-            "kept. Try a lower learning rate or smaller rewards."
+            f"The networks have infinite or undefined weights at {when}: training has diverged. Models that were saved before "
+            "are untouched. Try a lower learning rate or smaller rewards."
         )

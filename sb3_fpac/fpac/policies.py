@@ -1,7 +1,7 @@
-"""SAC's and TQC's policies with one encoder, moved by the critic's loss and by nothing else.
+"""Policies of SAC and TQC with one encoder, which only the critic's loss trains.
 
 SB3's own policies either give the actor an encoder of its own or, with ``share_features_extractor=True``, train the shared
-one with the *actor's* loss. FPAC does the opposite: actor and target critic borrow the critic's encoder, and the actor sees
+encoder with the *actor's* loss. FPAC does the opposite: actor and target critic use the critic's encoder, and the actor gets
 its features without gradient. ``SAC.train`` and ``TQC.train`` run unchanged.
 """
 
@@ -51,14 +51,15 @@ class _TQCCritic(EncoderTrainingCritic, tqc.Critic):
 
 class _CriticTrainedEncoder(BasePolicy):
     """
-    Mixin for SACPolicy and TQCPolicy. With a feature-point extractor there is one encoder, ``policy.features_extractor``;
-    with any other extractor the policy is SB3's own.
+    Mixin for SACPolicy and TQCPolicy. With a feature-point extractor there is one encoder, ``policy.features_extractor``.
+    With any other extractor the policy is SB3's own.
 
-    :param target_encoder: ``"online"``: the target critic has Q heads of its own and uses the online encoder, as in the
-        authors' code; ``"polyak"``: it has a Polyak-averaged encoder, too
-    :param actor_update_interval: The actor's optimizer acts on every n-th update only. (α's does not: it belongs to SAC. The
-        actor's loss is computed all the same, so that this saves no time.)
-    :param last_layer_init: Weights and biases of every head's last layer are drawn from U(±last_layer_init); None: as SB3 does
+    :param target_encoder: ``"online"``: the target critic has its own Q heads and uses the online encoder, as in the authors'
+        code; ``"polyak"``: it also has a Polyak-averaged encoder
+    :param actor_update_interval: The actor's optimizer takes a step on every n-th update only. α's optimizer, which belongs to
+        SAC, takes a step on every update. The actor's loss is always computed, so this saves no time.
+    :param last_layer_init: Weights and biases of the last layer of every head are drawn from U(±last_layer_init); None: as in
+        SB3
     """
 
     actor_class: ClassVar[type[nn.Module]]
@@ -102,8 +103,8 @@ class _CriticTrainedEncoder(BasePolicy):
             return
         if self.share_features_extractor:
             raise ValueError(
-                "share_features_extractor=True would train the encoder with the actor's loss: leave it out, "
-                "feature points come from one shared encoder in any case."
+                "share_features_extractor=True would train the encoder with the actor's loss: leave it out. "
+                "Feature points always come from one shared encoder."
             )
         resolve_pretrained(self.features_extractor_kwargs)
         self.feature_cache = FeatureCache()
@@ -112,13 +113,13 @@ class _CriticTrainedEncoder(BasePolicy):
         self.actor = self.make_actor(self.features_extractor)
         self.critic = self.make_critic(self.features_extractor)
         self._initialize_last_layers()
-        if self.target_encoder == "online" or not encoder_parameters:  # frozen, it is its own average
+        if self.target_encoder == "online" or not encoder_parameters:  # a frozen encoder equals its average
             self.critic_target = self.make_critic(self.features_extractor)
-            borrowers = [self.actor, self.critic, self.critic_target]
+            sharing_models = [self.actor, self.critic, self.critic_target]
         else:
             self.critic_target = self.make_critic(deepcopy(self.features_extractor))
-            borrowers = [self.actor]
-        for model in borrowers:
+            sharing_models = [self.actor]
+        for model in sharing_models:
             _share_features_extractor(model)
         for model in (self.actor, self.critic, self.critic_target):
             model.feature_cache = self.feature_cache
@@ -163,7 +164,7 @@ class _CriticTrainedEncoder(BasePolicy):
         if bound is None:
             return
         for head in (self.actor.mu, self.actor.log_std, *self.critic.q_networks):
-            if isinstance(head, nn.Module):  # with gSDE, log_std is a parameter with an initial value of its own
+            if isinstance(head, nn.Module):  # with gSDE, log_std is a parameter with its own initial value
                 last = [layer for layer in head.modules() if isinstance(layer, nn.Linear)][-1]
                 nn.init.uniform_(last.weight, -bound, bound)
                 nn.init.uniform_(last.bias, -bound, bound)
@@ -185,7 +186,7 @@ class _CriticTrainedEncoder(BasePolicy):
 
 
 def _share_features_extractor(model: BaseModel) -> None:
-    """Let a model use its features extractor without owning it: not among its parameters, nor in its state dict."""
+    """Let a model use its features extractor without owning it: the extractor is not in its parameters and state dict."""
     features_extractor = model.features_extractor
     del model.features_extractor
     model.__dict__["features_extractor"] = features_extractor
@@ -193,8 +194,8 @@ def _share_features_extractor(model: BaseModel) -> None:
 
 def _drop_gradients_between_updates(interval: int, optimizer: th.optim.Optimizer, *args: Any) -> None:
     """
-    Let an optimizer act on every n-th step only: it skips parameters that have no gradient. The count is kept in the
-    optimizer's state dict, so that saved training continues in step.
+    Let an optimizer update on every n-th step only: it skips parameters without gradient. The count is stored in the
+    optimizer's state dict, so that saved training continues with the right step.
     """
     group = optimizer.param_groups[0]
     group["updates"] = group.get("updates", 0) + 1
@@ -261,7 +262,7 @@ class FPACTQCPolicy(TQCCnnPolicy):
         super().__init__(observation_space, *args, **_with_defaults(observation_space, kwargs))
 
 
-_DEFAULTS = dict(fpac_kwargs)  # SB3 writes into the policy_kwargs that it is given
+_DEFAULTS = dict(fpac_kwargs)  # a copy, since SB3 changes the policy_kwargs that it is passed
 
 
 def _with_defaults(observation_space: spaces.Space, kwargs: dict[str, Any]) -> dict[str, Any]:

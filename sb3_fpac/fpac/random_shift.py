@@ -1,4 +1,4 @@
-"""DrQ's random shift, for frames that belong together."""
+"""DrQ's random shift of the frames of a transition."""
 
 import torch as th
 
@@ -8,7 +8,7 @@ def random_shift(frames: th.Tensor, padding: int) -> th.Tensor:
     Shift every transition's frames by a random whole number of pixels, as if they were padded with their border's pixels and
     cropped at random (arXiv 2004.13649, Section 3.1).
 
-    All frames of a transition move together, so that the velocities of what they show stay true.
+    All frames of a transition are shifted alike, so velocities do not change.
 
     :param frames: ``(B, F, C, H, W)``
     :param padding: Largest shift to any side, in pixels

@@ -18,7 +18,7 @@ _LOG_2_PI = math.log(2 * math.pi)
 
 class Losses(NamedTuple):
     """
-    What an update says of itself: 0-d tensors on the model's device.
+    The losses of an update: 0-d tensors on the model's device.
 
     :param critic: ½ Σ over the critics of the mean squared Bellman error
     :param actor: α log π − min Q; None when the actor was not updated
@@ -32,16 +32,16 @@ class Losses(NamedTuple):
 
 class Update:
     """
-    SAC with the encoder of FPAC. All shapes are static, nothing waits for the device, and whatever is random is drawn outside
-    of the two loss functions, so that eager, compiled and graph-captured runs are this one code.
+    One update of SAC with the encoder of FPAC. All shapes are static, nothing waits for the device, and random numbers are
+    drawn outside the two loss functions, so that eager, compiled and graph-captured updates share this code.
 
-    A transition of a stack of S frames is encoded as S + 1 frames: the observation with gradient, the last frame of the next
-    observation without. The actor and α see the features of the same pass.
+    A transition of a stack of S frames is encoded as S + 1 frames: the observation with gradient, and the last frame of the
+    next observation without. The actor and α use the features of the same pass.
 
     :param policy: Its networks and optimizers
     :param log_ent_coef: ``(1,)``: log α if it is learned, with its optimizer; otherwise None
     :param ent_coef: α if it is fixed
-    :param target_entropy: The entropy that α is learned for
+    :param target_entropy: Target entropy of the policy
     :param gamma: Discount factor of one-step transitions
     :param tau: How far the target critic moves towards the critic, in [0, 1]
     :param shift_pixels: Padding of DrQ's random shift; 0: none
@@ -73,7 +73,7 @@ class Update:
         :param batch: Transitions, on the model's device
         :param update_actor: Whether actor and α are updated
         :param update_target: Whether the target critic is
-        :return: Its losses
+        :return: The losses
         """
         if self.shift_pixels:
             batch = batch._replace(frames=random_shift(batch.frames, self.shift_pixels))
@@ -99,7 +99,7 @@ class Update:
 
     def dry_run(self, batch: FrameBatch) -> None:
         """
-        Compute both losses and their gradients once, and learn nothing.
+        Compute both losses and their gradients once, without changing any weight.
 
         :param batch: Transitions
         """
@@ -113,7 +113,7 @@ class Update:
 
     @property
     def optimizers(self) -> list[th.optim.Optimizer]:
-        """All that take steps"""
+        """All optimizers of the update"""
         optimizers = [self.actor.optimizer, self.critic.optimizer]
         return optimizers if self.ent_coef_optimizer is None else [*optimizers, self.ent_coef_optimizer]
 
@@ -189,11 +189,11 @@ class Update:
 
 def sample_actions(actor: Actor, features: th.Tensor, noise: th.Tensor | None) -> tuple[th.Tensor, th.Tensor]:
     """
-    Actions of the current policy and their log probabilities, as SB3's distributions give them.
+    Sample actions of the current policy and compute their log probabilities, as SB3's distributions do.
 
     :param actor: The actor
     :param features: ``(B, features_dim)``
-    :param noise: ``(B, action_dim)``, standard normal; None with gSDE, whose noise the actor holds
+    :param noise: ``(B, action_dim)``, standard normal; None with gSDE, whose noise the actor stores
     :return: Actions ``(B, action_dim)`` in [-1, 1], log probabilities ``(B, 1)``
     """
     latent_pi = actor.latent_pi(features)
