@@ -153,6 +153,7 @@ def assert_references_are_counted(buffer):
 # ------------------------------------------------------------------------------------------------------------ the same samples
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(
     st.fixed_dictionaries(

@@ -53,6 +53,7 @@ def noise():
     return FrameStack(Noise(), 2)
 
 
+@pytest.mark.slow
 def test_points_are_shown_every_so_many_steps(tmp_path):
     model = small_fpac(noise())
     model.set_logger(configure(str(tmp_path / "tb"), ["tensorboard", "csv", "stdout", "json"]))

@@ -180,6 +180,7 @@ FOLLOWED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("env_id", "camera_id", "body"), FOLLOWED)
 def test_header_follows_the_centre_of_mass(env_id, camera_id, body):
     with gym.make(env_id, camera_id=camera_id) as env:

@@ -273,6 +273,7 @@ def train_to_the_end(folder: Path, steps: int) -> None:
     th.save(everything(model), folder / "end.pth")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("forkserver" not in multiprocessing.get_all_start_methods(), reason="needs SIGKILL and fork")
 def test_killed_again_and_again_it_ends_as_the_uninterrupted_run(tmp_path):
     processes = multiprocessing.get_context("forkserver")

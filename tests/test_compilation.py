@@ -65,6 +65,7 @@ def compiled(monkeypatch):
     return functions
 
 
+@pytest.mark.slow
 def test_compiled_and_eager_updates_agree():
     th._dynamo.reset()
     eager, compiled = filled(), filled(compile=True)
@@ -158,6 +159,7 @@ assert [str(w.message).startswith("torch.compile failed") for w in warned if w.c
 """
 
 
+@pytest.mark.slow
 def test_a_missing_compiler_costs_speed_and_not_the_run(tmp_path):
     """With PyTorch's real compiler, which finds no C++ compiler"""
     environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}

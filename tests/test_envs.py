@@ -90,12 +90,14 @@ def test_unknown_id_gets_the_nearest_suggested(wrong, nearest):
         gym.make(wrong)
 
 
+@pytest.mark.slow
 def test_import_stays_light(tmp_path):
     heavy = ["dm_control", "mujoco", "rl_zoo3", "shimmy"]
     code = f"import sb3_fpac, sys; print([name for name in {heavy} if name in sys.modules])"
     assert python(code, tmp_path) == "[]"
 
 
+@pytest.mark.slow
 def test_id_with_the_packages_name_works_in_a_fresh_process_to_the_pixel(tmp_path):
     code = """
 import os, sys, gymnasium as gym, numpy as np

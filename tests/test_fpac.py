@@ -718,6 +718,7 @@ def test_rewards_that_overflow_the_loss_stop_learning():
         model.learn(40)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_updates():
     model = filled(policy_kwargs=dict(net_arch=[8], features_extractor_kwargs=dict(n_points=2, precision="float32")))
     process = psutil.Process()
@@ -731,6 +732,7 @@ def test_memory_does_not_grow_with_updates():
     assert grown < 4 * 2**20, f"{grown / 2**20:.1f} MB after 1000 updates"  # whose batches hold 20 kB each
 
 
+@pytest.mark.slow
 def test_nothing_is_left_open_when_parallel_environments_are_closed():
     process = psutil.Process()
     forkserver.ensure_running()  # of Python, stays

@@ -371,6 +371,7 @@ class MeanAction(th.nn.Module):
         return self.policy(observation, deterministic=True)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore:`torch.jit:DeprecationWarning")
 def test_a_traced_policy_acts_without_the_package_on_any_number_of_observations(tmp_path):
     model = make()
@@ -428,6 +429,7 @@ def test_saved_stock_policies_are_read_by_sb3s_own_class(name, tmp_path):
     assert same(snapshot(model.policy), snapshot(stock))
 
 
+@pytest.mark.slow
 def test_an_mlp_agent_saved_beside_the_package_needs_no_package(tmp_path):
     SAC("MlpPolicy", "Pendulum-v1", policy_kwargs=dict(net_arch=[8]), buffer_size=10).save(tmp_path / "mlp")
     program = "import sys; sys.modules['sb3_fpac'] = None; from stable_baselines3 import SAC; SAC.load('mlp')"

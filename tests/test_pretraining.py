@@ -104,6 +104,7 @@ def test_a_rebuilt_frame_has_the_size_of_the_source(size):
     assert network(th.zeros(1, 2, 3), th.zeros(1, 3, *size)).shape == (1, 3, *size)
 
 
+@pytest.mark.slow
 def test_a_point_follows_what_moves_and_the_loss_falls():
     episodes, centres = square_video(seed=0)
     trained = pretrain(episodes, n_points=2, sigma=0.3, n_updates=200, batch_size=16, learning_rate=3e-3, seed=0)
@@ -202,6 +203,7 @@ def test_frozen_the_encoder_stays_and_unfrozen_it_moves(algorithm, policy, hyper
             assert model.critic_target.features_extractor is model.critic.features_extractor
 
 
+@pytest.mark.slow
 def test_a_compiled_update_leaves_a_frozen_encoder_alone(pretraining, monkeypatch):
     """And gives the weights that an update without a compiler gives"""
     monkeypatch.setattr(th, "compile", partial(th.compile, backend="aot_eager"))  # the compiler's graphs, in no time

@@ -136,6 +136,7 @@ def test_osmesa_works_where_mujoco_can_draw_with_it(tmp_path):
     assert osmesa_works() is (run.returncode == 0)
 
 
+@pytest.mark.slow
 def test_fresh_process_that_imported_dm_control_first_is_told_the_cure(tmp_path):
     code = """
 from dm_control import suite
@@ -151,6 +152,7 @@ except RuntimeError as refusal:
     assert "imported before" in run.stdout and "MUJOCO_GL=" in run.stdout
 
 
+@pytest.mark.slow
 def test_fresh_process_in_which_nothing_can_draw_has_states_and_is_told_the_packages_for_pixels(tmp_path):
     code = """
 import gymnasium as gym, sb3_fpac

@@ -339,6 +339,7 @@ def test_a_machine_that_cannot_draw_gets_its_curves(tmp_path, monkeypatch, zoo_r
     assert '<polyline class="mean"' in html
 
 
+@pytest.mark.slow
 def test_the_command_line_writes_one_file_that_refers_to_nothing_else(tmp_path, zoo_run, capsys):
     parser = argparse.ArgumentParser()
     main.add_arguments(parser)
@@ -624,6 +625,7 @@ for missing, module in (("rliable", "evaluation.curves"), ("jinja2", "report.pag
 """
 
 
+@pytest.mark.slow
 def test_the_package_itself_needs_none_of_it_and_a_missing_package_is_named():
     done = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=True)
     expected = [f'{name} is missing: pip install "sb3-fpac[viz]"' for name in ("rliable", "jinja2")]

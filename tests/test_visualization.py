@@ -233,6 +233,7 @@ def test_maps_lie_over_the_frame_with_their_probabilities_and_points(softmax):
         np.testing.assert_allclose([drawn_p_y[drawn_y == y].max() for y in rows], p_y, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_figures_become_pictures_and_pyplot_knows_nothing_of_it():
     pytest.importorskip("matplotlib")
     code = """

@@ -186,6 +186,7 @@ def test_videos_are_refused_where_they_cannot_be_written(tmp_path):
     assert len(gif([picture, picture + 9], 10)) > 20
 
 
+@pytest.mark.slow
 def test_a_missing_package_is_named():
     code = "import sys; sys.modules['imageio'] = None; sys.argv = ['sb3_fpac', 'watch', '--env', 'x']; "
     code += "from sb3_fpac.__main__ import main; main()"

@@ -51,12 +51,14 @@ def run(site: Path, folder: Path, *arguments: str, expect: int = 0) -> str:
     return output
 
 
+@pytest.mark.slow
 def test_the_wheel_is_what_runs(installed, tmp_path):
     program = "import sb3_fpac, custom_envs; print(sb3_fpac.__file__); print(custom_envs.__file__)"
     output = run(installed, tmp_path, "-c", program)
     assert [Path(line).parent for line in output.splitlines()[-2:]] == [installed / "sb3_fpac", installed]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algo, tiny", [("sac", TINY), ("fpac", TINY_FPAC)])
 def test_train_enjoy_record_video_watch_and_report(installed, tmp_path, algo, tiny):
     options = ["-n", "60", "--eval-freq", "30", "--eval-episodes", "1", "--save-freq", "30", "-tb", "tb", "-P", "--seed", "1"]
@@ -87,6 +89,7 @@ def test_train_enjoy_record_video_watch_and_report(installed, tmp_path, algo, ti
     assert "report.html: 1 run" in output and "<video" in (tmp_path / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_tqc_and_a_yaml_of_ones_own(installed, tmp_path):
     output = run(installed, tmp_path, *TRAIN, "tqc", *CHEETAH, "-n", "40", "--eval-freq", "-1", *TINY)
     assert str(installed / "sb3_fpac" / "zoo_configs" / "tqc.yml") in output
@@ -98,18 +101,21 @@ def test_tqc_and_a_yaml_of_ones_own(installed, tmp_path):
     assert "Loading hyperparameters from: own.yml" in output and "('policy', 'CnnPolicy')" in output
 
 
+@pytest.mark.slow
 def test_other_ids_are_not_affected(installed, tmp_path):
     output = run(installed, tmp_path, *TRAIN, "sac", "--env", "Pendulum-v1", "-n", "5", "--eval-freq", "-1")
     (line,) = [line for line in output.splitlines() if line.startswith("Loading hyperparameters from:")]
     assert line.endswith("rl_zoo3/hyperparams/sac.yml")
 
 
+@pytest.mark.slow
 def test_an_algorithm_without_hyperparameters_is_refused(installed, tmp_path):
     output = run(installed, tmp_path, *TRAIN, "ppo", *CHEETAH, "-n", "5", expect=1)
     assert "sb3-fpac has hyperparameters for fpac, sac and tqc, not for ppo" in output
     assert not (tmp_path / "logs").exists()
 
 
+@pytest.mark.slow
 def test_fpac_takes_any_id_and_refuses_what_is_no_image(installed, tmp_path):
     output = run(installed, tmp_path, *TRAIN, "fpac", "--env", "Pendulum-v1", "-n", "5", expect=1)
     assert str(installed / "sb3_fpac" / "zoo_configs" / "fpac.yml") in output and "Using 'default' hyperparameters" in output
@@ -141,6 +147,7 @@ for options in (dict(), dict(env=env), dict(env=env, tensorboard_log=None, verbo
 """
 
 
+@pytest.mark.slow
 def test_watching_an_fpac_agent_needs_no_replay_buffer_and_training_on_does(installed, tmp_path):
     output = run(installed, tmp_path, "-c", WATCH_AND_GO_ON)
     assert output.splitlines()[-3:] == ["True True 1 True", "True True 1 True", "True True 77 False"]
@@ -177,6 +184,7 @@ ZooFPAC.train = train_with_a_broken_critic_at_first
 """
 
 
+@pytest.mark.slow
 def test_optimize_prunes_what_diverges_and_a_trial_can_be_trained(installed, tmp_path):
     (tmp_path / "custom_envs.py").write_text(DIVERGES_AT_FIRST)
     train = [*TRAIN, "fpac", *CHEETAH, "-n", "40", "--eval-episodes", "1", "--storage", "trials.log", "--study-name", "points"]
@@ -197,11 +205,13 @@ def test_optimize_prunes_what_diverges_and_a_trial_can_be_trained(installed, tmp
     assert expected["policy_kwargs"]["features_extractor_kwargs"]["n_points"] == trial.user_attrs["n_points"]
 
 
+@pytest.mark.slow
 def test_an_unknown_task_gets_the_nearest_suggested(installed, tmp_path):
     output = run(installed, tmp_path, *TRAIN, "sac", "--env", "dmc-cheeta-run", expect=1)
     assert "you maybe meant dmc-cheetah-run?" in output
 
 
+@pytest.mark.slow
 def test_a_custom_envs_of_the_users_own_wins_and_gym_packages_does_it(installed, tmp_path):
     (tmp_path / "custom_envs.py").write_text("print('mine')\n")
     train = [*TRAIN, "sac", *CHEETAH, "-n", "10", "--eval-freq", "-1", *TINY]
@@ -211,12 +221,14 @@ def test_a_custom_envs_of_the_users_own_wins_and_gym_packages_does_it(installed,
     assert "mine" in output and str(installed / "sb3_fpac" / "zoo_configs" / "sac.yml") in output
 
 
+@pytest.mark.slow
 def test_gym_packages_comes_too_late_for_the_algorithm(installed, tmp_path):
     (tmp_path / "custom_envs.py").write_text("")
     output = run(installed, tmp_path, *TRAIN, "fpac", *CHEETAH, "--gym-packages", "sb3_fpac", expect=2)
     assert "argument --algo: invalid choice: 'fpac'" in output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", ["rl_zoo3.exp_manager", "rl_zoo3.import_envs", "sb3_fpac.zoo", "rl_zoo3, sb3_fpac"])
 def test_any_order_of_imports_brings_the_hyperparameters(installed, tmp_path, first):
     program = f"""
@@ -233,6 +245,7 @@ print("fpac" in ALGOS and ExperimentManager.objective.__wrapped__.__name__)
     assert output.splitlines()[-1] == "objective"
 
 
+@pytest.mark.slow
 def test_a_missing_package_is_said_and_not_lost(installed, tmp_path):
     program = "import sys; sys.modules['sb3_contrib'] = None; import custom_envs; print('RL Zoo goes on')"
     output = run(installed, tmp_path, "-c", program)
@@ -294,6 +307,7 @@ for env_id in TASKS:
 """
 
 
+@pytest.mark.slow
 def test_every_entry_of_fpacs_yaml_makes_an_agent(installed, tmp_path):
     output = run(installed, tmp_path, "-c", CONSTRUCT_ALL)
     for env_id in TASKS:
