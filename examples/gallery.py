@@ -67,7 +67,7 @@ def section(number: int, env_id: str, path: Path, images: Path) -> str:
     order = rank_points(model, episode.observations).order
     env.close()
     start, point = liveliest(episode, order[:TOP])
-    strip = draw_strip(*episode.drawable(slice(start, start + STRIP)), indices=[point], scale=2)
+    strip = draw_strip(*episode.draw_arguments(slice(start, start + STRIP)), indices=[point], scale=2)
     pictures = list(render_episode(episode, order[:TOP], scale=3))
     write_video(images / f"{name}.gif", pictures, fps=25)
     write_image(images / f"{name}_moments.png", render_moments(episode, scale=4))

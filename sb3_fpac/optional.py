@@ -1,4 +1,4 @@
-"""Packages that only some users have."""
+"""Optional packages, which the extras of this package install."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -7,10 +7,10 @@ from contextlib import AbstractContextManager, contextmanager
 @contextmanager
 def needs(extra: str) -> Iterator[None]:
     """
-    For imports of packages that an extra brings.
+    Guard imports of packages that an extra installs.
 
-    :param extra: Its name
-    :raises ImportError: if one is missing; it says which, and how to install them all
+    :param extra: Name of the extra
+    :raises ImportError: if a package is missing; the message names it and the command that installs it
     """
     try:
         yield
@@ -21,7 +21,7 @@ def needs(extra: str) -> Iterator[None]:
 
 def needs_viz() -> AbstractContextManager[None]:
     """
-    For imports of packages that pictures, videos and reports need.
+    Guard imports of packages that pictures, videos and reports need.
 
     :raises ImportError: as :func:`needs`
     """

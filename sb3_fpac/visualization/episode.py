@@ -36,7 +36,7 @@ class Episode:
     rewards: np.ndarray
     """``(T,)``"""
 
-    def drawable(self, at: int | slice | np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def draw_arguments(self, at: int | slice | np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """
         Return the arguments of :func:`~sb3_fpac.visualization.draw_points` (for one step) or
         :func:`~sb3_fpac.visualization.draw_strip` (for several).

@@ -34,7 +34,7 @@ def render_episode(episode: Episode, indices: Indices | None = None, scale: int 
     """
     returns = np.cumsum(episode.rewards)
     for t in range(len(episode.frames)):
-        picture = draw_points(*episode.drawable(t), indices=indices, scale=scale)
+        picture = draw_points(*episode.draw_arguments(t), indices=indices, scale=scale)
         yield np.concatenate([picture, _line(f"step {t + 1}   return {returns[t]:.1f}", picture.shape[1])])
 
 
@@ -49,7 +49,7 @@ def render_moments(episode: Episode, indices: Indices | None = None, scale: int 
     """
     length = len(episode.frames)
     moments = np.arange(_MOMENTS) * length // _MOMENTS if length >= _MOMENTS else np.arange(length)
-    return draw_strip(*episode.drawable(moments), indices=indices, scale=scale, radius=1.5)
+    return draw_strip(*episode.draw_arguments(moments), indices=indices, scale=scale, radius=1.5)
 
 
 def render_maps(model: BaseAlgorithm, episode: Episode, t: int, indices: Indices, columns: int = 4) -> np.ndarray:
