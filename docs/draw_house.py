@@ -20,7 +20,7 @@ PACKAGE = ROOT / "sb3_fpac"
 Arrow = tuple[str, str]
 
 BOX_WIDTH, BOX_HEIGHT, GAP_X, GAP_Y, MARGIN = 196, 76, 28, 44, 24
-LETTERS = 31  # of the small text in one line of a box
+LETTERS = 29  # of the small text in one line of a box
 
 
 def read_floors(page: str) -> dict[str, str]:
