@@ -1,19 +1,20 @@
-"""What training runs left on disk: runs, learning curves, tables, and published scores to compare with."""
+"""
+The files that training runs left on disk, and published scores to compare with. Learning curves and tables need the extra
+``viz``: import them from :mod:`sb3_fpac.evaluation.curves` and :mod:`sb3_fpac.evaluation.tables`.
+"""
 
-from sb3_fpac.evaluation.curves import Curve, learning_curves
 from sb3_fpac.evaluation.published import PublishedScore, published_scores
+from sb3_fpac.evaluation.run_files import EpisodeEnd, Evaluations, read_episodes, read_evaluations
 from sb3_fpac.evaluation.runs import Run, read_run, read_runs
-from sb3_fpac.evaluation.tables import hyperparameter_rows, mixed_settings, score_rows
 
 __all__ = [
-    "Curve",
+    "EpisodeEnd",
+    "Evaluations",
     "PublishedScore",
     "Run",
-    "hyperparameter_rows",
-    "learning_curves",
-    "mixed_settings",
     "published_scores",
+    "read_episodes",
+    "read_evaluations",
     "read_run",
     "read_runs",
-    "score_rows",
 ]

@@ -1,6 +1,6 @@
 """Learning curves of several seeds: means, intervals, interquartile means."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -14,32 +14,35 @@ with needs_viz():
 
 CONFIDENCE = 0.95
 REPLICATIONS = 2000
+TOLERANCE = 0.02  # distance of the evaluation that stands for a number of steps, as a fraction of it
 
 
 @dataclass(frozen=True)
 class Curve:
     """
-    The runs of one algorithm, at the T evaluation steps that all of them have.
+    The learning curve of a group of runs, at the T evaluation steps that all of them have.
 
-    A run counts with its mean over the episodes of an evaluation. Of a single run, there is nothing to say about other seeds:
-    mean, std and IQM are then those of its episodes, and the band goes from the lowest to the highest of them.
+    The score of a run is its mean over the episodes of an evaluation. A single run says nothing about other seeds: mean, std
+    and IQM are then those of its episodes, and the band extends from the lowest to the highest of them.
     """
 
+    group: str
+    """Name of the group of runs, such as the algorithm"""
     label: str
-    """The algorithm; with the seed, where runs of one algorithm have no step in common"""
+    """Name of the group; with the seed, if the runs of the group have no step in common"""
     runs: tuple[Run, ...]
     steps: np.ndarray
     """``(T,)``"""
     mean: np.ndarray
     """``(T,)``"""
     std: np.ndarray
-    """``(T,)``: over the seeds (the episodes of a single run), divided by their number"""
+    """``(T,)``: over the seeds (episodes of a single run), without Bessel's correction"""
     low: np.ndarray
-    """``(T,)``: lower end of the 95 % stratified bootstrap interval of the mean; of a single run, its lowest episode"""
+    """``(T,)``: lower end of the 95 % stratified bootstrap interval of the mean; lowest episode of a single run"""
     high: np.ndarray
-    """``(T,)``: upper end, or highest episode"""
+    """``(T,)``: upper end of the interval; highest episode of a single run"""
     iqm: np.ndarray
-    """``(T,)``: interquartile mean; of two or three seeds nothing is cut off, and it is the mean"""
+    """``(T,)``: interquartile mean; with two or three seeds, it equals the mean"""
     final_iqm_interval: tuple[float, float]
     """95 % stratified bootstrap interval of the last IQM"""
 
@@ -48,42 +51,52 @@ class Curve:
         """Number of runs"""
         return len(self.runs)
 
-    def at(self, step: int, tolerance: float = 0.02) -> int | None:
+    def at(self, step: int) -> int | None:
         """
-        The evaluation that tells the score at a number of steps.
+        Find the evaluation nearest to a number of steps.
 
-        :param step: The number, positive
-        :param tolerance: How far away it may be, as a fraction of ``step``
-        :return: Index of the nearest evaluation; None if it is too far away
+        :param step: Number of steps, positive
+        :return: Index of the evaluation; None if it is more than 2 % away
         """
         nearest = int(np.abs(self.steps - step).argmin())
-        return nearest if abs(self.steps[nearest] - step) <= tolerance * step else None
+        return nearest if abs(self.steps[nearest] - step) <= TOLERANCE * step else None
 
 
 def learning_curves(runs: Sequence[Run], seed: int = 0) -> list[Curve]:
     """
-    One curve for each algorithm. Nothing is interpolated: a curve has the evaluation steps that all of its runs have. Runs
-    of an algorithm without such a step are curves of their own.
+    Compute one curve for each algorithm, as :func:`group_curves` does.
 
     :param runs: Runs of one task
     :param seed: Seed of the bootstrap: the same seed gives the same intervals
-    :return: Curves, in the order in which the algorithms come
+    :return: Curves, in the order in which the algorithms first occur
     """
     groups: dict[str, list[Run]] = {}
     for run in runs:
         groups.setdefault(run.algorithm, []).append(run)
+    return group_curves(groups, seed)
+
+
+def group_curves(groups: Mapping[str, Sequence[Run]], seed: int = 0) -> list[Curve]:
+    """
+    Compute one curve for each group of runs. Nothing is interpolated: a curve has the evaluation steps that all runs of the
+    group have. If there is no such step, every run of the group has its own curve.
+
+    :param groups: At least one run for each group, all of one task
+    :param seed: Seed of the bootstrap: the same seed gives the same intervals
+    :return: Curves, in the order of the groups
+    """
     curves = []
-    for algorithm, group in groups.items():
-        if common_steps(group).size:
-            curves.append(_curve(algorithm, group, seed))
+    for group, runs in groups.items():
+        if common_steps(runs).size:
+            curves.append(_curve(group, group, runs, seed))
         else:
-            curves += [_curve(run.name, [run], seed) for run in group]
+            curves += [_curve(group, f"{group}, seed {run.seed}", [run], seed) for run in runs]
     return curves
 
 
 def common_steps(runs: Sequence[Run]) -> np.ndarray:
     """
-    Evaluation steps that all runs have.
+    Find the evaluation steps that all runs have.
 
     :param runs: At least one
     :return: ``(T,)``, ascending
@@ -94,7 +107,7 @@ def common_steps(runs: Sequence[Run]) -> np.ndarray:
     return np.unique(steps)
 
 
-def _curve(label: str, runs: Sequence[Run], seed: int) -> Curve:
+def _curve(group: str, label: str, runs: Sequence[Run], seed: int) -> Curve:
     steps = common_steps(runs)
     returns = []
     for run in runs:
@@ -107,6 +120,7 @@ def _curve(label: str, runs: Sequence[Run], seed: int) -> Curve:
         low, high = _bootstrap(scores, metrics.aggregate_mean, seed)
     ((iqm_low,), (iqm_high,)) = _bootstrap(scores[:, -1:], lambda last: np.array([metrics.aggregate_iqm(last)]), seed)
     return Curve(
+        group=group,
         label=label,
         runs=tuple(runs),
         steps=steps,
@@ -120,7 +134,7 @@ def _curve(label: str, runs: Sequence[Run], seed: int) -> Curve:
 
 
 def _bootstrap(scores: np.ndarray, function: Callable[[np.ndarray], np.ndarray], seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Interval of what the function makes of ``(runs, 1 task, T)``"""
+    """Interval of a function of ``(runs, 1 task, T)`` scores"""
     with _numpy_seed(seed):
         _, intervals = library.get_interval_estimates(
             {"": scores[:, None]}, function, reps=REPLICATIONS, confidence_interval_size=CONFIDENCE
@@ -130,7 +144,7 @@ def _bootstrap(scores: np.ndarray, function: Callable[[np.ndarray], np.ndarray],
 
 @contextmanager
 def _numpy_seed(seed: int) -> Iterator[None]:
-    """NumPy's global generator, from which rliable draws, whatever ``random_state`` it is given"""
+    """Seed NumPy's global generator, from which rliable draws even if it is given a ``random_state``"""
     state = np.random.get_state()
     np.random.seed(seed)
     try:

@@ -1,10 +1,12 @@
 """Scores that other methods have published on the same tasks."""
 
 import csv
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 FILE = Path(__file__).with_name("published.csv")
+METHODS = ("DrQ", "CURL", "DrQ-v2")  # in the order of the file
 
 
 class PublishedScore(NamedTuple):
@@ -16,13 +18,23 @@ class PublishedScore(NamedTuple):
     std: float
 
 
+class PublishedMark(NamedTuple):
+    """A published score in a plot of learning curves."""
+
+    score: PublishedScore
+    shape: int
+    """Index of its method in :data:`METHODS`: a method has the same shape in all plots"""
+    place: int
+    """Number of places to the left of its step: marks at the same step are side by side and do not hide each other"""
+
+
 def published_scores(task: str) -> list[PublishedScore]:
     """
-    DrQ and CURL: over 10 seeds, as tabulated in arXiv 2004.13649 and 2004.04136. DrQ-v2: over the seeds of the learning curves
-    in its authors' repository.
+    Read the published scores of a task. DrQ and CURL: over 10 seeds, from the tables of arXiv 2004.13649 and 2004.04136.
+    DrQ-v2: over the seeds of the learning curves in its authors' repository.
 
     :param task: Name of the task, with or without ``dmc-``
-    :return: In the order of the file; empty if nothing has been published
+    :return: Scores in the order of the file; empty if there are none
     """
     with FILE.open(newline="") as file:
         return [
@@ -30,3 +42,19 @@ def published_scores(task: str) -> list[PublishedScore]:
             for row in csv.DictReader(file)
             if row["task"] == task.removeprefix("dmc-")
         ]
+
+
+def published_marks(scores: Iterable[PublishedScore], last_step: int) -> list[PublishedMark]:
+    """
+    Lay out the scores that are shown beside learning curves.
+
+    :param scores: Scores of one task
+    :param last_step: Env steps at the end of the longest curve; later scores are left out
+    :return: Marks in the order of the scores
+    """
+    shown = [score for score in scores if score.env_steps <= last_step]
+    steps = [score.env_steps for score in shown]
+    return [
+        PublishedMark(score, METHODS.index(score.method), steps[:index].count(score.env_steps))
+        for index, score in enumerate(shown)
+    ]

@@ -1,4 +1,4 @@
-"""The tables of a report: scores and hyperparameters."""
+"""Tables of scores and hyperparameters, as text."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,7 +12,7 @@ MISSING = "–"
 
 
 class ScoreRow(NamedTuple):
-    """Scores of a method; texts for people."""
+    """The scores of a method as text."""
 
     method: str
     seeds: str
@@ -25,34 +25,28 @@ class ScoreRow(NamedTuple):
 
 
 class HyperparameterRow(NamedTuple):
-    """A hyperparameter; texts for people."""
+    """A hyperparameter as text."""
 
     name: str
     values: list[str]
-    """One for each run"""
+    """One value for each run"""
     differs: bool
 
 
 def score_rows(curves: Sequence[Curve], published: Sequence[PublishedScore]) -> list[ScoreRow]:
     """
-    Own scores, then published ones.
+    Make the rows of a table of scores: first the curves, then the published scores.
 
-    :param curves: Own learning curves
-    :param published: Scores of the same task, at any step
-    :return: One row for each curve and each method
+    :param curves: Learning curves of one task
+    :param published: Published scores of the same task, at any step
+    :return: One row for each curve, and for each method with a score at one of the :data:`CHECKPOINTS`
     """
     rows = []
     for curve in curves:
-        iqm, (low, high) = curve.iqm[-1], curve.final_iqm_interval
         at = [curve.at(step) for step in CHECKPOINTS]
-        episodes = curve.runs[0].returns.shape[1]
         rows.append(
             ScoreRow(
-                method=curve.label,
-                seeds=str(curve.seeds) if curve.seeds > 1 else f"1 ({episodes} episode{'s' * (episodes > 1)})",
-                steps=f"{curve.steps[-1]:,}",
-                final=_mean_std(curve.mean[-1], curve.std[-1]),
-                iqm=f"{number(iqm)} [{number(low, like=iqm)}, {number(high, like=iqm)}]",
+                *final_scores(curve),
                 checkpoints=tuple(
                     MISSING if index is None else _mean_std(curve.mean[index], curve.std[index]) for index in at
                 ),
@@ -67,12 +61,27 @@ def score_rows(curves: Sequence[Curve], published: Sequence[PublishedScore]) -> 
     return rows
 
 
+def final_scores(curve: Curve) -> tuple[str, str, str, str, str]:
+    """
+    Describe the last evaluation of a curve.
+
+    :param curve: The curve
+    :return: Label, seeds, steps, mean ± std, and IQM with its interval: ``("fpac", "1 (10 episodes)", "100,000", "173 ± 9",
+        "174 [168, 180]")``
+    """
+    episodes = curve.runs[0].returns.shape[1]
+    seeds = str(curve.seeds) if curve.seeds > 1 else f"1 ({episodes} episode{'s' * (episodes > 1)})"
+    iqm, (low, high) = curve.iqm[-1], curve.final_iqm_interval
+    interval = f"{number(iqm)} [{number(low, like=iqm)}, {number(high, like=iqm)}]"
+    return curve.label, seeds, f"{curve.steps[-1]:,}", _mean_std(curve.mean[-1], curve.std[-1]), interval
+
+
 def hyperparameter_rows(runs: Sequence[Run]) -> list[HyperparameterRow]:
     """
-    Hyperparameters of the runs side by side.
+    Compare the hyperparameters of runs.
 
     :param runs: At least one
-    :return: First those that differ, then the others, each in alphabetical order
+    :return: First the hyperparameters that differ, then the others, both in alphabetical order
     """
     names = {name for run in runs for name in run.hyperparameters}
     rows = []
@@ -84,10 +93,10 @@ def hyperparameter_rows(runs: Sequence[Run]) -> list[HyperparameterRow]:
 
 def mixed_settings(curves: Sequence[Curve]) -> list[str]:
     """
-    Curves whose runs are not the same experiment with other seeds.
+    Find the curves whose runs differ in more than their seeds.
 
     :param curves: The curves
-    :return: One sentence for each
+    :return: One sentence for each of them
     """
     sentences = []
     for curve in curves:
@@ -99,15 +108,28 @@ def mixed_settings(curves: Sequence[Curve]) -> list[str]:
 
 def number(value: float, like: float | None = None) -> str:
     """
-    A return for people.
+    Format a return.
 
     :param value: The return
-    :param like: Another one, to whose decimals it is written; None: its own
-    :return: Three figures or more: ``"1,204"``, ``"173"``, ``"17.3"``, ``"0.17"``
+    :param like: Return whose number of decimals is used; None to use that of ``value``
+    :return: Three digits or more, with at most two decimals: ``"1,204"``, ``"173"``, ``"17.3"``, ``"0.17"``
     """
     size = abs(value if like is None else like)
     digits = 0 if size >= 99.95 else 1 if size >= 9.995 else 2
     return f"{value:,.{digits}f}".replace("-", "−")
+
+
+def step_label(steps: float) -> str:
+    """
+    Format a number of steps for the axis of a plot.
+
+    :param steps: The number, not negative
+    :return: ``"500"``, ``"100k"``, ``"1.5M"``
+    """
+    for unit, letter in ((1e6, "M"), (1e3, "k")):
+        if steps >= unit:
+            return f"{steps / unit:g}{letter}"
+    return f"{steps:g}"
 
 
 def _mean_std(mean: float, std: float) -> str:

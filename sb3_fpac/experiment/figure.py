@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from sb3_fpac.evaluation.published import published_scores
+from sb3_fpac.evaluation.published import published_marks, published_scores
+from sb3_fpac.evaluation.tables import step_label
 from sb3_fpac.experiment.config import Experiment
 from sb3_fpac.experiment.scores import Curves
 from sb3_fpac.optional import needs_viz
@@ -16,18 +17,18 @@ COLUMNS = 4
 LABELS = {"return": "return", "torso_height": "torso height [m]"}
 COLOURS = ("#0b62b8", "#c2480a", "#0a7d57", "#9a3b96", "#7a6200", "#b3243f")
 STYLES = ("-", "--", "-.", ":")
-MARKERS = "os^vD"
+MARKERS = "osD"  # one for each of the published methods
 
 
 def draw_figure(experiment: Experiment, rows: dict[str, Curves], note: str, paths: Sequence[Path]) -> None:
     """
-    Draw the curves: means over the seeds with their 95 % bootstrap intervals (of a single seed, from the lowest to the highest
-    episode), and published scores at env steps that the curves reach.
+    Draw the curves: means over the seeds with their 95 % bootstrap intervals (for a single seed, from the lowest to the
+    highest episode), and the published scores at env steps that the curves reach.
 
     :param experiment: The experiment
-    :param rows: The curves of each quantity; at least one task has some
-    :param note: For the title, such as how many runs are done
-    :param paths: The files, whose suffixes say the formats
+    :param rows: Curves of each quantity, for at least one task
+    :param note: Second line of the title, such as the number of runs that are done
+    :param paths: Files to write; their suffixes determine the formats
     """
     panels = [(what, task) for what, curves in rows.items() for task in curves]
     n_columns = min(COLUMNS, max(len(curves) for curves in rows.values()))
@@ -45,7 +46,7 @@ def draw_figure(experiment: Experiment, rows: dict[str, Curves], note: str, path
             axes.set_axis_on()
             _draw_panel(axes, experiment, rows, what, task)
             place += 1
-        place = -(-place // n_columns) * n_columns  # another quantity begins another row
+        place = -(-place // n_columns) * n_columns  # every quantity begins a new row
     assert panels
     handles = {label: handle for axes in grid.flat for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     n_lines = -(-len(handles) // n_columns)
@@ -59,7 +60,7 @@ def _draw_panel(axes: Axes, experiment: Experiment, rows: dict[str, Curves], wha
     labels = [variant.label for variant in experiment.variants]
     last_step = 0
     for curve in rows[what][task]:
-        index = next((index for index, label in enumerate(labels) if label == curve.runs[0].algorithm), 0)
+        index = next((index for index, label in enumerate(labels) if label == curve.group), 0)
         style = dict(color=COLOURS[index % len(COLOURS)], linestyle=STYLES[index % len(STYLES)])
         marker = "." if len(curve.steps) < 3 else None
         axes.plot(curve.steps, curve.mean, label=labels[index], marker=marker, **style)  # type: ignore[arg-type]
@@ -70,26 +71,21 @@ def _draw_panel(axes: Axes, experiment: Experiment, rows: dict[str, Curves], wha
     axes.set(title=task.removeprefix("dmc-"), xlabel="env steps", ylabel=LABELS[what])
     axes.set_xlim(0, 1.03 * last_step)
     axes.set_ylim(bottom=0)
-    axes.xaxis.set_major_formatter(lambda step, _: f"{step / 1e6:g}M" if step >= 1e6 else f"{step / 1e3:g}k")
+    axes.xaxis.set_major_formatter(lambda step, _: step_label(step))
     axes.locator_params(axis="x", nbins=5)
     axes.grid(alpha=0.3)
 
 
 def _mark_published(axes: Axes, task: str, last_step: int) -> None:
-    methods: list[str] = []
-    for score in published_scores(task):
-        if score.method not in methods:
-            methods.append(score.method)
-        if score.env_steps <= last_step:
-            index = methods.index(score.method)
-            axes.errorbar(
-                score.env_steps - 0.015 * last_step * index,  # side by side, lest they hide each other
-                score.mean,
-                score.std,
-                linestyle="",
-                capsize=3,
-                color="#5a636e",
-                markersize=5,
-                marker=MARKERS[index % len(MARKERS)],
-                label=f"{score.method} (published, ± std)",
-            )
+    for score, shape, place in published_marks(published_scores(task), last_step):
+        axes.errorbar(
+            score.env_steps - 0.015 * last_step * place,
+            score.mean,
+            score.std,
+            linestyle="",
+            capsize=3,
+            color="#5a636e",
+            markersize=5,
+            marker=MARKERS[shape],
+            label=f"{score.method} (published, ± std)",
+        )

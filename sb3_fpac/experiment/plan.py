@@ -10,8 +10,8 @@ import yaml
 
 from sb3_fpac.envs import TASKS
 from sb3_fpac.envs.torso_height import TORSO_HEIGHT
+from sb3_fpac.evaluation.run_files import read_episodes, read_evaluations, trained_steps
 from sb3_fpac.experiment.config import Experiment, Variant
-from sb3_fpac.experiment.resume import read_episodes, read_evaluations, trained_steps
 from sb3_fpac.zoo import config_file
 
 CONFIG_FILE = "run.yml"
@@ -186,7 +186,7 @@ def read_progress(run: RunConfig) -> Progress:
     """
     steps, returns, _ = read_evaluations(run.folder)
     trained = trained_steps(run.model)
-    episodes = read_episodes(run.folder)
+    episodes = read_episodes(run.folder, skip_unfinished=True)
     reached = max([*steps[-1:], *(episode.step for episode in episodes[-1:]), trained or 0])
     score = sum(returns[-1]) / len(returns[-1]) if returns else None
     done = trained is not None and trained >= run.agent_steps(run.env_steps)

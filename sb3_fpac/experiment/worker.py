@@ -24,9 +24,10 @@ from stable_baselines3.common.utils import set_random_seed
 
 from sb3_fpac.callbacks.checkpoint import ResumableCheckpoint, latest_checkpoint, save_checkpoint
 from sb3_fpac.envs.torso_height import TORSO_HEIGHT, make_dmc_with_torso_height
+from sb3_fpac.evaluation.run_files import EVALUATIONS, Evaluations, trained_steps
 from sb3_fpac.experiment.config import resolve_classes
 from sb3_fpac.experiment.plan import RunConfig, read_config, read_progress
-from sb3_fpac.experiment.resume import EVALUATIONS, Evaluations, trained_steps, truncate_episodes, truncate_evaluations
+from sb3_fpac.experiment.resume import truncate_episodes, truncate_evaluations
 
 CHECKPOINT = "checkpoint"
 LOCK_TIMEOUT = 60  # seconds to wait for another process in the same folder, which may be about to end

@@ -1,4 +1,4 @@
-"""What the agent of a run sees and does, ready to be shown in a page."""
+"""The section of a report about an agent: what it sees and does in one episode."""
 
 import io
 import tempfile
@@ -22,8 +22,8 @@ with needs_viz():
 
     from sb3_fpac.zoo.saved_agents import load_agent
 
-MOST_STEPS = 1000  # of an episode
-MAPS = 8  # feature maps in the figure: those of the points that matter most
+MAX_STEPS = 1000  # of the episode
+MAPS = 8  # feature maps in the figure: those of the most important points
 
 
 @dataclass(frozen=True)
@@ -31,31 +31,31 @@ class AgentSection:
     """One episode of an agent with K feature points."""
 
     name: str
-    """Of the run and the model: ``"fpac, seed 1 (best_model.zip)"``"""
+    """Name of the run and file of the model: ``"fpac, seed 1 (best_model.zip)"``"""
     episode: Episode
     fps: float
-    """Agent steps a second, in real time"""
+    """Agent steps per second in real time"""
     video_mp4: bytes
     """The episode with its points"""
     maps_png: bytes
-    """Feature maps of the points that matter most"""
+    """Feature maps of the most important points"""
     ranking_action: np.ndarray
-    """``(K,)``: how much every point matters to the action"""
+    """``(K,)``: importance of every point for the action"""
     ranking_value: np.ndarray | None
-    """``(K,)``: and to the value; None if the agent has none that says so"""
+    """``(K,)``: importance of every point for the value; None if the critic does not see the agent's points"""
     order: np.ndarray
-    """``(K,)``: the points, those that matter most first"""
+    """``(K,)``: the points, the most important first"""
     colours: np.ndarray
     """``(K, 3)`` uint8, RGB"""
 
 
-def find_agent(runs: Sequence[Run], seed: int = 0) -> tuple[AgentSection | None, list[str]]:
+def find_agent(runs: Sequence[Run], seed: int) -> tuple[AgentSection | None, list[str]]:
     """
-    The first agent that can be shown.
+    Find the first run whose agent can be shown.
 
-    :param runs: In the order in which they are tried; after the first success, only missing models are looked for
+    :param runs: Runs in the order in which they are tried; after the first success, only missing models are reported
     :param seed: Seed of the environment
-    :return: The agent, None if there is none; and one sentence for each reason why others cannot be shown
+    :return: The agent, or None if no agent can be shown; and one sentence for each reason why others cannot be shown
     """
     found = None
     reasons: dict[str, list[str]] = {}
@@ -74,15 +74,15 @@ def show_agent(run: Run, seed: int = 0) -> AgentSection:
 
     :param run: The run
     :param seed: Seed of the environment
-    :return: Everything about it
+    :return: The section
     :raises ValueError: if there is no model, it does not load, or it has no feature points
     """
     path = _require_model(run)
     model, env = load_agent(path, run.algorithm, run.env_id, seed=seed)
     try:
-        find_extractor(model)  # before anything is played
+        find_extractor(model)  # raises before the episode is played
         with tqdm(unit=" steps", desc=f"Playing {path}") as progress:
-            episode = record_episode(model, env, max_steps=MOST_STEPS, on_step=progress.update)
+            episode = record_episode(model, env, max_steps=MAX_STEPS, on_step=progress.update)
         fps = env.get_attr("metadata")[0].get("render_fps") or 30.0
     finally:
         env.close()
@@ -107,9 +107,9 @@ def _require_model(run: Run) -> Path:
     return run.model
 
 
-def sprite(frames: np.ndarray, columns: int = 25) -> bytes:
+def sprite(frames: np.ndarray, columns: int) -> bytes:
     """
-    All frames in one picture, row by row.
+    Arrange all frames in one picture, row by row.
 
     :param frames: ``(T, H, W, C)`` uint8, C = 1 or 3
     :param columns: Frames in a row

@@ -1,16 +1,16 @@
-"""Where everything lies in the chart of learning curves, in per cent of its width and height."""
+"""The layout of the chart of learning curves, in percent of its width and height."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import count
 
 import numpy as np
 
 from sb3_fpac.evaluation.curves import Curve
-from sb3_fpac.evaluation.published import PublishedScore
-from sb3_fpac.evaluation.tables import number
+from sb3_fpac.evaluation.published import PublishedScore, published_marks
+from sb3_fpac.evaluation.tables import number, step_label
 
-MOST_DOTS = 40  # evaluations of a curve that are marked one by one
+MAX_DOTS = 40  # curves with more evaluations are drawn without dots
+MAX_INTERVALS = 6  # between the ticks of an axis
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Line:
     runs: list[str]
     dots: list[tuple[float, float]]
     hover: list[dict[str, str | float]]
-    """What is said of every evaluation"""
+    """The numbers of every evaluation, shown when it is pointed at"""
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,14 @@ class Mark:
     y: float
     low: float
     high: float
-    beside: int
-    """Marks at the same step lie side by side: how many places to the right"""
+    shape: int
+    place: int
+    """As in :class:`~sb3_fpac.evaluation.published.PublishedMark`"""
 
 
 @dataclass(frozen=True)
 class Chart:
-    """Everything that the template draws."""
+    """The chart as the template draws it."""
 
     x_ticks: list[Tick]
     y_ticks: list[Tick]
@@ -59,18 +60,18 @@ class Chart:
 
 def draw_chart(curves: Sequence[Curve], published: Sequence[PublishedScore]) -> Chart:
     """
-    Lay out curves, and the published scores at steps that they reach.
+    Lay out learning curves, with the published scores at the steps that they reach.
 
     :param curves: At least one
-    :param published: Scores of the same task
+    :param published: Published scores of the same task
     :return: The layout
     """
     last = max(int(run.steps[-1]) for curve in curves for run in curve.runs)
-    published = [score for score in published if score.env_steps <= last]
-    y_values = [0.0, *(1000.0 for _ in published[:1])]
+    published_at = published_marks(published, last)
+    y_values = [0.0, 1000.0] if published_at else [0.0]
     for curve in curves:
         y_values += [*curve.low, *curve.high, *(value for run in curve.runs for value in run.returns.mean(axis=1))]
-    for score in published:
+    for score, _, _ in published_at:
         y_values += [score.mean - score.std, score.mean + score.std]
     y_ticks = nice_ticks(min(y_values), max(y_values))
     x_ticks = [tick for tick in nice_ticks(0, last) if tick <= last]
@@ -92,7 +93,7 @@ def draw_chart(curves: Sequence[Curve], published: Sequence[PublishedScore]) -> 
             band=path(curve.steps, curve.high) + " " + path(curve.steps[::-1], curve.low[::-1]),
             runs=[path(run.steps, run.returns.mean(axis=1)) for run in curve.runs] if curve.seeds > 1 else [],
             dots=[(x(step), y(mean)) for step, mean in zip(curve.steps, curve.mean, strict=True)]
-            if len(curve.steps) <= MOST_DOTS
+            if len(curve.steps) <= MAX_DOTS
             else [],
             hover=[
                 {
@@ -109,7 +110,6 @@ def draw_chart(curves: Sequence[Curve], published: Sequence[PublishedScore]) -> 
         )
         for curve in curves
     ]
-    places: dict[int, count] = {}
     marks = [
         Mark(
             method=score.method,
@@ -117,38 +117,31 @@ def draw_chart(curves: Sequence[Curve], published: Sequence[PublishedScore]) -> 
             y=y(score.mean),
             low=y(score.mean - score.std),
             high=y(score.mean + score.std),
-            beside=next(places.setdefault(score.env_steps, count())),
+            shape=shape,
+            place=place,
         )
-        for score in published
+        for score, shape, place in published_at
     ]
     return Chart(
-        x_ticks=[Tick(x(tick), _short(tick)) for tick in x_ticks],
+        x_ticks=[Tick(x(tick), step_label(tick)) for tick in x_ticks],
         y_ticks=[Tick(y(tick), f"{tick:,g}") for tick in y_ticks],
         lines=lines,
         marks=marks,
     )
 
 
-def nice_ticks(low: float, high: float, at_most: int = 6) -> list[float]:
+def nice_ticks(low: float, high: float) -> list[float]:
     """
-    Round numbers, evenly spaced, from below the lowest to above the highest value.
+    Choose evenly spaced round numbers that enclose all values.
 
     :param low: Lowest value
     :param high: Highest value
-    :param at_most: How many steps to take at most, at least 2
-    :return: The numbers, ascending; at least two
+    :return: The numbers, ascending; at least two, at most :data:`MAX_INTERVALS` + 1
     """
     span = max(high - low, 1e-9 * max(abs(high), abs(low)), 1e-9)
-    power = 10.0 ** np.floor(np.log10(span / at_most))
+    power = 10.0 ** np.floor(np.log10(span / MAX_INTERVALS))
     for step in (power, 2 * power, 5 * power, 10 * power, 20 * power):
         first, last = int(np.floor(low / step + 1e-9)), int(np.ceil(high / step - 1e-9))
-        if last - first <= at_most:
+        if last - first <= MAX_INTERVALS:
             break
     return [float(np.round(index * step, 12)) for index in range(first, max(last, first + 1) + 1)]
-
-
-def _short(steps: float) -> str:
-    for unit, letter in ((1e6, "M"), (1e3, "k")):
-        if steps >= unit:
-            return f"{steps / unit:g}{letter}"
-    return f"{steps:g}"

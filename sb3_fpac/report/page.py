@@ -1,4 +1,4 @@
-"""The page: one file, which needs nothing else and asks no network."""
+"""The page of a report: one file, without references to other files or to the network."""
 
 import base64
 from collections.abc import Iterable, Sequence
@@ -10,7 +10,7 @@ import numpy as np
 from sb3_fpac.evaluation.curves import learning_curves
 from sb3_fpac.evaluation.published import published_scores
 from sb3_fpac.evaluation.runs import Run, read_runs
-from sb3_fpac.evaluation.tables import CHECKPOINTS, hyperparameter_rows, mixed_settings, number, score_rows
+from sb3_fpac.evaluation.tables import CHECKPOINTS, hyperparameter_rows, mixed_settings, number, score_rows, step_label
 from sb3_fpac.optional import needs_viz
 from sb3_fpac.report.agent import AgentSection, find_agent, sprite
 from sb3_fpac.report.chart import Chart, draw_chart
@@ -27,11 +27,11 @@ def write_report(folders: Iterable[str | Path], path: str | Path, seed: int = 0,
     """
     Write a report about runs of RL Zoo on one task.
 
-    :param folders: The folders of the runs, such as ``logs/fpac/dmc-cheetah-run_1``
-    :param path: The HTML file; its folder is made if it is missing
-    :param seed: Seed of the bootstrap, and of the environment in which the agent is shown
-    :param with_agent: Whether an agent is shown: that of the first run which has one with feature points
-    :raises ValueError: if a folder is no run or a damaged one, or the runs are of different tasks
+    :param folders: Folders of the runs, such as ``logs/fpac/dmc-cheetah-run_1``
+    :param path: HTML file to write; its folder is created if it does not exist
+    :param seed: Seed of the bootstrap and of the environment in which the agent plays
+    :param with_agent: Whether to show an agent: that of the first run whose agent has feature points
+    :raises ValueError: if a folder is not that of a run, a file is damaged, or the runs are of different tasks
     """
     runs = read_runs(folders)
     agent, sentences = find_agent(runs, seed) if with_agent else (None, [])
@@ -43,11 +43,11 @@ def write_report(folders: Iterable[str | Path], path: str | Path, seed: int = 0,
 
 def render(runs: Sequence[Run], agent: AgentSection | None = None, not_shown: Sequence[str] = (), seed: int = 0) -> str:
     """
-    The HTML of a report.
+    Render the HTML of a report.
 
     :param runs: Runs of one task
-    :param agent: The agent to be shown; None: none
-    :param not_shown: Sentences on agents that cannot be shown
+    :param agent: The agent to show; None to show none
+    :param not_shown: Sentences about agents that cannot be shown
     :param seed: Seed of the bootstrap
     :return: The page
     """
@@ -66,6 +66,7 @@ def render(runs: Sequence[Run], agent: AgentSection | None = None, not_shown: Se
         script=(FOLDER / "script.js").read_text(encoding="utf-8"),
         data=_data(chart, agent) | {"unit": runs[0].step_unit},
         number=number,
+        step_label=step_label,
         runs=runs,
         curves=curves,
         chart=chart,
@@ -83,7 +84,7 @@ def render(runs: Sequence[Run], agent: AgentSection | None = None, not_shown: Se
 
 
 def _data(chart: Chart, agent: AgentSection | None) -> dict[str, Any]:
-    """What the script needs"""
+    """Data for the script"""
     data: dict[str, Any] = {"lines": [{"label": line.label, "hover": line.hover} for line in chart.lines]}
     if agent:
         episode = agent.episode
@@ -112,7 +113,7 @@ def _base64(content: bytes) -> str:
 
 
 def _trained_on(runs: Sequence[Run]) -> list[tuple[str, dict[str, str]]]:
-    """Whose versions and machine: runs with the same ones together"""
+    """Versions and machine of the runs; runs with the same ones are listed together"""
     systems: list[tuple[str, dict[str, str]]] = []
     for run in runs:
         if run.system:

@@ -5,13 +5,13 @@ function clamp(value, low, high) {
   return Math.min(Math.max(value, low), high);
 }
 
-/* Learning curves: the legend hides and shows; a pointer or the arrow keys ask for an evaluation. */
+/* Learning curves: the legend hides and shows them; the pointer or the arrow keys select an evaluation. */
 function chart() {
   const plot = document.querySelector(".plot");
   const cursor = plot.querySelector(".cursor");
   const tooltip = plot.querySelector(".tooltip");
   const hidden = new Set();
-  let at = null; // per cent of the width
+  let at = null; // percent of the width
 
   function evaluations() {
     const places = data.lines.flatMap((line, index) => hidden.has(`line-${index}`) ? [] : line.hover.map(({ x }) => x));
@@ -26,16 +26,16 @@ function chart() {
 
   function show(x) {
     at = x;
-    const told = x === undefined ? [] : data.lines.flatMap((line, index) => {
+    const shown = x === undefined ? [] : data.lines.flatMap((line, index) => {
       const evaluation = hidden.has(`line-${index}`) ? undefined : line.hover.find((candidate) => candidate.x === x);
       return evaluation ? [{ index, label: line.label, ...evaluation }] : [];
     });
-    cursor.toggleAttribute("hidden", !told.length);
-    tooltip.hidden = !told.length;
-    if (!told.length) return;
+    cursor.toggleAttribute("hidden", !shown.length);
+    tooltip.hidden = !shown.length;
+    if (!shown.length) return;
     cursor.setAttribute("x1", `${x}%`);
     cursor.setAttribute("x2", `${x}%`);
-    tooltip.replaceChildren(paragraph(`${told[0].step} ${data.unit}: mean [band], IQM`), ...told.map(({ index, label, mean, low, high, iqm }) => {
+    tooltip.replaceChildren(paragraph(`${shown[0].step} ${data.unit}: mean [band], IQM`), ...shown.map(({ index, label, mean, low, high, iqm }) => {
       const name = document.createElement("b");
       name.className = `series-${index % 6}`;
       name.textContent = label;
@@ -77,7 +77,7 @@ function chart() {
   }
 }
 
-/* The agent's episode step by step. Points that were chosen stay so in every frame. */
+/* The agent's episode step by step. Selected points stay selected in all frames. */
 function stepper({ sprite, columns, frames, height, width, positions, past, presence, returns, colours }) {
   const figure = document.querySelector(".stepper");
   const canvas = figure.querySelector("canvas");
@@ -87,7 +87,7 @@ function stepper({ sprite, columns, frames, height, width, positions, past, pres
   const context = canvas.getContext("2d");
   const image = new Image();
   const chosen = new Set();
-  const scale = Math.ceil(480 * Math.min(window.devicePixelRatio || 1, 2) / width); // canvas pixels for a pixel of the frame
+  const scale = Math.ceil(480 * Math.min(window.devicePixelRatio || 1, 2) / width); // canvas pixels per pixel of the frame
   let step = 0;
 
   function line(k, x, y, radius, opacity) {
@@ -139,7 +139,7 @@ function stepper({ sprite, columns, frames, height, width, positions, past, pres
     const names = [...chosen].sort((a, b) => a - b).join(", ");
     canvas.dataset.step = step + 1;
     canvas.dataset.chosen = names;
-    canvas.setAttribute("aria-label", `Frame of step ${step + 1} with the feature points${names && ", of which chosen: " + names}`);
+    canvas.setAttribute("aria-label", `Frame of step ${step + 1} with the feature points${names && "; selected points: " + names}`);
     output.textContent = `Step ${step + 1} of ${frames}, return so far ${returns[step].toFixed(1)}${names && ", points " + names}`;
     slider.value = step;
     slider.setAttribute("aria-valuetext", `Step ${step + 1}`);
@@ -160,7 +160,7 @@ function stepper({ sprite, columns, frames, height, width, positions, past, pres
     const box = canvas.getBoundingClientRect();
     const x = (event.clientX - box.left) / box.width * width - 0.5;
     const y = (event.clientY - box.top) / box.height * height - 0.5;
-    const reach = 16 / box.width * width; // a finger's 16 pixels
+    const reach = 16 / box.width * width; // 16 CSS pixels, for fingers
     const distances = positions[step].map(([pointX, pointY]) => Math.hypot(pointX - x, pointY - y));
     const nearest = distances.indexOf(Math.min(...distances));
     if (distances[nearest] <= reach) choose(nearest);

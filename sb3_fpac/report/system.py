@@ -1,4 +1,4 @@
-"""On what a report was made."""
+"""The versions and the machine with which a report was written."""
 
 import platform
 from datetime import datetime, timezone
@@ -12,9 +12,9 @@ from sb3_fpac.version import __version__
 
 def describe_system() -> dict[str, str]:
     """
-    Versions and machine, in the words of SB3's ``get_system_info``, which it also saves with every model.
+    Describe versions and machine, with the names of SB3's ``get_system_info``, which SB3 also saves with every model.
 
-    :return: What it is, by its name
+    :return: Values by name
     """
     info, _ = get_system_info(print_info=False)
     gpus = [th.cuda.get_device_name(index) for index in range(th.cuda.device_count())] if th.cuda.is_available() else []
@@ -29,11 +29,11 @@ def describe_system() -> dict[str, str]:
 
 def cpu_name() -> str:
     """
-    The processor, as the system calls it.
+    Look up the name of the processor.
 
-    :return: Its name
+    :return: The name that the operating system reports
     """
-    cpuinfo = Path("/proc/cpuinfo")  # Linux; platform.processor() knows it elsewhere
+    cpuinfo = Path("/proc/cpuinfo")  # Linux; elsewhere, platform.processor() returns the name
     if cpuinfo.is_file():
         for line in cpuinfo.read_text().splitlines():
             if line.startswith("model name"):
