@@ -9,6 +9,7 @@ import ast
 import re
 from html import escape
 from itertools import pairwise
+from math import fsum
 from pathlib import Path
 from textwrap import wrap
 
@@ -138,19 +139,20 @@ def spread(wishes: list[float], widths: list[float]) -> list[float]:
     :param widths: Of each, with the gap
     :return: The centre of each
     """
-    offsets = [sum(widths[:i]) + widths[i] / 2 for i in range(len(widths))]
+    offsets = [fsum(widths[:i]) + widths[i] / 2 for i in range(len(widths))]
     blocks: list[list[float]] = []
     for wish, offset in zip(wishes, offsets, strict=True):
         blocks.append([wish - offset])
-        while len(blocks) > 1 and sum(blocks[-2]) / len(blocks[-2]) > sum(blocks[-1]) / len(blocks[-1]):
+        while len(blocks) > 1 and fsum(blocks[-2]) / len(blocks[-2]) > fsum(blocks[-1]) / len(blocks[-1]):
             blocks[-2:] = [blocks[-2] + blocks[-1]]
-    starts = [sum(block) / len(block) for block in blocks for _ in block]
+    starts = [fsum(block) / len(block) for block in blocks for _ in block]
     return [start + offset for start, offset in zip(starts, offsets, strict=True)]
 
 
 def lay_out(rows: list[list[str]], arrows: set[Arrow]) -> tuple[dict[str, tuple[float, int]], list[list[str]]]:
     """
-    Order the boxes of each row so that few arrows cross, and place them (Sugiyama's method).
+    Order the boxes of each row so that few arrows cross, and place them (Sugiyama's method). Sums are exact (``fsum``),
+    so every version of Python draws the same picture.
 
     :param rows: The lowest first
     :param arrows: All of them downwards
@@ -180,14 +182,14 @@ def lay_out(rows: list[list[str]], arrows: set[Arrow]) -> tuple[dict[str, tuple[
         for layer in layers if upwards else layers[::-1]:
             near = below if upwards else above
             order = {name: i / len(other) for other in layers for i, name in enumerate(other)}
-            layer.sort(key=lambda name: sum(order[n] for n in near[name]) / len(near[name]) if near[name] else order[name])
+            layer.sort(key=lambda name: fsum(order[n] for n in near[name]) / len(near[name]) if near[name] else order[name])
         if crossings() < fewest:
             best, fewest = [list(layer) for layer in layers], crossings()
     x = {name: 0.0 for layer in best for name in layer}
     for _ in range(40):
         for layer in best + best[::-1]:
             near_x = [[x[n] for n in below[name] + above[name]] for name in layer]
-            wishes = [sum(xs) / len(xs) for xs in near_x]
+            wishes = [fsum(xs) / len(xs) for xs in near_x]
             widths = [GAP_X if "@" in name else BOX_WIDTH + GAP_X for name in layer]
             x.update(zip(layer, spread(wishes, widths), strict=True))
     left = min(x[name] - (0 if "@" in name else BOX_WIDTH / 2) for name in x)
