@@ -3,6 +3,8 @@
 from gymnasium.envs.registration import register, registry
 
 from sb3_fpac.envs.cameras import CameraView, MujocoCamera
+from sb3_fpac.envs.dmc import make_dmc
+from sb3_fpac.envs.keypoints import Keypoints
 from sb3_fpac.envs.rendering import choose_backend
 from sb3_fpac.envs.tasks import TASKS, Task
 from sb3_fpac.envs.wrappers import ActionRepeat, CameraShift, FrameStack
@@ -13,9 +15,11 @@ __all__ = [
     "CameraShift",
     "CameraView",
     "FrameStack",
+    "Keypoints",
     "MujocoCamera",
     "Task",
     "choose_backend",
+    "make_dmc",
     "register_envs",
 ]
 
