@@ -1,15 +1,13 @@
 """All evaluations of all runs as one CSV, from which curves can be drawn without the run folders."""
 
+import csv
+import io
 from collections.abc import Sequence
 
 import numpy as np
 
 from sb3_fpac.evaluation.run_files import read_episodes, read_evaluations
 from sb3_fpac.experiment.plan import RunConfig
-from sb3_fpac.optional import needs
-
-with needs("zoo"):
-    import pandas as pd
 
 COLUMNS = ("task", "variant", "seed", "env_steps", "mean", "std", "returns", "hours")
 
@@ -23,14 +21,16 @@ def all_evaluations(runs: Sequence[RunConfig]) -> str:
         evaluation; ``hours`` is the wall time of the run at the last training episode before the evaluation, empty if no
         episode had ended
     """
-    rows: list[tuple[object, ...]] = []
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
     for run in runs:
         episodes = read_episodes(run.folder, skip_unfinished=True)
         steps, returns, _ = read_evaluations(run.folder)
         for step, scores in zip(steps, returns, strict=True):
             seconds = max((episode.seconds for episode in episodes if episode.step <= step), default=None)
-            rows.append(
-                (
+            writer.writerow(
+                [
                     run.task.removeprefix("dmc-"),
                     run.variant,
                     run.seed,
@@ -39,6 +39,6 @@ def all_evaluations(runs: Sequence[RunConfig]) -> str:
                     f"{np.std(scores):.2f}",
                     " ".join(f"{score:.1f}" for score in scores),
                     "" if seconds is None else f"{seconds / 3600:.3f}",
-                )
+                ]
             )
-    return pd.DataFrame(rows, columns=COLUMNS).to_csv(index=False, lineterminator="\n")
+    return text.getvalue()
