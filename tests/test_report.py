@@ -4,24 +4,25 @@ import argparse
 import itertools
 import re
 import shutil
-import subprocess
 import sys
-from collections import OrderedDict
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
+from helpers.processes import make_once, run_python
+from helpers.runs import write_evaluations, write_monitor, write_settings
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from sb3_fpac.cli import report as main
+from sb3_fpac.envs import TASKS
 from sb3_fpac.evaluation.curves import learning_curves
-from sb3_fpac.evaluation.published import published_scores
+from sb3_fpac.evaluation.published import METHODS, published_marks, published_scores
+from sb3_fpac.evaluation.run_files import read_episodes
 from sb3_fpac.evaluation.runs import Run, read_run, read_runs
-from sb3_fpac.evaluation.tables import hyperparameter_rows, mixed_settings, number, score_rows
+from sb3_fpac.evaluation.tables import hyperparameter_rows, mixed_settings, number, score_rows, step_label
 from sb3_fpac.report.agent import AgentSection, show_agent, sprite
 from sb3_fpac.report.chart import draw_chart, nice_ticks
 from sb3_fpac.report.page import render, write_report
@@ -42,31 +43,24 @@ def make_run(
     **config,
 ) -> Path:
     """A folder as RL Zoo leaves it"""
-    settings = folder / env
-    settings.mkdir(parents=True)
-    args = OrderedDict(algo=algo, env=env, env_kwargs=env_kwargs, n_timesteps=-1, seed=seed)
-    (settings / "args.yml").write_text(yaml.dump(args))
-    (settings / "config.yml").write_text(yaml.dump(OrderedDict(policy="CnnPolicy", **config)))
+    write_settings(
+        folder, dict(policy="CnnPolicy", **config), env, algo=algo, env_kwargs=env_kwargs, n_timesteps=-1, seed=seed
+    )
     if steps is not None:
-        np.savez(folder / "evaluations.npz", timesteps=np.array(steps), results=np.array(returns))
+        write_evaluations(folder, steps, returns)
     return folder
-
-
-def write_monitor(path: Path, start: float, episodes: list[tuple[float, int, float]]) -> None:
-    rows = "".join(f"{reward},{length},{time}\n" for reward, length, time in episodes)
-    path.write_text(f'#{{"t_start": {start}, "env_id": "{CARTPOLE}"}}\nr,l,t\n{rows}')
 
 
 @pytest.fixture(scope="session")
 def zoo_run(tmp_path_factory) -> Path:
     """A run that RL Zoo has really trained"""
-    folder = tmp_path_factory.mktemp("zoo")
     options = f"--algo fpac --env {CARTPOLE} -n 60 --eval-freq 30 --eval-episodes 2 --seed 1"
     params = "--env-kwargs time_limit:0.4 size:32 -params learning_starts:50 batch_size:8 buffer_size:200 compile:False"
-    command = [sys.executable, "-c", TRAIN, *options.split(), *params.split(), "policy_kwargs:dict(net_arch=[16])"]
-    done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return folder / "logs" / "fpac" / f"{CARTPOLE}_1"
+
+    def train(folder: Path) -> None:
+        run_python("-c", TRAIN, *options.split(), *params.split(), "policy_kwargs:dict(net_arch=[16])", cwd=folder)
+
+    return make_once(tmp_path_factory, "zoo", train) / "logs" / "fpac" / f"{CARTPOLE}_1"
 
 
 def test_a_run_of_rl_zoo_is_read(zoo_run):
@@ -106,17 +100,34 @@ def test_the_best_model_goes_before_the_last(tmp_path):
 
 def test_training_episodes_stand_in_for_evaluations(tmp_path):
     folder = make_run(tmp_path / "run", steps=None)
-    write_monitor(folder / "0.monitor.csv", 100.0, [(float(i), 5, i + 0.0) for i in range(12)])
-    write_monitor(folder / "1.monitor.csv", 100.5, [(100.0 + i, 7, i + 0.0) for i in range(12)])  # in between
+    write_monitor(folder / "0.monitor.csv", [(float(i), 5, i + 0.0) for i in range(12)], start=100.0)
+    write_monitor(folder / "1.monitor.csv", [(100.0 + i, 7, i + 0.0) for i in range(12)], start=100.5)  # in between
     run = read_run(folder)
     assert not run.evaluated
     assert run.steps.tolist() == [8 * 60, 8 * 120]  # 5 episodes of each: 5 · 5 + 5 · 7; the last 4 fill no window
     np.testing.assert_array_equal(run.returns[:, ::2], [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]])
     np.testing.assert_array_equal(run.returns[:, 1::2] - 100, run.returns[:, ::2])
 
-    write_monitor(folder / "0.monitor.csv", 100.0, [(2.0, 5, 1.0)])
+    write_monitor(folder / "0.monitor.csv", [(2.0, 5, 1.0)], start=100.0)
     (folder / "1.monitor.csv").unlink()
     assert read_run(folder).returns.tolist() == [[2.0]]
+
+
+def test_training_episodes_before_an_interruption_count_at_their_steps(tmp_path):
+    folder = make_run(tmp_path / "run", steps=None)
+    write_monitor(folder / "0.monitor.csv", [(3.0, 20, 2.0)], start=900.0)
+    write_monitor(folder / "0.until_50.monitor.csv", [(2.0, 10, 1.0), (2.5, 5, 2.0)], start=500.0)
+    write_monitor(folder / "0.until_100.monitor.csv", [(4.0, 30, 4.0)], start=100.0)  # the clock was put back
+    episodes = read_episodes(folder)
+    assert [(episode.step, episode.seconds) for episode in episodes] == [(10, 1.0), (15, 2.0), (80, 6.0), (120, 8.0)]
+    run = read_run(folder)
+    assert run.steps.tolist() == [8 * 120] and run.returns.tolist() == [[2.0, 2.5, 4.0, 3.0]]
+
+    with (folder / "0.monitor.csv").open("a") as file:
+        file.write("1.5,20")
+    assert read_episodes(folder, skip_unfinished=True) == episodes
+    with pytest.raises(ValueError, match="half written"):
+        read_episodes(folder)
 
 
 def test_python_objects_in_a_yaml_are_named_and_not_made(tmp_path):
@@ -135,12 +146,12 @@ def _half(path: Path) -> None:
 
 
 def _no_evaluation(folder: Path) -> None:
-    np.savez(folder / "evaluations.npz", timesteps=np.array([]), results=np.zeros((0, 5)))
+    np.savez(folder / "evaluations.npz", timesteps=[], results=np.zeros((0, 5)), ep_lengths=np.zeros((0, 5)))
 
 
 def _half_a_line(folder: Path) -> None:
     (folder / "evaluations.npz").unlink()
-    write_monitor(folder / "0.monitor.csv", 0.0, [(1.5, 5, 1.0)])
+    write_monitor(folder / "0.monitor.csv", [(1.5, 5, 1.0)], start=0.0)
     with (folder / "0.monitor.csv").open("a") as file:
         file.write("0.25,5")
 
@@ -151,8 +162,8 @@ def _half_a_line(folder: Path) -> None:
         (shutil.rmtree, "There is no folder {run}: name that of a run"),
         (lambda run: shutil.rmtree(run / CARTPOLE), "{run} is not the folder of a run of RL Zoo"),
         (lambda run: (run / CARTPOLE / "config.yml").unlink(), "config.yml is missing: was the run copied without it?"),
-        (lambda run: (run / CARTPOLE / "args.yml").write_text("a: ["), "args.yml is damaged: copy the run anew."),
-        (lambda run: (run / CARTPOLE / "args.yml").write_text("algo: sac"), "args.yml lacks 'env': is it RL Zoo's?"),
+        (lambda run: (run / CARTPOLE / "args.yml").write_text("a: ["), "args.yml is damaged: copy the run again."),
+        (lambda run: (run / CARTPOLE / "args.yml").write_text("algo: sac"), "args.yml lacks 'env': was it written by RL Zoo?"),
         (
             lambda run: _half(run / "evaluations.npz"),
             "{run}/evaluations.npz is damaged or half written: wait until it is complete",
@@ -160,11 +171,11 @@ def _half_a_line(folder: Path) -> None:
         (lambda run: (run / "evaluations.npz").write_bytes(b""), "{run}/evaluations.npz is damaged or half written"),
         (lambda run: np.savez(run / "evaluations.npz", results=np.ones((1, 2))), "evaluations.npz is damaged or half written"),
         (
-            lambda run: np.savez(run / "evaluations.npz", timesteps=np.array([1]), results=np.array([[np.nan]])),
+            lambda run: np.savez(run / "evaluations.npz", timesteps=[1], results=[[np.nan]], ep_lengths=[[125]]),
             "{run}/evaluations.npz holds returns that are not finite: leave this run out.",
         ),
         (_no_evaluation, "{run}/evaluations.npz holds no evaluation yet: wait for the first one."),
-        (_half_a_line, "{run}/0.monitor.csv is damaged or half written: wait until its last line is whole"),
+        (_half_a_line, "{run}/0.monitor.csv is damaged or half written: wait until its last line is complete"),
         (
             lambda run: (run / "evaluations.npz").unlink(),
             "{run} has neither an evaluation nor a finished training episode yet",
@@ -303,12 +314,22 @@ def test_numbers_have_three_figures():
 def test_a_chart_shows_published_scores_that_the_runs_reach(tmp_path):
     run = read_run(make_run(tmp_path / "run", steps=[12_500, 25_000], returns=[[500.0], [750.0]]))
     chart = draw_chart(learning_curves([run]), published_scores(CARTPOLE))
-    assert [(mark.method, mark.x, mark.beside) for mark in chart.marks] == [("DrQ", 50, 0), ("CURL", 50, 1), ("DrQ-v2", 50, 2)]
+    assert [(mark.method, mark.x, mark.place) for mark in chart.marks] == [("DrQ", 50, 0), ("CURL", 50, 1), ("DrQ-v2", 50, 2)]
     assert chart.marks[0].y == pytest.approx(100 - 75.9) and chart.marks[0].low == pytest.approx(100 - (75.9 - 9.2))
     assert chart.lines[0].points == "50.0,50.0 100.0,25.0"
     assert [tick.label for tick in chart.x_ticks] == ["0", "50k", "100k", "150k", "200k"]
     early = read_run(make_run(tmp_path / "early"))
     assert draw_chart(learning_curves([early]), published_scores(CARTPOLE)).marks == []
+
+
+def test_a_method_has_one_shape_and_scores_at_one_step_are_side_by_side():
+    marks = published_marks(published_scores(CARTPOLE), last_step=500_000)
+    shapes = {"DrQ": 0, "CURL": 1, "DrQ-v2": 2}
+    assert all(mark.shape == shapes[mark.score.method] and mark.score.env_steps <= 500_000 for mark in marks)
+    for step in (100_000, 500_000):
+        assert [mark.place for mark in marks if mark.score.env_steps == step] == [0, 1, 2]
+    assert {score.method for task in TASKS for score in published_scores(task)} == set(METHODS)
+    assert [step_label(steps) for steps in (0, 500, 100_000, 1_500_000)] == ["0", "500", "100k", "1.5M"]
 
 
 def test_frames_lie_row_by_row_in_the_sprite():
@@ -627,6 +648,6 @@ for missing, module in (("rliable", "evaluation.curves"), ("jinja2", "report.pag
 
 @pytest.mark.slow
 def test_the_package_itself_needs_none_of_it_and_a_missing_package_is_named():
-    done = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=True)
+    done = run_python("-c", WITHOUT)
     expected = [f'{name} is missing: pip install "sb3-fpac[viz]"' for name in ("rliable", "jinja2")]
     assert done.stdout.splitlines() == ["[]", *expected]

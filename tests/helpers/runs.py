@@ -1,0 +1,30 @@
+"""Run folders as RL Zoo and the experiments leave them, without training."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+
+def write_settings(folder: Path, config: dict[str, Any], env: str, **args: Any) -> Path:
+    """The arguments and the hyperparameters of a run of ``env``"""
+    settings = folder / env
+    settings.mkdir(parents=True)
+    (settings / "args.yml").write_text(yaml.dump(OrderedDict(env=env, **args)))
+    (settings / "config.yml").write_text(yaml.dump(OrderedDict(config)))
+    return folder
+
+
+def write_evaluations(folder: Path, steps: Sequence[int], returns: Any, lengths: Any = None) -> None:
+    """The evaluations: returns (and lengths) have one row a step and one column an episode"""
+    lengths = np.ones_like(returns, dtype=int) if lengths is None else lengths  # SB3 always writes some
+    np.savez(folder / "evaluations.npz", timesteps=steps, results=returns, ep_lengths=lengths)
+
+
+def write_monitor(path: Path, episodes: Sequence[tuple], start: float = 1.0, env: str = "x", extra: str = "") -> None:
+    """The training episodes: reward, length, seconds since start, and what the extra columns have"""
+    rows = "".join(",".join(map(str, episode)) + "\n" for episode in episodes)
+    path.write_text(f'#{{"t_start": {start}, "env_id": "{env}"}}\nr,l,t{extra}\n{rows}')
