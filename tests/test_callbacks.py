@@ -5,7 +5,7 @@ import imageio.v2 as imageio
 import numpy as np
 import pytest
 import torch as th
-from noise import Noise
+from helpers.environments import Noise
 from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.logger import configure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

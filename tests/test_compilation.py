@@ -1,14 +1,14 @@
 """Compiled, graph-captured and eager updates are one update; and where there is no compiler, there is still an agent."""
 
-import os
-import subprocess
 import sys
 import warnings
 
 import numpy as np
 import pytest
 import torch as th
-from noise import Noise
+from helpers.environments import Noise
+from helpers.models import filled, train
+from helpers.processes import run_python
 from stable_baselines3.common.utils import LinearSchedule
 
 from sb3_fpac import FPAC, FrameStack
@@ -16,26 +16,15 @@ from sb3_fpac.fpac.compilation import GraphedUpdate, compile_update, retain_free
 from sb3_fpac.fpac.update import Update
 
 
-def filled(**kwargs):
+def make(**kwargs):
     """A model with transitions in its buffer and no update done"""
     policy_kwargs = dict(
         net_arch=[8],
         optimizer_kwargs=dict(eps=1e-5),
         features_extractor_kwargs=dict(n_points=2, precision="float32"),
     )
-    kwargs = {"compile": False, "learning_rate": 1e-3, "seed": 0, "batch_size": 4, **kwargs}
-    model = FPAC(
-        "CnnPolicy", FrameStack(Noise(), 2), buffer_size=100, learning_starts=30, policy_kwargs=policy_kwargs, **kwargs
-    )
-    model.learn(30)
-    assert model._n_updates == 0
-    return model
-
-
-def train(model, gradient_steps, seed=1):
-    th.manual_seed(seed)
-    np.random.seed(seed)
-    model.train(gradient_steps, batch_size=4)
+    kwargs = {"compile": False, "learning_rate": 1e-3, "seed": 0, "batch_size": 4, "buffer_size": 100, **kwargs}
+    return filled(FPAC("CnnPolicy", FrameStack(Noise(), 2), policy_kwargs=policy_kwargs, **kwargs), 30)
 
 
 def snapshot(model):
@@ -68,7 +57,7 @@ def compiled(monkeypatch):
 @pytest.mark.slow
 def test_compiled_and_eager_updates_agree():
     th._dynamo.reset()
-    eager, compiled = filled(), filled(compile=True)
+    eager, compiled = make(), make(compile=True)
     before = snapshot(eager)
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)  # that compilation failed
@@ -82,7 +71,7 @@ def test_compiled_and_eager_updates_agree():
 
 
 def test_both_losses_are_compiled_once(compiled):
-    model = filled(compile=True)
+    model = make(compile=True)
     train(model, 3)
     train(model, 3)
     assert compiled == ["critic_loss", "actor_loss"]
@@ -90,24 +79,24 @@ def test_both_losses_are_compiled_once(compiled):
 
 @pytest.mark.parametrize("compile", [False, "auto"])
 def test_on_a_cpu_nothing_is_compiled_unless_asked_for(compile, compiled):
-    train(filled(compile=compile), 2)
+    train(make(compile=compile), 2)
     assert compiled == []
 
 
 def test_gsde_is_not_compiled(compiled):
-    train(filled(compile=True, use_sde=True), 2)
+    train(make(compile=True, use_sde=True), 2)
     assert compiled == []
 
 
 def test_zero_is_refused_for_compile(compiled):
     """0 equals False and is not False"""
     with pytest.raises(ValueError, match="compile must be"):
-        filled(compile=0)
+        make(compile=0)
     assert compiled == []
 
 
 def test_trying_out_learns_nothing_and_draws_nothing(compiled):
-    model = filled(compile=True)
+    model = make(compile=True)
     before = snapshot(model)
     batch = model.replay_buffer.sample_frames(4)
     state = th.get_rng_state()
@@ -130,10 +119,10 @@ def test_without_a_compiler_updates_are_as_good_and_it_is_said_once(monkeypatch)
 
         return compiled
 
-    eager = filled()
+    eager = make()
     train(eager, 4)
     monkeypatch.setattr(th, "compile", compile)
-    without = filled(compile=True)
+    without = make(compile=True)
     with pytest.warns(UserWarning, match=r"(?s)torch\.compile failed.*more slowly.*compiler") as warned:
         train(without, 4)
     assert len([warning for warning in warned if "torch.compile failed" in str(warning.message)]) == 1
@@ -148,10 +137,10 @@ import warnings
 import torch as th
 import torch._inductor.config as config
 config.cpp.cxx = ("/no/such/compiler",)
-from test_compilation import filled, train
+from test_compilation import make, train
 with warnings.catch_warnings(record=True) as warned:
     warnings.simplefilter("always")
-    model = filled(compile=True)
+    model = make(compile=True)
     train(model, 4)
     train(model, 2)
 assert model._n_updates == 6
@@ -162,9 +151,7 @@ assert [str(w.message).startswith("torch.compile failed") for w in warned if w.c
 @pytest.mark.slow
 def test_a_missing_compiler_costs_speed_and_not_the_run(tmp_path):
     """With PyTorch's real compiler, which finds no C++ compiler"""
-    environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr
+    run_python("-c", PROGRAM, TORCHINDUCTOR_CACHE_DIR=str(tmp_path))
 
 
 def test_memory_that_is_freed_may_be_kept_again_and_again(monkeypatch):
@@ -195,7 +182,7 @@ def test_graph_captured_updates_agree_with_eager_ones(random_shift, monkeypatch)
         monkeypatch.setattr("sb3_fpac.fpac.update.random_shift", lambda frames, padding: frames.roll(padding, dims=-1))
     models = []
     for compile in (False, True):
-        model = filled(compile=compile, device="cuda", policy_delay=2, random_shift=random_shift)
+        model = make(compile=compile, device="cuda", policy_delay=2, random_shift=random_shift)
         for seed in range(20):
             train(model, 1, seed=seed)
         models.append(model)
@@ -206,7 +193,7 @@ def test_graph_captured_updates_agree_with_eager_ones(random_shift, monkeypatch)
 
 @pytest.mark.gpu
 def test_noise_and_shift_are_drawn_anew_under_graphs():
-    model = filled(compile=True, device="cuda", policy_delay=1, target_update_interval=1, random_shift=2)
+    model = make(compile=True, device="cuda", policy_delay=1, target_update_interval=1, random_shift=2)
     train(model, 5)
     update, batch = model._update, model.replay_buffer.sample_frames(4)
     model._update_learning_rate(model._optimizers())
@@ -219,7 +206,7 @@ def test_noise_and_shift_are_drawn_anew_under_graphs():
 
 @pytest.mark.gpu
 def test_learning_rate_schedule_takes_effect_under_graphs():
-    model = filled(compile=True, device="cuda", learning_rate=LinearSchedule(1e-3, 0.0, 1.0), policy_delay=1)
+    model = make(compile=True, device="cuda", learning_rate=LinearSchedule(1e-3, 0.0, 1.0), policy_delay=1)
     model._current_progress_remaining = 1.0
     train(model, 10)
     before = snapshot(model)
@@ -237,7 +224,7 @@ def test_learning_rate_schedule_takes_effect_under_graphs():
 
 @pytest.mark.gpu
 def test_graphed_training_goes_on_after_save_and_load(tmp_path):
-    model = filled(compile=True, device="cuda")
+    model = make(compile=True, device="cuda")
     train(model, 11)
     model.save(tmp_path / "model")
     model.save_replay_buffer(tmp_path / "buffer")

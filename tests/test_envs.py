@@ -1,11 +1,7 @@
 """The dmc-* ids: the table of tasks, what gym.make builds from them, and what its keywords do."""
 
-import os
-import subprocess
-import sys
 import warnings
 from collections import Counter
-from pathlib import Path
 
 import gymnasium as gym
 import mujoco
@@ -13,9 +9,9 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env as check_for_gymnasium
+from helpers.processes import run_python
 from stable_baselines3.common.env_checker import check_env as check_for_sb3
 
-import sb3_fpac
 from sb3_fpac.envs import TASKS
 from sb3_fpac.envs.dmc import UnitActions
 
@@ -35,17 +31,6 @@ HARMLESS = (  # what Gymnasium's checker says about every wrapped environment, a
     "A Box observation space minimum value is -infinity",
     "A Box observation space maximum value is infinity",
 )
-
-
-def python(code, cwd):
-    """What a fresh process prints, without a display and without a choice of the backend."""
-    unset = ("MUJOCO_GL", "PYOPENGL_PLATFORM", "DISPLAY", "WAYLAND_DISPLAY")
-    env = {name: value for name, value in os.environ.items() if name not in unset}
-    root = str(Path(sb3_fpac.__file__).parents[1])
-    env["PYTHONPATH"] = os.pathsep.join(filter(None, [root, env.get("PYTHONPATH")]))
-    run = subprocess.run([sys.executable, "-c", code], cwd=cwd, env=env, capture_output=True, text=True, timeout=300)
-    assert run.returncode == 0, run.stderr
-    return run.stdout.strip()
 
 
 def rollout(env, seed, n_steps=3):
@@ -94,7 +79,7 @@ def test_unknown_id_gets_the_nearest_suggested(wrong, nearest):
 def test_import_stays_light(tmp_path):
     heavy = ["dm_control", "mujoco", "rl_zoo3", "shimmy"]
     code = f"import sb3_fpac, sys; print([name for name in {heavy} if name in sys.modules])"
-    assert python(code, tmp_path) == "[]"
+    assert run_python("-c", code, cwd=tmp_path, display=False).stdout.strip() == "[]"
 
 
 @pytest.mark.slow
@@ -108,7 +93,7 @@ np.save("pixels.npy", observations)
 env.close()
 print(os.environ["MUJOCO_GL"])
 """
-    assert python(code, tmp_path) in ("egl", "osmesa")
+    assert run_python("-c", code, cwd=tmp_path, display=False).stdout.strip() in ("egl", "osmesa")
     with gym.make("dmc-cheetah-run", size=32) as env:
         observations = [env.reset(seed=3)[0], env.step(np.ones(6, np.float32))[0]]
     np.testing.assert_array_equal(np.load(tmp_path / "pixels.npy"), observations)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch as th
 from gymnasium import spaces
-from noise import SIZE, Noise
+from helpers.environments import SIZE, Noise
 from sb3_contrib import TQC, RecurrentPPO
 from stable_baselines3 import DQN, PPO, SAC, TD3
 from stable_baselines3.common.preprocessing import preprocess_obs

@@ -6,14 +6,16 @@ import inspect
 import math
 import time
 from multiprocessing import forkserver
-from typing import ClassVar
 
-import gymnasium as gym
 import numpy as np
 import psutil
 import pytest
 import torch as th
 from gymnasium import spaces
+from helpers.environments import SIZE, Spaces
+from helpers.environments import StackedNoise as Noise
+from helpers.models import filled as fill
+from helpers.models import same, snapshot, train
 from stable_baselines3 import SAC
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.logger import KVWriter, Logger
@@ -28,49 +30,15 @@ from sb3_fpac import (
     FeaturePointExtractor,
     FPACPolicy,
     FrameReplayBuffer,
-    encode_camera_shift,
     fpac_hyperparams,
     fpac_kwargs,
 )
 from sb3_fpac.fpac.policies import SACCnnPolicy
 from sb3_fpac.fpac.update import Losses
 
-SIZE = 17  # pixels: the smallest that camera shift takes
 POLICY = dict(net_arch=[16, 16], features_extractor_kwargs=dict(n_points=3, precision="float32"))
 SHORT = dict(buffer_size=200, learning_starts=10, batch_size=8, compile=False, seed=0)
 TARGETS = pytest.mark.parametrize("target_encoder", ["online", "polyak"])
-
-
-class Noise(gym.Env):
-    """Stacks of noise, a reward for the action, episodes that end one way or the other"""
-
-    def __init__(self, n_frames=2, camera_shift=False, length=10, rewards=None):
-        self.n_frames, self.camera_shift, self.length = n_frames, camera_shift, length
-        self.rewards = rewards or {}  # by agent step over all episodes
-        self.observation_space = spaces.Box(0, 255, (camera_shift + 3 * n_frames, SIZE, SIZE), np.uint8)
-        self.action_space = spaces.Box(-1, 1, (2,), np.float32)
-        self.all_steps = 0
-
-    def _frame(self):
-        return self.np_random.integers(0, 256, (3, SIZE, SIZE), np.uint8)
-
-    def _obs(self):
-        if not self.camera_shift:
-            return np.concatenate(self.frames)
-        shift = self.np_random.uniform(-9, 9, (self.n_frames - 1, 2))
-        return np.concatenate([encode_camera_shift(shift, SIZE, SIZE)[None], *self.frames])
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self.frames, self.steps = [self._frame()] * self.n_frames, 0
-        return self._obs(), {}
-
-    def step(self, action):
-        self.steps, self.all_steps = self.steps + 1, self.all_steps + 1
-        self.frames = [*self.frames[1:], self._frame()]
-        reward = self.rewards.get(self.all_steps, float(action.sum() + self.frames[-1].mean() / 255))
-        terminated = bool(self.np_random.random() < 0.05)
-        return self._obs(), reward, terminated, self.steps >= self.length, {}
 
 
 class Memory(KVWriter):
@@ -95,25 +63,7 @@ def make(env=None, algorithm=FPAC, policy=None, **kwargs):
 
 def filled(*args, n_steps_taken=40, **kwargs):
     """A model with transitions in its buffer and no update done"""
-    model = make(*args, **{"learning_starts": n_steps_taken, **kwargs})
-    model.learn(n_steps_taken)
-    assert model._n_updates == 0
-    model.learning_starts = 0
-    return model
-
-
-def train(model, gradient_steps, batch_size=8, seed=1):
-    th.manual_seed(seed)
-    np.random.seed(seed)
-    model.train(gradient_steps, batch_size)
-
-
-def snapshot(*modules: th.nn.Module) -> list[th.Tensor]:
-    return [parameter.detach().clone() for module in modules for parameter in module.parameters()]
-
-
-def same(before: list[th.Tensor], after: list[th.Tensor]) -> bool:
-    return len(before) == len(after) > 0 and all(th.equal(a, b) for a, b in zip(before, after, strict=True))
+    return fill(make(*args, **kwargs), n_steps_taken)
 
 
 def logged_by(model):
@@ -608,14 +558,12 @@ def test_grey_frames_are_told_to_extractor_and_buffer_at_once():
 # --- What it refuses
 
 
-class States(gym.Env):
-    observation_space: ClassVar = spaces.Box(-1, 1, (3,), np.float32)
-    action_space: ClassVar = spaces.Box(-1, 1, (2,), np.float32)
+def states():
+    return Spaces(spaces.Box(-1, 1, (3,), np.float32))
 
 
-class Dicts(gym.Env):
-    observation_space: ClassVar = spaces.Dict(image=spaces.Box(0, 255, (6, SIZE, SIZE), np.uint8))
-    action_space: ClassVar = spaces.Box(-1, 1, (2,), np.float32)
+def dicts():
+    return Spaces(spaces.Dict(image=spaces.Box(0, 255, (6, SIZE, SIZE), np.uint8)))
 
 
 class GreyPoints(FeaturePointExtractor):
@@ -641,11 +589,11 @@ def test_an_extractor_that_knows_its_frames_wants_a_buffer_that_does():
     "message, env, kwargs",
     [
         ("CnnPolicy.*MlpPolicy.*SAC", Noise, dict(policy="MlpPolicy")),
-        ("CnnPolicy.*MultiInputPolicy.*SAC", Dicts, dict(policy="MultiInputPolicy")),
+        ("CnnPolicy.*MultiInputPolicy.*SAC", dicts, dict(policy="MultiInputPolicy")),
         ("CnnPolicy.*SACCnnPolicy", Noise, dict(policy=SACCnnPolicy)),
-        ("MultiInputPolicy", Dicts, {}),
-        ("Dict.*SAC.*FeaturePointCombinedExtractor", Dicts, dict(policy=FPACPolicy)),
-        ("images.*state vectors use SAC", States, {}),
+        ("MultiInputPolicy", dicts, {}),
+        ("Dict.*SAC.*FeaturePointCombinedExtractor", dicts, dict(policy=FPACPolicy)),
+        ("images.*state vectors use SAC", states, {}),
         ("NatureCNN", Noise, dict(policy_kwargs=dict(features_extractor_class=NatureCNN))),
         ("policy_delay.*actor_update_interval", Noise, dict(policy_kwargs=dict(actor_update_interval=1))),
         ("frame_channels=1, but.*3: pass replay_buffer_kwargs", Noise, dict(policy_kwargs=GREY)),

@@ -2,14 +2,14 @@
 
 import copy
 import pickle
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch as th
 from gymnasium import spaces
-from noise import Noise
+from helpers.environments import Noise
+from helpers.models import filled, same, snapshot
+from helpers.processes import run_python
 from sb3_contrib import TQC
 from sb3_contrib.tqc import policies as stock_tqc
 from stable_baselines3 import SAC
@@ -60,20 +60,7 @@ SHORT = {**fpac_hyperparams, "buffer_size": 200, "learning_starts": 10, "batch_s
 def make(algorithm=SAC, policy=FPACPolicy, env=None, seed=0, hyperparams=None, **policy_kwargs):
     """A model with 30 transitions in its buffer and no update done"""
     hyperparams = {**SHORT, **(hyperparams or {})}
-    model = algorithm(policy, env or PixelEnv(), policy_kwargs={**SMALL, **policy_kwargs}, seed=seed, **hyperparams)
-    model.learning_starts = 30
-    model.learn(30)
-    assert model._n_updates == 0
-    model.learning_starts = 0
-    return model
-
-
-def snapshot(*modules: th.nn.Module) -> list[th.Tensor]:
-    return [parameter.detach().clone() for module in modules for parameter in module.parameters()]
-
-
-def same(before: list[th.Tensor], after: list[th.Tensor]) -> bool:
-    return len(before) == len(after) > 0 and all(th.equal(a, b) for a, b in zip(before, after, strict=True))
+    return filled(algorithm(policy, env or PixelEnv(), policy_kwargs={**SMALL, **policy_kwargs}, seed=seed, **hyperparams), 30)
 
 
 def freeze(optimizer: th.optim.Optimizer, model: SAC) -> None:
@@ -379,7 +366,7 @@ def test_a_traced_policy_acts_without_the_package_on_any_number_of_observations(
     th.jit.trace(MeanAction(model.policy).eval(), obs[:1]).save(tmp_path / "policy.pt")
     th.save(obs, tmp_path / "tensor.pt")
     code = "import sys, torch; policy = torch.jit.load(sys.argv[1]); torch.save(policy(torch.load(sys.argv[2])), sys.argv[2])"
-    subprocess.run([sys.executable, "-c", code, tmp_path / "policy.pt", tmp_path / "tensor.pt"], check=True)
+    run_python("-c", code, tmp_path / "policy.pt", tmp_path / "tensor.pt")
     np.testing.assert_allclose(
         th.load(tmp_path / "tensor.pt").detach(), model.predict(obs.numpy(), deterministic=True)[0], atol=1e-6
     )
@@ -433,7 +420,7 @@ def test_saved_stock_policies_are_read_by_sb3s_own_class(name, tmp_path):
 def test_an_mlp_agent_saved_beside_the_package_needs_no_package(tmp_path):
     SAC("MlpPolicy", "Pendulum-v1", policy_kwargs=dict(net_arch=[8]), buffer_size=10).save(tmp_path / "mlp")
     program = "import sys; sys.modules['sb3_fpac'] = None; from stable_baselines3 import SAC; SAC.load('mlp')"
-    assert subprocess.run([sys.executable, "-c", program], cwd=tmp_path).returncode == 0
+    run_python("-c", program, cwd=tmp_path)
 
 
 def test_two_models_with_one_dict_of_kwargs_each_can_differ(tmp_path):

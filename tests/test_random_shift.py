@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch as th
-from noise import SIZE, Noise
+from helpers.environments import SIZE, Noise
 
 from sb3_fpac import FPAC, FrameStack
 from sb3_fpac.fpac.random_shift import random_shift

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch as th
 from gymnasium import spaces
+from helpers.environments import Spaces
 from sb3_contrib import QRDQN, TQC, RecurrentPPO
 from stable_baselines3 import DQN, PPO, SAC, TD3
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
@@ -28,22 +29,15 @@ def image_space(channels: int = 6) -> spaces.Box:
     return spaces.Box(0, 255, (channels, SIZE, SIZE), np.uint8)
 
 
-class Spaces(gym.Env):
-    """Nothing but its spaces"""
-
-    def __init__(self, observation_space: spaces.Space | None = None, action_space: spaces.Space = CONTINUOUS) -> None:
-        self.observation_space, self.action_space = observation_space or image_space(), action_space
-
-
 def make(algorithm, policy="CnnPolicy", env: gym.Env | None = None, kwargs=None, points=None, **policy_kwargs):
     extractor_kwargs = {**POLICY["features_extractor_kwargs"], **(points or {})}
     policy_kwargs = {**POLICY, "features_extractor_kwargs": extractor_kwargs, **policy_kwargs}
-    return algorithm(policy, env or Spaces(), policy_kwargs=policy_kwargs, seed=0, device="cpu", **(kwargs or {}))
+    return algorithm(policy, env or Spaces(image_space()), policy_kwargs=policy_kwargs, seed=0, device="cpu", **(kwargs or {}))
 
 
 def linear_ppo(env: gym.Env | None = None, policy="CnnPolicy", **kwargs) -> PPO:
     """A policy whose action and value are linear in the features, and whose actions are hardly ever clipped"""
-    env = env or Spaces(action_space=spaces.Box(-1e6, 1e6, (2,), np.float32))
+    env = env or Spaces(image_space(), spaces.Box(-1e6, 1e6, (2,), np.float32))
     model = make(PPO, policy, env, dict(n_steps=2, batch_size=2), net_arch=[], **kwargs)
     model.policy.action_net.weight.data.mul_(100)
     return model
@@ -54,7 +48,7 @@ def images(n: int = 5, channels: int = 6) -> np.ndarray:
 
 
 DISCRETE, SEVERAL, SWITCHES = (
-    Spaces(action_space=space) for space in (spaces.Discrete(3), spaces.MultiDiscrete([2, 3]), spaces.MultiBinary(3))
+    Spaces(image_space(), space) for space in (spaces.Discrete(3), spaces.MultiDiscrete([2, 3]), spaces.MultiBinary(3))
 )
 ON_POLICY = dict(n_steps=2, batch_size=2)
 AGENTS = {
@@ -224,7 +218,7 @@ def test_a_critic_with_points_of_its_own_has_no_say(algorithm):
 
 
 def test_actions_beyond_the_action_space_do_not_count():
-    model = linear_ppo(Spaces())
+    model = linear_ppo(Spaces(image_space()))
     model.policy.action_net.bias.data.fill_(1e4)
     ranking = rank_points(model, images())
     assert not ranking.action.any() and ranking.value.all()

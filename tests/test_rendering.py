@@ -2,25 +2,15 @@
 
 import ctypes.util
 import os
-import subprocess
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from helpers.processes import run_python
 
-import sb3_fpac
 from sb3_fpac.envs import rendering
 from sb3_fpac.envs.rendering import choose_backend, egl_works, osmesa_works
 
-
-def run_python(code, cwd, **extra):
-    """A fresh process without a display, and without a choice of the backend but the one in extra."""
-    unset = ("MUJOCO_GL", "PYOPENGL_PLATFORM", "DISPLAY", "WAYLAND_DISPLAY")
-    env = {name: value for name, value in os.environ.items() if name not in unset} | extra
-    root = str(Path(sb3_fpac.__file__).parents[1])
-    env["PYTHONPATH"] = os.pathsep.join(filter(None, [root, env.get("PYTHONPATH")]))
-    return subprocess.run([sys.executable, "-c", code], cwd=cwd, env=env, capture_output=True, text=True, timeout=300)
+DRAW = "from mujoco.{} import GLContext; GLContext(8, 8).make_current()"
 
 
 @pytest.fixture
@@ -127,12 +117,12 @@ def test_missing_library_does_not_work(monkeypatch, works):
 
 
 def test_egl_works_where_mujoco_can_draw_with_it(tmp_path):
-    run = run_python("from mujoco.egl import GLContext; GLContext(8, 8).make_current()", tmp_path, MUJOCO_GL="egl")
+    run = run_python("-c", DRAW.format("egl"), cwd=tmp_path, expect=None, display=False, MUJOCO_GL="egl")
     assert egl_works() is (run.returncode == 0)
 
 
 def test_osmesa_works_where_mujoco_can_draw_with_it(tmp_path):
-    run = run_python("from mujoco.osmesa import GLContext; GLContext(8, 8).make_current()", tmp_path, MUJOCO_GL="osmesa")
+    run = run_python("-c", DRAW.format("osmesa"), cwd=tmp_path, expect=None, display=False, MUJOCO_GL="osmesa")
     assert osmesa_works() is (run.returncode == 0)
 
 
@@ -147,8 +137,7 @@ try:
 except RuntimeError as refusal:
     print(refusal)
 """
-    run = run_python(code, tmp_path)
-    assert run.returncode == 0, run.stderr
+    run = run_python("-c", code, cwd=tmp_path, display=False)
     assert "imported before" in run.stdout and "MUJOCO_GL=" in run.stdout
 
 
@@ -166,6 +155,5 @@ try:
 except RuntimeError as refusal:
     print(refusal)
 """
-    run = run_python(code, tmp_path)
-    assert run.returncode == 0, run.stderr
+    run = run_python("-c", code, cwd=tmp_path, display=False)
     assert run.stdout.startswith("(17,)") and "libegl1" in run.stdout

@@ -1,12 +1,12 @@
 """Pictures: points are drawn where they are, as large and as opaque as they are present, and nothing else is touched."""
 
-import subprocess
 import sys
 
 import numpy as np
 import pytest
 import torch as th
 from gymnasium import spaces
+from helpers.processes import run_python
 
 from sb3_fpac import FeaturePointExtractor, encode_camera_shift
 from sb3_fpac.features.encoder import Encoder, map_size
@@ -248,7 +248,7 @@ width, height = np.rint(figure.get_size_inches() * figure.dpi)
 assert picture.shape == (height, width, 3) and picture.dtype == np.uint8 and len(np.unique(picture)) > 20
 assert figure.canvas is canvas and "matplotlib.pyplot" not in sys.modules
 """
-    subprocess.run([sys.executable, "-c", code], check=True)
+    run_python("-c", code)
 
 
 def test_without_matplotlib_the_way_to_get_it_is_named(monkeypatch):

@@ -1,12 +1,12 @@
 """Agents from disk, and their episodes as videos and pictures."""
 
-import subprocess
 import sys
 
 import gymnasium as gym
 import imageio.v2 as imageio
 import numpy as np
 import pytest
+from helpers.processes import run_python
 from stable_baselines3 import SAC
 from stable_baselines3.common.env_util import make_vec_env
 
@@ -178,7 +178,7 @@ def test_maps_are_those_of_the_points_asked_for(model, episode):
 
 def test_videos_are_refused_where_they_cannot_be_written(tmp_path):
     picture = np.zeros((5, 7, 3), np.uint8)
-    with pytest.raises(ValueError, match=r"written as \.mp4 or \.gif"):
+    with pytest.raises(ValueError, match=r"must end in \.mp4 or \.gif"):
         write_video(tmp_path / "a.avi", [picture], 30)
     with pytest.raises(ValueError, match="fps must be positive"):
         write_video(tmp_path / "a.mp4", [picture], 0)
@@ -190,6 +190,5 @@ def test_videos_are_refused_where_they_cannot_be_written(tmp_path):
 def test_a_missing_package_is_named():
     code = "import sys; sys.modules['imageio'] = None; sys.argv = ['sb3_fpac', 'watch', '--env', 'x']; "
     code += "from sb3_fpac.__main__ import main; main()"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert result.returncode == 1
+    result = run_python("-c", code, expect=1)
     assert result.stderr.strip().endswith('imageio is missing: pip install "sb3-fpac[viz]"')

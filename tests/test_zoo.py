@@ -1,16 +1,14 @@
 """RL Zoo as published, run from anywhere, with the installed wheel and not the checkout."""
 
 import inspect
-import os
 import pkgutil
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 
 import optuna
 import pytest
 import yaml
+from helpers.processes import make_once, run_python
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FixedTrial, TrialState
@@ -30,11 +28,13 @@ SHOW_POINTS = "callback:[{'sb3_fpac.callbacks.FeaturePointCallback': {'freq': 30
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory) -> Path:
     """A folder into which the wheel is installed"""
-    wheels, site = tmp_path_factory.mktemp("wheels"), tmp_path_factory.mktemp("site")
-    pip = [sys.executable, "-m", "pip", "--quiet"]
-    subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", wheels, PROJECT], check=True)
-    subprocess.run([*pip, "install", "--no-deps", "--target", site, *wheels.glob("*.whl")], check=True)
-    return site
+
+    def install(site: Path) -> None:
+        wheels = tmp_path_factory.mktemp("wheels")
+        run_python("-m", "pip", "--quiet", "wheel", "--no-deps", "--no-build-isolation", "-w", wheels, PROJECT)
+        run_python("-m", "pip", "--quiet", "install", "--no-deps", "--target", site, *wheels.glob("*.whl"))
+
+    return make_once(tmp_path_factory, "site", install)
 
 
 TRAIN = ["-m", "rl_zoo3.train", "--algo"]
@@ -42,13 +42,8 @@ TRAIN = ["-m", "rl_zoo3.train", "--algo"]
 
 def run(site: Path, folder: Path, *arguments: str, expect: int = 0) -> str:
     """What Python prints, started in a folder that knows nothing of the checkout"""
-    environment = {**os.environ, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, *arguments], cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
-    )
-    output = done.stdout + done.stderr
-    assert done.returncode == expect, output
-    return output
+    done = run_python(*arguments, cwd=folder, expect=expect, PYTHONPATH=str(site), OMP_NUM_THREADS="1")
+    return done.stdout + done.stderr
 
 
 @pytest.mark.slow
@@ -228,21 +223,36 @@ def test_gym_packages_comes_too_late_for_the_algorithm(installed, tmp_path):
     assert "argument --algo: invalid choice: 'fpac'" in output
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("first", ["rl_zoo3.exp_manager", "rl_zoo3.import_envs", "sb3_fpac.zoo", "rl_zoo3, sb3_fpac"])
-def test_any_order_of_imports_brings_the_hyperparameters(installed, tmp_path, first):
-    program = f"""
-import {first}
-import argparse
-from rl_zoo3.exp_manager import ExperimentManager
-from rl_zoo3.utils import ALGOS
-manager = ExperimentManager(argparse.Namespace(), "sac", "dmc-cheetah-run", "logs")
-manager.read_hyperparameters()
-print("fpac" in ALGOS and ExperimentManager.objective.__wrapped__.__name__)
+ORDERS = ["rl_zoo3.exp_manager", "rl_zoo3.import_envs", "sb3_fpac.zoo", "rl_zoo3, sb3_fpac"]
+IMPORT_IN_ORDERS = f"""
+import os, sys
+import huggingface_sb3, optuna, sb3_contrib, seaborn, torch._dynamo
+assert not {{"rl_zoo3", "sb3_fpac"}} & sys.modules.keys()
+
+def hyperparameters_after_importing(modules):
+    exec(f"import {{modules}}")
+    import argparse
+    from rl_zoo3.exp_manager import ExperimentManager
+    from rl_zoo3.utils import ALGOS
+    ExperimentManager(argparse.Namespace(), "sac", "dmc-cheetah-run", "logs").read_hyperparameters()
+    print(f"{{modules}}:", "fpac" in ALGOS and ExperimentManager.objective.__wrapped__.__name__, flush=True)
+
+for modules in {ORDERS}:
+    child = os.fork()  # an interpreter that has imported neither
+    if child == 0:
+        hyperparameters_after_importing(modules)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0, modules
 """
-    output = run(installed, tmp_path, "-W", "error::UserWarning:custom_envs", "-c", program)
-    assert str(installed / "sb3_fpac" / "zoo_configs" / "sac.yml") in output
-    assert output.splitlines()[-1] == "objective"
+
+
+@pytest.mark.slow
+def test_any_order_of_imports_brings_the_hyperparameters(installed, tmp_path):
+    output = run(installed, tmp_path, "-W", "error::UserWarning:custom_envs", "-c", IMPORT_IN_ORDERS)
+    assert output.count(f"Loading hyperparameters from: {installed / 'sb3_fpac' / 'zoo_configs' / 'sac.yml'}") == len(ORDERS)
+    assert [line for line in output.splitlines() if line.endswith(": objective")] == [
+        f"{first}: objective" for first in ORDERS
+    ]
 
 
 @pytest.mark.slow
