@@ -16,7 +16,8 @@ class FeatureCache:
 
     ``train()`` of SAC and TQC passes the same object to actor and critics, by which a batch is known. The policy clears the
     cache between calls of ``train()``, and detaches the features after every step of the encoder's optimizer. The actor's loss
-    follows that step and by design uses the features from before it.
+    follows that step and by design uses the features from before it. Observations that are changed in place, or two backward
+    passes of the critic without a step in between, need a call of ``policy.set_training_mode(True)``, which clears the cache.
     """
 
     def __init__(self) -> None:
