@@ -24,6 +24,7 @@ import pytest
 import torch as th
 import yaml
 from filelock import FileLock
+from helpers.runs import write_evaluations, write_monitor, write_settings
 from rich.console import Console
 
 from sb3_fpac.callbacks.checkpoint import latest_checkpoint
@@ -505,21 +506,13 @@ def finished(path: Path, folder: Path, level: dict[str, float], seeds: int = 3) 
     """Runs as they are when they are done, without training: seed s scores level + 10 s, its two episodes 1 less and more"""
     runs = plan_runs(load_experiment(str(path)), folder, RunOptions(eval_freq=160, eval_episodes=2), seeds=seeds)
     for run in runs:
-        settings = run.folder / run.task
-        settings.mkdir(parents=True)
-        args = dict(algo=run.algo, env=run.task, seed=run.seed, env_kwargs=run.env_kwargs)
-        (settings / "args.yml").write_text(yaml.safe_dump(args))
-        (settings / "config.yml").write_text(yaml.safe_dump(dict(policy="CnnPolicy")))
+        args = dict(algo=run.algo, seed=run.seed, env_kwargs=run.env_kwargs)
+        write_settings(run.folder, dict(policy="CnnPolicy"), run.task, **args)
         steps = np.arange(20, 61, 20)
         score = (level[run.variant] + 10 * run.seed) * steps / steps[-1]
-        np.savez(
-            run.folder / "evaluations.npz",
-            timesteps=steps,
-            results=np.stack([score - 1, score + 1], axis=1),
-            ep_lengths=np.full((3, 2), 10),
-        )
-        rows = "".join(f"1.0,10,{time},{0.5 + time / 100}\n" for time in range(6))
-        (run.folder / "0.monitor.csv").write_text(f'#{{"t_start": 1.0, "env_id": "x"}}\nr,l,t,torso_height\n{rows}')
+        write_evaluations(run.folder, steps, np.stack([score - 1, score + 1], axis=1), np.full((3, 2), 10))
+        episodes = [(1.0, 10, time, 0.5 + time / 100) for time in range(6)]
+        write_monitor(run.folder / "0.monitor.csv", episodes, extra=",torso_height")
     return runs
 
 

@@ -4,7 +4,9 @@ import gymnasium as gym
 import mujoco
 import numpy as np
 import pytest
+import torch as th
 from gymnasium import spaces
+from helpers.models import snapshot
 from stable_baselines3 import SAC
 
 from sb3_fpac.envs.keypoints import Keypoints
@@ -132,7 +134,12 @@ def test_tasks_have_finite_keypoints_that_seeds_repeat(env_id):
     np.testing.assert_array_equal(*episodes)
 
 
-def test_sac_learns_from_keypoints():
+def test_sacs_updates_move_all_networks_on_keypoints():
     env = gym.make("dmc-cartpole-swingup", observation="keypoints")
-    model = SAC("MlpPolicy", env, policy_kwargs=dict(net_arch=[8]), learning_starts=5, batch_size=4, buffer_size=50)
-    assert model.learn(20).predict(env.reset()[0])[0].shape == (1,)
+    model = SAC("MlpPolicy", env, policy_kwargs=dict(net_arch=[8]), learning_starts=5, batch_size=4, buffer_size=50, seed=0)
+    before = snapshot(model.actor, model.critic, model.critic_target)
+    model.learn(20)
+    after = snapshot(model.actor, model.critic, model.critic_target)
+    assert model._n_updates == 15
+    assert all(tensor.isfinite().all() for tensor in after)
+    assert not any(th.equal(one, other) for one, other in zip(before, after, strict=True))

@@ -457,8 +457,11 @@ def test_dict_observations_share_one_combined_extractor(algorithm, policy):
 @BOTH
 def test_gsde_trains(algorithm, policy):
     model = algorithm(policy, PixelEnv(), policy_kwargs=dict(SMALL), use_sde=True, **SHORT)
+    before = snapshot(model.policy.features_extractor, model.actor)
     model.learn(20)
-    assert model._n_updates > 0 and model.actor.get_std().isfinite().all()
+    after = snapshot(model.policy.features_extractor, model.actor)
+    assert model._n_updates == 10 and model.actor.get_std().isfinite().all()
+    assert not any(th.equal(one, other) for one, other in zip(before, after, strict=True))  # log_std is among them
 
 
 def test_images_that_are_not_normalized_by_sb3_give_the_same_policy():
@@ -473,8 +476,11 @@ def test_several_environments_train_together():
     from stable_baselines3.common.env_util import make_vec_env
 
     model = SAC(FPACPolicy, make_vec_env(PixelEnv, n_envs=2), policy_kwargs=dict(SMALL), **SHORT)
+    before = snapshot(model.policy.features_extractor, model.actor)
     model.learn(24)
-    assert model._n_updates > 0
+    after = snapshot(model.policy.features_extractor, model.actor)
+    assert model._n_updates == 8 and model.replay_buffer.pos == 12
+    assert not any(th.equal(one, other) for one, other in zip(before, after, strict=True))
 
 
 def test_sb3_may_write_into_fpac_kwargs_without_changing_the_defaults():

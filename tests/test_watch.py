@@ -7,6 +7,7 @@ import imageio.v2 as imageio
 import numpy as np
 import pytest
 from helpers.processes import run_python
+from helpers.runs import write_settings
 from stable_baselines3 import SAC
 from stable_baselines3.common.env_util import make_vec_env
 
@@ -43,14 +44,9 @@ def logs(model, tmp_path_factory):
     """What RL Zoo leaves of a run"""
     folder = tmp_path_factory.mktemp("logs")
     for run in (1, 2):
-        stats = folder / "fpac" / f"{CARTPOLE}_{run}" / CARTPOLE
-        stats.mkdir(parents=True)
-        (stats / "config.yml").write_text("!!python/object/apply:collections.OrderedDict\n- - - policy\n    - CnnPolicy\n")
-        (stats / "args.yml").write_text(
-            "!!python/object/apply:collections.OrderedDict\n"
-            f"- - - algo\n    - fpac\n  - - env\n    - {CARTPOLE}\n  - - env_kwargs\n    - size: {SIZE}\n"
-        )
-        model.save(stats.parent / CARTPOLE)
+        path = folder / "fpac" / f"{CARTPOLE}_{run}"
+        write_settings(path, dict(policy="CnnPolicy"), CARTPOLE, algo="fpac", env_kwargs=dict(size=SIZE))
+        model.save(path / CARTPOLE)
     return folder
 
 
