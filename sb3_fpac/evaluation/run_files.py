@@ -52,8 +52,9 @@ def read_evaluations(folder: Path) -> Evaluations:
     try:
         with np.load(path) as file:
             steps, returns, lengths = file["timesteps"], file["results"], file["ep_lengths"]
-        assert steps.ndim == 1 and returns.ndim == 2 and returns.shape == lengths.shape and len(steps) == len(returns)
-    except (AssertionError, EOFError, KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
+        if not (steps.ndim == 1 and returns.ndim == 2 and returns.shape == lengths.shape and len(steps) == len(returns)):
+            raise ValueError("its arrays do not fit together")
+    except (EOFError, KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"{path} is damaged or half written: wait until it is complete, copy it again, or remove it to use the training "
             "episodes instead."
@@ -110,12 +111,13 @@ def _read_monitor(path: Path, skip_unfinished: bool) -> tuple[float, list[dict[s
         if len(lines) < 2:
             return None
     try:
-        assert lines[-1].endswith("\n")
+        if not lines[-1].endswith("\n"):
+            raise ValueError("its last line is not complete")
         start = float(json.loads(lines[0].removeprefix("#"))["t_start"])
         rows = list(csv.DictReader(lines[1:]))
         for row in rows:
             float(row["r"]), float(row["t"]), int(row["l"])
-    except (AssertionError, IndexError, KeyError, TypeError, ValueError) as error:
+    except (IndexError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{path} is damaged or half written: wait until its last line is complete, or copy it again."
         ) from error
@@ -148,7 +150,7 @@ def _read_member(model: Path, name: str) -> bytes | None:
     try:
         with zipfile.ZipFile(model) as file:
             return file.read(name)
-    except (FileNotFoundError, KeyError, zipfile.BadZipFile):
+    except (KeyError, OSError, zipfile.BadZipFile):
         return None
 
 

@@ -60,7 +60,7 @@ def _draw_panel(axes: Axes, experiment: Experiment, rows: dict[str, Curves], wha
     labels = [variant.label for variant in experiment.variants]
     last_step = 0
     for curve in rows[what][task]:
-        index = next((index for index, label in enumerate(labels) if label == curve.group), 0)
+        index = labels.index(curve.group)
         style = dict(color=COLOURS[index % len(COLOURS)], linestyle=STYLES[index % len(STYLES)])
         marker = "." if len(curve.steps) < 3 else None
         axes.plot(curve.steps, curve.mean, label=labels[index], marker=marker, **style)  # type: ignore[arg-type]
