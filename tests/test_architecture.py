@@ -61,6 +61,11 @@ def test_packages_are_known_only_where_the_documentation_says():
     assert strangers(PACKAGE, homes) == []
 
 
+@pytest.mark.parametrize("arrow", [("buffers", "features"), ("experiment", "report")])
+def test_folders_that_the_list_alone_would_allow_stay_apart(arrow):
+    assert read_arrows(PACKAGE).get(arrow, []) == []
+
+
 def test_the_picture_of_the_house_is_up_to_date():
     assert PICTURE.read_text(encoding="utf-8") == house(), "run: python docs/draw_house.py"
 
