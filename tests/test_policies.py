@@ -419,8 +419,10 @@ def test_saved_stock_policies_are_read_by_sb3s_own_class(name, tmp_path):
 @pytest.mark.slow
 def test_an_mlp_agent_saved_beside_the_package_needs_no_package(tmp_path):
     SAC("MlpPolicy", "Pendulum-v1", policy_kwargs=dict(net_arch=[8]), buffer_size=10).save(tmp_path / "mlp")
-    program = "import sys; sys.modules['sb3_fpac'] = None; from stable_baselines3 import SAC; SAC.load('mlp')"
-    run_python("-c", program, cwd=tmp_path)
+    program = (
+        "import sys; sys.modules['sb3_fpac'] = None; from stable_baselines3 import SAC; print(SAC.load('mlp').policy_class)"
+    )
+    assert "'stable_baselines3.sac.policies.SACPolicy'" in run_python("-c", program, cwd=tmp_path).stdout
 
 
 def test_two_models_with_one_dict_of_kwargs_each_can_differ(tmp_path):
