@@ -10,7 +10,8 @@ from stable_baselines3 import A2C, DDPG, DQN, PPO, TD3
 from stable_baselines3.common.envs import FakeImageEnv
 
 from sb3_fpac import FeaturePointCombinedExtractor, FeaturePointExtractor, encode_camera_shift, marginal_probabilities
-from sb3_fpac.features.encoder import STRIDE, Encoder, map_size
+from sb3_fpac.features.encoder import Encoder
+from sb3_fpac.features.map_geometry import MapGeometry
 from sb3_fpac.features.spatial_softmax import feature_points
 
 
@@ -87,7 +88,7 @@ def test_pooling_before_the_last_layer_gives_the_points_of_the_full_maps(height,
     extractor = make(image_space(6, height, width))
     obs = observations(extractor)
     maps = extractor.feature_maps(obs)
-    assert maps.shape == (3, 2, 5, *map_size(height, width))
+    assert maps.shape == (3, 2, 5, *extractor.map_size)
     the_long_way = feature_points(maps.flatten(0, 1)).unflatten(0, (3, 2))
     th.testing.assert_close(extractor.points(obs), the_long_way, atol=1e-5, rtol=0)
 
@@ -137,7 +138,7 @@ def test_full_softmax_is_that_of_the_maps():
 
 def test_encoder_is_the_authors():
     encoder = Encoder(3, 32)
-    assert map_size(84, 84) == (35, 35) == tuple(encoder.feature_maps(th.zeros(1, 3, 84, 84)).shape[2:])
+    assert encoder.geometry.map_size(84, 84) == (35, 35) == tuple(encoder.feature_maps(th.zeros(1, 3, 84, 84)).shape[2:])
     assert sum(p.numel() for p in encoder.parameters()) == (27 * 32 + 32) + 3 * (288 * 32 + 32) + (32 * 32 + 32)
     for layer in [layer for layer in encoder.modules() if isinstance(layer, th.nn.Conv2d)]:
         rows = layer.weight.flatten(1)
@@ -165,24 +166,69 @@ def test_a_sharp_point_follows_an_object_by_the_stated_scale():
     peaked = (p_x.amax(-1) > 0.999)[0] & (p_y.amax(-1) > 0.999)[0]  # maps that answer to the object alone
     shift = (extractor.points(moved) - extractor.points(frame))[0, 0, peaked, :2]
     assert len(shift) >= 3
-    one_cell = 2 / ((35 - 1) * STRIDE) * 2
+    one_cell = 2 / ((35 - 1) * 2) * 2
     th.testing.assert_close(shift, th.tensor([-3 * one_cell, 4 * one_cell]).expand_as(shift), atol=1e-3, rtol=0)
 
 
-@pytest.mark.parametrize("x, y", [(20, 28), (33, 15), (40, 21)])
-def test_points_are_drawn_where_the_pixels_are_that_they_answer_to(x, y):
-    """A bright pixel changes the cells that see it; their mean, in pixels, is where it is"""
-    extractor = make(image_space(3, 44, 56))
-    frame = th.full((1, 3, 44, 56), 0.2)
+STRIDES = [(2, 1, 1, 1), (2, 2, 1, 1), (1, 2, 1, 3), (3, 1)]
+
+
+@pytest.mark.parametrize("strides", STRIDES)
+@pytest.mark.parametrize("x, y", [(38, 44), (51, 35), (60, 41)])
+def test_points_are_drawn_where_the_pixels_are_that_they_answer_to(strides, x, y):
+    """Every cell that sees a bright pixel has its centre within half a receptive field of it, and every such cell sees it"""
+    extractor = make(image_space(3, 84, 96), strides=strides)
+    frame = th.full((1, 3, 84, 96), 0.2)
     bright = frame.clone()
     bright[..., y, x] = 1.0
-    changed = (extractor.feature_maps(bright) - extractor.feature_maps(frame)).abs().amax(dim=(0, 1, 2)) > 1e-6
-    rows, columns = changed.nonzero().float().unbind(1)
+    changed = (extractor.feature_maps(bright) - extractor.feature_maps(frame)).abs().amax(dim=(0, 1, 2)) > 1e-7
     map_height, map_width = changed.shape
-    centre = th.stack(
-        [(columns.min() + columns.max()) / (map_width - 1) - 1, (rows.min() + rows.max()) / (map_height - 1) - 1]
-    )
-    th.testing.assert_close(extractor.to_pixels(centre), th.tensor([x, y]).float(), atol=1e-3, rtol=0)
+    cells = th.cartesian_prod(th.arange(map_height), th.arange(map_width)).flip(-1)  # x, y
+    centres = extractor.to_pixels(2 * cells / th.tensor([map_width - 1, map_height - 1]) - 1)
+    near = ((centres - th.tensor([x, y])).abs() <= (extractor.encoder.geometry.receptive_field - 1) / 2 + 1e-3).all(-1)
+    assert near.sum() > 0
+    th.testing.assert_close(changed.flatten(), near)
+
+
+@pytest.mark.parametrize("strides", STRIDES)
+def test_maps_have_the_size_that_the_strides_give_them(strides):
+    geometry = MapGeometry(strides)
+    smallest = geometry.smallest_frame(1)
+    for height, width in [(84, 60), (smallest, smallest + geometry.cell_distance), (41, 50)]:
+        maps = make(image_space(3, height, width), strides=strides).feature_maps(th.zeros(1, 3, height, width))
+        assert tuple(maps.shape[-2:]) == geometry.map_size(height, width)
+    assert geometry.map_size(smallest, smallest + geometry.cell_distance) == (1, 2)
+    with pytest.raises(ValueError, match=f"needs at least {smallest}×{smallest}: render or resize"):
+        make(image_space(3, smallest - 1, 84), strides=strides)
+    with pytest.raises(ValueError, match="needs at least"):  # one cell has no scale to measure a shift by
+        make(image_space(7, smallest, smallest), strides=strides)
+
+
+@pytest.mark.parametrize("strides", STRIDES)
+def test_a_camera_that_moves_by_whole_cells_moves_the_points_exactly(strides):
+    """A camera that moved with the object: the object's points stand still in the world, as far as they are sharp"""
+    distance = MapGeometry(strides).cell_distance
+    extractor = make(image_space(7, 96, 96), strides=strides, n_points=16, temperature=1e-4)
+    past = th.full((1, 3, 96, 96), 0.2)
+    past[..., 44:49, 46:50] = 0.9
+    shift = (-2 * distance, 3 * distance)  # x, y
+    now = th.roll(past, shifts=shift, dims=(3, 2))
+    p_x, p_y = marginal_probabilities(extractor.encoder.feature_maps(past), temperature=1e-4)
+    peaked = (p_x.amax(-1) > 0.999)[0] & (p_y.amax(-1) > 0.999)[0]
+    assert peaked.sum() >= 2
+    obs = with_header(th.cat([past, now], dim=1), [[list(map(float, shift))]])
+    velocities = extractor(obs).unflatten(1, (2, 16, 3))[0, 1]
+    th.testing.assert_close(velocities[peaked, :2], th.zeros(int(peaked.sum()), 2), atol=2e-3, rtol=0)
+
+
+@pytest.mark.parametrize("strides", [(), (2, 0), (2, 1.0), (True, 1), "2111", 2, None])
+def test_strides_that_are_none_are_refused(strides):
+    with pytest.raises(ValueError, match="strides must be whole numbers of at least 1, one for each convolution"):
+        make(strides=strides)
+
+
+def test_strides_may_be_a_list_as_in_yaml():
+    assert make(strides=[2, 2, 1, 1]).encoder.geometry == MapGeometry((2, 2, 1, 1))
 
 
 def with_header(obs: th.Tensor, shifts: list[list[list[float]]]) -> th.Tensor:
@@ -195,7 +241,7 @@ def test_camera_shift_moves_the_past_points_into_the_current_frame():
     obs = observations(still, batch=2)
     features = shifted(with_header(obs, [[[3.5, -2.25]], [[0.0, 0.0]]])).unflatten(1, (2, 5, 3))
     points = still.points(obs)
-    map_height, map_width = map_size(40, 52)
+    map_height, map_width = shifted.map_size
     moved = points[0, 0].clone()
     moved[:, 0] += 3.5 * 2 / ((map_width - 1) * 2)
     moved[:, 1] += -2.25 * 2 / ((map_height - 1) * 2)
@@ -210,7 +256,7 @@ def test_camera_shift_of_every_past_frame_and_without_velocity():
     obs = observations(still, batch=1)
     features = shifted(with_header(obs, [[[4.0, 0.0], [0.0, 2.0]]])).unflatten(1, (3, 5, 3))
     expected = still.points(obs)
-    cells = map_size(40, 40)[0]
+    cells = still.map_size[0]
     expected[:, 0, :, 0] += 4 / (cells - 1)
     expected[:, 1, :, 1] += 2 / (cells - 1)
     th.testing.assert_close(features, expected)

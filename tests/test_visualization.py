@@ -9,7 +9,8 @@ from gymnasium import spaces
 from helpers.processes import run_python
 
 from sb3_fpac import FeaturePointExtractor, encode_camera_shift
-from sb3_fpac.features.encoder import Encoder, map_size
+from sb3_fpac.features.encoder import Encoder
+from sb3_fpac.features.map_geometry import MapGeometry
 from sb3_fpac.visualization import draw_points, draw_strip, plot_feature_maps, point_colours
 
 BLACK = np.zeros((20, 30, 3), np.uint8)
@@ -200,9 +201,10 @@ def test_a_strip_is_its_frames_side_by_side():
     assert without_trails.shape == (80, 3 * 120 + 2 * 4, 3)
 
 
-def a_figure(softmax="separable", temperature=0.1, frame=BLACK, **kwargs):
-    maps = np.random.default_rng(0).normal(size=(5, *map_size(*frame.shape[:2]))).astype(np.float32)
-    return maps, plot_feature_maps(frame, maps, temperature, softmax, **kwargs)
+def a_figure(softmax="separable", temperature=0.1, frame=BLACK, strides=(2, 1, 1, 1), **kwargs):
+    size = MapGeometry(strides).map_size(*frame.shape[:2])
+    maps = np.random.default_rng(0).normal(size=(5, *size)).astype(np.float32)
+    return maps, plot_feature_maps(frame, maps, temperature, softmax, strides=strides, **kwargs)
 
 
 @pytest.mark.parametrize("softmax", ["separable", "full"])

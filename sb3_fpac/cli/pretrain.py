@@ -45,6 +45,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--temperature", type=positive_float, default=0.5, help="temperature of the softmax (default: %(default)s)")
     add("--softmax", default="separable", choices=["separable", "full"], help="kind of softmax (default: %(default)s)")
     add("--frame-channels", type=int, default=3, choices=[1, 3], help="1 for grey frames (default: %(default)s)")
+    add(
+        "--strides",
+        type=positive_int,
+        nargs="+",
+        default=[2, 1, 1, 1],
+        help="stride of every 3×3 convolution (default: 2 1 1 1, the paper's)",
+    )
     add("--sigma", type=positive_float, default=0.1, help="width of the Gaussians drawn at the points (default: %(default)s)")
     add_seed(parser, "environment, actions and weights")
     add_device(parser)
@@ -73,7 +80,7 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError(f"{args.env} cannot be made with {args.env_kwargs or {}}: {error}") from error
     try:
         with tqdm(total=args.frames, unit=" frames", desc=f"Playing {args.env} at random") as progress:
-            episodes = collect_frames(env, args.frames, args.seed, args.frame_channels, progress.update)
+            episodes = collect_frames(env, args.frames, args.seed, args.frame_channels, args.strides, progress.update)
     finally:
         env.close()
     with tqdm(total=args.updates, unit=" updates", desc="Pre-training") as progress:
@@ -88,6 +95,7 @@ def run(args: argparse.Namespace) -> None:
                 n_points=args.n_points,
                 temperature=args.temperature,
                 softmax=args.softmax,
+                strides=args.strides,
                 sigma=args.sigma,
                 n_updates=args.updates,
                 batch_size=args.batch_size,

@@ -131,7 +131,7 @@ def _pretrain(run: RunConfig, extractor_kwargs: dict[str, Any]) -> None:
     unfinished = finished.with_suffix(".part")
     unfinished.mkdir(exist_ok=True)
     options = {name: number for name, number in run.pretrain.items() if name != "frozen"}
-    for name in ("n_points", "temperature", "softmax", "frame_channels"):  # which must be the same
+    for name in ("n_points", "temperature", "softmax", "frame_channels", "strides"):  # which must be the same
         if name in extractor_kwargs:
             options[name] = extractor_kwargs[name]
     command: list[Any] = [
@@ -146,7 +146,7 @@ def _pretrain(run: RunConfig, extractor_kwargs: dict[str, Any]) -> None:
         run.device,
     ]
     for name, value in options.items():
-        command += [f"--{name.replace('_', '-')}", value]
+        command += [f"--{name.replace('_', '-')}", *(value if isinstance(value, (list, tuple)) else [value])]
     if run.env_kwargs:
         command += ["--env-kwargs", *(f"{name}:{value!r}" for name, value in run.env_kwargs.items())]
     subprocess.run([sys.executable, "-m", "sb3_fpac", *map(str, command)], check=True, stdin=subprocess.DEVNULL)

@@ -1,28 +1,27 @@
 """From frames to features: the encoder, the spatial softmax, and the extractors that SB3 takes."""
 
 from sb3_fpac.features.combined_extractor import FeaturePointCombinedExtractor
-from sb3_fpac.features.encoder import STRIDE, Encoder, Precision, cell_centres, has_native_bfloat16, map_size
+from sb3_fpac.features.encoder import Encoder, Precision, has_native_bfloat16
 from sb3_fpac.features.extractor import FeaturePointExtractor
 from sb3_fpac.features.frame_extractor import FrameExtractor
+from sb3_fpac.features.map_geometry import MapGeometry
 from sb3_fpac.features.pixel_extractor import PixelExtractor
 from sb3_fpac.features.pretrained import PretrainedPoints, resolve_pretrained
 from sb3_fpac.features.spatial_softmax import Softmax, feature_points, joint_probabilities, marginal_probabilities
 
 __all__ = [
-    "STRIDE",
     "Encoder",
     "FeaturePointCombinedExtractor",
     "FeaturePointExtractor",
     "FrameExtractor",
+    "MapGeometry",
     "PixelExtractor",
     "Precision",
     "PretrainedPoints",
     "Softmax",
-    "cell_centres",
     "feature_points",
     "has_native_bfloat16",
     "joint_probabilities",
-    "map_size",
     "marginal_probabilities",
     "resolve_pretrained",
 ]

@@ -1,46 +1,24 @@
 """The convolutional encoder, from frames to feature maps, and its precision."""
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch as th
 from torch import nn
 from torch.autograd.function import once_differentiable
 
-Precision = Literal["auto", "float32", "bfloat16"]
+from sb3_fpac.features.map_geometry import MapGeometry
 
-STRIDE = 2
-"""Distance, in pixels of the frame, between neighbouring cells of a feature map."""
+Precision = Literal["auto", "float32", "bfloat16"]
 
 _N_CHANNELS = 32
 _FRAMES_IN_CACHE = 16
-_N_UNSTRIDED = 3  # 3×3 convolutions after the first, each of which takes one cell off every side
-
-
-def map_size(height: int, width: int) -> tuple[int, int]:
-    """
-    Return the size of the feature maps of a frame.
-
-    :param height: Height of the frame in pixels
-    :param width: Width of the frame in pixels
-    :return: (H', W'), (35, 35) for 84×84; not positive if the frame is too small for the encoder
-    """
-    return (height - 3) // STRIDE + 1 - 2 * _N_UNSTRIDED, (width - 3) // STRIDE + 1 - 2 * _N_UNSTRIDED
-
-
-def cell_centres(cells: th.Tensor) -> th.Tensor:
-    """
-    Return the positions in the frame of the cells of a feature map.
-
-    :param cells: Column or row indices, not necessarily integers
-    :return: The centre of the receptive field of 15×15 pixels of each cell, in pixels; 0 is the middle of the first pixel
-    """
-    return STRIDE * (cells + _N_UNSTRIDED) + 1
 
 
 class Encoder(nn.Module):
     """
-    Four 3×3 convolutions of 32 channels, the first with stride 2, none padded, Swish after each; then a 1×1 convolution
-    to K maps. Weights of the convolutions start orthogonal with ReLU's gain, biases at zero.
+    3×3 convolutions of 32 channels, none padded, Swish after each; then a 1×1 convolution to K maps. Weights of the
+    convolutions start orthogonal with ReLU's gain, biases at zero.
 
     The layers are those of the authors' code; the paper names the first four only.
 
@@ -48,16 +26,21 @@ class Encoder(nn.Module):
     :param n_maps: K, number of feature maps
     :param precision: ``"auto"``: bfloat16 autocast where the hardware multiplies bfloat16 natively, float32 elsewhere;
         ``"float32"`` and ``"bfloat16"`` force it. Parameters are float32 in any case.
+    :param strides: Stride of every 3×3 convolution
+    :raises ValueError: if the precision is unknown, or a stride is no whole number or less than 1
     """
 
-    def __init__(self, in_channels: int, n_maps: int, precision: Precision = "auto") -> None:
+    def __init__(
+        self, in_channels: int, n_maps: int, precision: Precision = "auto", strides: Sequence[int] = (2, 1, 1, 1)
+    ) -> None:
         super().__init__()
         if precision not in ("auto", "float32", "bfloat16"):
             raise ValueError(f"precision must be 'auto', 'float32' or 'bfloat16', got {precision!r}.")
         self.precision = precision
-        layers: list[nn.Module] = [nn.Conv2d(in_channels, _N_CHANNELS, kernel_size=3, stride=STRIDE), nn.SiLU()]
-        for _ in range(_N_UNSTRIDED):
-            layers += [nn.Conv2d(_N_CHANNELS, _N_CHANNELS, kernel_size=3), nn.SiLU()]
+        self.geometry = MapGeometry(strides)
+        layers: list[nn.Module] = []
+        for i, stride in enumerate(self.geometry.strides):
+            layers += [nn.Conv2d(_N_CHANNELS if i else in_channels, _N_CHANNELS, kernel_size=3, stride=stride), nn.SiLU()]
         self.convolutions = nn.Sequential(*layers)
         self.to_maps = nn.Conv2d(_N_CHANNELS, n_maps, kernel_size=1)
         for module in self.modules():

@@ -1,13 +1,13 @@
 """Feature points as features of an SB3 policy."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import torch as th
 from gymnasium import spaces
 
-from sb3_fpac.features.encoder import STRIDE, Precision, cell_centres, map_size
+from sb3_fpac.features.encoder import Precision
 from sb3_fpac.features.frame_extractor import FrameExtractor
 from sb3_fpac.features.pretrained import PretrainedPoints
 from sb3_fpac.features.spatial_softmax import Softmax, feature_points, points_from_marginals
@@ -28,7 +28,8 @@ class FeaturePointExtractor(FrameExtractor):
     grey.
 
     :param observation_space: Box of shape ``(C, H, W)``, C = S × ``frame_channels``, plus one header plane in front if the
-        stack carries camera shift (see :class:`~sb3_fpac.envs.CameraShift`); at least 15×15 pixels, 17×17 with camera shift
+        stack carries camera shift (see :class:`~sb3_fpac.envs.CameraShift`). The maps must have at least one cell, two along
+        each axis with camera shift: 15×15 and 17×17 pixels for the paper's strides.
     :param n_points: K, number of feature points
     :param temperature: β of the softmax
     :param softmax: ``"separable"`` (Eq. 3) or ``"full"`` (Eq. 1, Fig. 13)
@@ -44,6 +45,8 @@ class FeaturePointExtractor(FrameExtractor):
         then divided here, and images in [0, 1] are taken as they are. The policies of SAC and TQC set it themselves.
     :param precision: Precision of the convolutions: ``"auto"`` is bfloat16 where the hardware multiplies bfloat16, and float32
         elsewhere; ``"float32"`` and ``"bfloat16"`` force it. Parameters and features are float32.
+    :param strides: Stride of every 3×3 convolution. ``(2, 1, 1, 1)`` are the paper's; ``(2, 2, 1, 1)`` have a cell every 4
+        pixels, which costs a third.
     :param pretrained: Initial weights of the encoder, from :func:`~sb3_fpac.pretrain`: a :class:`~sb3_fpac.PretrainedPoints`,
         or the path of its file. FPAC and the policies of SAC and TQC replace the path by the contents of the file, so that
         saved agents load without the file. Other algorithms save the path.
@@ -67,6 +70,7 @@ class FeaturePointExtractor(FrameExtractor):
         camera_shift: bool | None = None,
         normalized_image: bool = False,
         precision: Precision = "auto",
+        strides: Sequence[int] = (2, 1, 1, 1),
         pretrained: PretrainedPoints | str | Path | None = None,
         frozen: bool = False,
     ) -> None:
@@ -76,7 +80,7 @@ class FeaturePointExtractor(FrameExtractor):
             raise ValueError(f"temperature must be positive, got {temperature}.")
         if softmax not in ("separable", "full"):
             raise ValueError(f"softmax must be 'separable' or 'full', got {softmax!r}.")
-        super().__init__(observation_space, n_points, frame_channels, camera_shift, normalized_image, precision)
+        super().__init__(observation_space, n_points, frame_channels, camera_shift, normalized_image, precision, strides)
         self._features_dim = n_points * self.n_frames * (3 if presence else 2)
         self.n_points = n_points
         self.temperature = temperature
@@ -89,8 +93,9 @@ class FeaturePointExtractor(FrameExtractor):
             self._load(pretrained)
         self.encoder.requires_grad_(not frozen)
         if self.camera_shift:
-            map_height, map_width = map_size(*observation_space.shape[1:])
-            units_per_pixel = th.tensor([2 / ((cells - 1) * STRIDE) for cells in (map_width, map_height)])
+            map_height, map_width = self.map_size
+            distance = self.encoder.geometry.cell_distance
+            units_per_pixel = th.tensor([2 / ((cells - 1) * distance) for cells in (map_width, map_height)])
             self.register_buffer("_units_per_pixel", units_per_pixel, persistent=False)
 
     def encode_frames(self, frames: th.Tensor) -> th.Tensor:
@@ -142,10 +147,8 @@ class FeaturePointExtractor(FrameExtractor):
         :param points: ``(..., 3)`` or ``(..., 2)``: x and y in [-1, 1], as :meth:`points` returns them
         :return: ``(..., 2)``: x and y in pixels; (0, 0) is the middle of the upper left pixel
         """
-        _, height, width = self._observation_space.shape  # type: ignore[misc]
-        map_height, map_width = map_size(height, width)
-        last_cell = points.new_tensor([map_width - 1, map_height - 1])
-        return cell_centres((points[..., :2] + 1) / 2 * last_cell)
+        map_height, map_width = self.map_size
+        return self.encoder.geometry.to_pixels(points[..., :2], points.new_tensor([map_width, map_height]))
 
     def apply(self: SelfExtractor, fn: Callable[[th.nn.Module], None]) -> SelfExtractor:
         """
@@ -173,6 +176,7 @@ class FeaturePointExtractor(FrameExtractor):
             width=width,
             temperature=self.temperature,
             softmax=self.softmax,
+            strides=self.encoder.geometry.strides,
         )
         self.encoder.load_state_dict(pretrained.weights)
 

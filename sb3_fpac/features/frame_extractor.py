@@ -1,13 +1,14 @@
 """The base class of extractors that encode every frame of a stack on its own."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 
 import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
-from sb3_fpac.features.encoder import Encoder, Precision, map_size
+from sb3_fpac.features.encoder import Encoder, Precision
 from sb3_fpac.observations import check_header_fits, decode_camera_shift, split_channels
 
 
@@ -19,7 +20,8 @@ class FrameExtractor(BaseFeaturesExtractor):
     Subclasses implement :meth:`encode_frames` and :meth:`state`, and set ``_features_dim``.
 
     :param observation_space: Box of shape ``(C, H, W)``, C = S × ``frame_channels``, plus one header plane in front if the
-        stack carries camera shift (see :class:`~sb3_fpac.envs.CameraShift`); at least 15×15 pixels, 17×17 with camera shift
+        stack carries camera shift (see :class:`~sb3_fpac.envs.CameraShift`). The maps must have at least one cell, two along
+        each axis with camera shift: 15×15 and 17×17 pixels for the paper's strides.
     :param n_maps: K, number of feature maps of a frame
     :param frame_channels: Channels of one frame: 3 for RGB, 1 for grey
     :param camera_shift: Whether the stack starts with a header plane. None: yes if one plane is left over and there are at
@@ -28,6 +30,8 @@ class FrameExtractor(BaseFeaturesExtractor):
         then divided here, and images in [0, 1] are taken as they are. The policies of SAC and TQC set it themselves.
     :param precision: Precision of the convolutions: ``"auto"`` is bfloat16 where the hardware multiplies bfloat16, and float32
         elsewhere; ``"float32"`` and ``"bfloat16"`` force it. Parameters and features are float32.
+    :param strides: Stride of every 3×3 convolution. ``(2, 1, 1, 1)`` are the paper's; ``(2, 2, 1, 1)`` have a cell every 4
+        pixels, which costs a third.
     :raises ValueError: if the space is no image space, its channels do not fit, the image is too small, or a parameter is out
         of range
     """
@@ -40,15 +44,17 @@ class FrameExtractor(BaseFeaturesExtractor):
         camera_shift: bool | None = None,
         normalized_image: bool = False,
         precision: Precision = "auto",
+        strides: Sequence[int] = (2, 1, 1, 1),
     ) -> None:
         _check_image_space(type(self).__name__, observation_space, normalized_image)
         n_channels, height, width = observation_space.shape
         n_frames, camera_shift = split_channels(n_channels, frame_channels, camera_shift)
-        smallest = 2 if camera_shift else 1  # one cell has no scale to measure a shift by
-        if min(map_size(height, width)) < smallest:
+        encoder = Encoder(frame_channels, n_maps, precision, strides)
+        smallest = encoder.geometry.smallest_frame(2 if camera_shift else 1)  # one cell has no scale to measure a shift by
+        if min(height, width) < smallest:
             raise ValueError(
                 f"Images of {height}×{width} pixels are too small for the encoder, which needs at least "
-                f"{13 + 2 * smallest}×{13 + 2 * smallest}: render or resize them larger."
+                f"{smallest}×{smallest}: render or resize them larger."
             )
         if camera_shift:
             check_header_fits(n_frames - 1, height, width)
@@ -56,7 +62,8 @@ class FrameExtractor(BaseFeaturesExtractor):
         self.n_frames = n_frames
         self.frame_channels = frame_channels
         self.camera_shift = camera_shift
-        self.encoder = Encoder(frame_channels, n_maps, precision)
+        self.encoder = encoder
+        self.map_size = encoder.geometry.map_size(height, width)
         # forward multiplies its input by this number to get [0, 1]
         self._scale = 1 / 255 if normalized_image and observation_space.high.max() > 1 else 1.0
         self._range_is_checked = False

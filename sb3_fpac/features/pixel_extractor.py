@@ -1,9 +1,11 @@
 """The encoder of FPAC without its bottleneck, to compare with: SAC from pixels."""
 
+from collections.abc import Sequence
+
 import torch as th
 from gymnasium import spaces
 
-from sb3_fpac.features.encoder import Precision, map_size
+from sb3_fpac.features.encoder import Precision
 from sb3_fpac.features.frame_extractor import FrameExtractor
 
 
@@ -20,6 +22,7 @@ class PixelExtractor(FrameExtractor):
     :param camera_shift: As in FeaturePointExtractor
     :param normalized_image: As in FeaturePointExtractor
     :param precision: As in FeaturePointExtractor
+    :param strides: As in FeaturePointExtractor
     :raises ValueError: as FeaturePointExtractor
     """
 
@@ -31,9 +34,10 @@ class PixelExtractor(FrameExtractor):
         camera_shift: bool | None = None,
         normalized_image: bool = False,
         precision: Precision = "auto",
+        strides: Sequence[int] = (2, 1, 1, 1),
     ) -> None:
-        super().__init__(observation_space, n_maps, frame_channels, camera_shift, normalized_image, precision)
-        map_height, map_width = map_size(*observation_space.shape[1:])
+        super().__init__(observation_space, n_maps, frame_channels, camera_shift, normalized_image, precision, strides)
+        map_height, map_width = self.map_size
         self._features_dim = self.n_frames * n_maps * map_height * map_width
 
     def encode_frames(self, frames: th.Tensor) -> th.Tensor:

@@ -33,6 +33,8 @@ class PretrainedPoints:
     """β of the softmax"""
     softmax: Softmax
     """``"separable"`` or ``"full"``"""
+    strides: tuple[int, ...]
+    """Strides of the 3×3 convolutions"""
     versions: dict[str, str]
     """Versions of the packages of pre-training, for information"""
 
@@ -73,7 +75,7 @@ class PretrainedPoints:
         """
         Check that the points fit an extractor.
 
-        :param asked: ``n_points``, ``frame_channels``, ``height``, ``width``, ``temperature``, ``softmax`` of the extractor
+        :param asked: ``n_points``, ``frame_channels``, ``height``, ``width``, ``temperature``, ``softmax``, ``strides`` of the extractor
         :raises ValueError: if one of them differs from pre-training
         """
         differing = {name: getattr(self, name) for name, value in asked.items() if getattr(self, name) != value}

@@ -1,13 +1,13 @@
 """Collects frames of a random policy."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
 
-from sb3_fpac.features.encoder import map_size
+from sb3_fpac.features.map_geometry import MapGeometry
 from sb3_fpac.observations import split_channels
 
 
@@ -16,6 +16,7 @@ def collect_frames(
     n_frames: int = 10_000,
     seed: int = 0,
     frame_channels: int = 3,
+    strides: Sequence[int] = (2, 1, 1, 1),
     on_frame: Callable[[], object] | None = None,
 ) -> list[np.ndarray]:
     """
@@ -26,6 +27,7 @@ def collect_frames(
     :param n_frames: Number of frames; the last episode ends when it is reached
     :param seed: Seed of the environment and of the actions
     :param frame_channels: Channels of one frame: 3 for RGB, 1 for grey
+    :param strides: Strides of the encoder that will be pre-trained, for which the frames must be large enough
     :param on_frame: Called after every frame, for example by a progress bar
     :return: The frames of every episode, ``(T, frame_channels, H, W)`` uint8 each
     :raises ValueError: if ``n_frames`` is less than two, or the observations are not such images
@@ -38,7 +40,7 @@ def collect_frames(
     first = is_image_space_channels_first(space)
     channels, height, width = space.shape if first else (space.shape[2], *space.shape[:2])
     split_channels(channels, frame_channels, None)
-    check_frame_size(height, width)
+    check_frame_size(height, width, MapGeometry(strides))
     env.action_space.seed(seed)
     episodes: list[list[np.ndarray]] = []
     over = True
@@ -57,13 +59,15 @@ def collect_frames(
     return [np.stack(episode) for episode in episodes]
 
 
-def check_frame_size(height: int, width: int) -> None:
+def check_frame_size(height: int, width: int, geometry: MapGeometry) -> None:
     """
     Refuse frames that are too small for pre-training.
 
     :param height: Height of a frame in pixels
     :param width: Width of a frame in pixels
+    :param geometry: Geometry of the encoder's maps
     :raises ValueError: if a feature map is a single cell high or wide, so that a point cannot move
     """
-    if min(map_size(height, width)) < 2:
-        raise ValueError(f"Points cannot move on frames of {height}×{width} pixels: make them at least 17×17.")
+    smallest = geometry.smallest_frame(2)
+    if min(height, width) < smallest:
+        raise ValueError(f"Points cannot move on frames of {height}×{width} pixels: make them at least {smallest}×{smallest}.")

@@ -3,7 +3,7 @@
 import torch as th
 from torch import nn
 
-from sb3_fpac.features.encoder import cell_centres, map_size
+from sb3_fpac.features.map_geometry import MapGeometry
 
 _N_CHANNELS = 32
 _STRIDE = 4  # of the features that the frame is rebuilt from
@@ -34,12 +34,21 @@ class Reconstruction(nn.Module):
     :param height: H of a frame in pixels
     :param width: W of a frame in pixels
     :param sigma: σ of the heat maps, in the coordinates of the points
+    :param geometry: Geometry of the encoder's maps
     """
 
     _x: th.Tensor
     _y: th.Tensor
 
-    def __init__(self, frame_channels: int, n_points: int, height: int, width: int, sigma: float = 0.1) -> None:
+    def __init__(
+        self,
+        frame_channels: int,
+        n_points: int,
+        height: int,
+        width: int,
+        sigma: float = 0.1,
+        geometry: MapGeometry = MapGeometry(),
+    ) -> None:
         super().__init__()
         self.sigma = sigma
         self._size, self._half_size = (height, width), (-(-height // 2), -(-width // 2))
@@ -62,8 +71,9 @@ class Reconstruction(nn.Module):
             nn.Conv2d(_N_CHANNELS, 4 * frame_channels, kernel_size=3, padding=1),
             nn.PixelShuffle(2),
         )
-        self.register_buffer("_x", _positions(width, map_size(height, width)[1]), persistent=False)
-        self.register_buffer("_y", _positions(height, map_size(height, width)[0]), persistent=False)
+        map_height, map_width = geometry.map_size(height, width)
+        self.register_buffer("_x", _positions(width, map_width, geometry), persistent=False)
+        self.register_buffer("_y", _positions(height, map_height, geometry), persistent=False)
 
     def forward(self, points: th.Tensor, source: th.Tensor) -> th.Tensor:
         """
@@ -77,7 +87,7 @@ class Reconstruction(nn.Module):
         return self.decoder(th.cat([appearance, maps.to(appearance.dtype)], dim=1))[..., :height, :width]
 
 
-def _positions(pixels: int, cells: int) -> th.Tensor:
+def _positions(pixels: int, cells: int, geometry: MapGeometry) -> th.Tensor:
     """Positions of every 4th pixel of a frame in the coordinates of points, in which the outermost cells of a map lie at ±1"""
-    first, last = cell_centres(th.tensor([0.0, cells - 1.0]))
+    first, last = geometry.cell_centres(th.tensor([0.0, cells - 1.0]))
     return 2 * (th.arange(0, pixels, _STRIDE) - first) / (last - first) - 1

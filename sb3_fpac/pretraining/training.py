@@ -13,6 +13,7 @@ from torch import nn
 
 from sb3_fpac.features.encoder import Precision, has_native_bfloat16
 from sb3_fpac.features.extractor import FeaturePointExtractor
+from sb3_fpac.features.map_geometry import MapGeometry
 from sb3_fpac.features.pretrained import PretrainedPoints
 from sb3_fpac.features.spatial_softmax import Softmax
 from sb3_fpac.pretraining.frames import check_frame_size
@@ -67,6 +68,7 @@ def pretrain(
     learning_rate: float = 1e-3,
     seed: int = 0,
     precision: Precision = "auto",
+    strides: Sequence[int] = (2, 1, 1, 1),
     device: th.device | str = "auto",
     on_update: Callable[[float], object] | None = None,
 ) -> Pretraining:
@@ -88,6 +90,7 @@ def pretrain(
     :param learning_rate: Learning rate of Adam
     :param seed: Seed of the initial weights and of the pairs
     :param precision: As in FeaturePointExtractor
+    :param strides: As in FeaturePointExtractor
     :param device: PyTorch device; ``"auto"``: CUDA where there is a GPU
     :param on_update: Called after every update with its loss, for example by a progress bar
     :return: The points, and the network that reconstructs frames from them
@@ -103,15 +106,23 @@ def pretrain(
             raise ValueError(f"{name} must be positive, got {value}.")
     pairs = _Pairs(episodes, seed)
     channels, height, width = pairs.frames.shape[1:]
-    check_frame_size(height, width)
+    geometry = MapGeometry(strides)
+    check_frame_size(height, width, geometry)
     device = get_device(device)
     with th.random.fork_rng(devices=[]):
         th.manual_seed(seed)
         space = spaces.Box(0, 255, (channels, height, width), np.uint8)
         extractor = FeaturePointExtractor(
-            space, n_points, temperature, softmax, frame_channels=channels, camera_shift=False, precision=precision
+            space,
+            n_points,
+            temperature,
+            softmax,
+            frame_channels=channels,
+            camera_shift=False,
+            precision=precision,
+            strides=strides,
         ).to(device)
-        reconstruction = Reconstruction(channels, n_points, height, width, sigma)
+        reconstruction = Reconstruction(channels, n_points, height, width, sigma, geometry)
     reconstruction = reconstruction.to(device, memory_format=th.channels_last)  # type: ignore[call-overload]
     optimizer = th.optim.Adam([*extractor.parameters(), *reconstruction.parameters()], lr=learning_rate)
     in_bfloat16 = precision == "bfloat16" or (precision == "auto" and has_native_bfloat16(device))
@@ -140,6 +151,7 @@ def pretrain(
         width=width,
         temperature=temperature,
         softmax=softmax,
+        strides=extractor.encoder.geometry.strides,
         versions={"sb3_fpac": __version__, "torch": str(th.__version__)},
     )
     return Pretraining(points_made, losses, extractor, reconstruction)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch as th
 
-from sb3_fpac.features.encoder import STRIDE, cell_centres, map_size
+from sb3_fpac.features.map_geometry import MapGeometry
 from sb3_fpac.features.spatial_softmax import Softmax, feature_points, joint_probabilities, marginal_probabilities
 from sb3_fpac.optional import needs_viz
 
@@ -120,6 +120,7 @@ def plot_feature_maps(
     temperature: float = 0.5,
     softmax: Softmax = "separable",
     *,
+    strides: Sequence[int] = (2, 1, 1, 1),
     indices: Sequence[int] | np.ndarray | None = None,
     columns: int = 4,
 ) -> "Figure":
@@ -132,6 +133,7 @@ def plot_feature_maps(
     :param temperature: β of the agent, see ``FeaturePointExtractor.temperature``
     :param softmax: ``"separable"`` or ``"full"``, see ``FeaturePointExtractor.softmax``; for the latter p(x) and p(y) are
         the marginals of p(x, y)
+    :param strides: Strides of the encoder, see ``FeaturePointExtractor.strides``
     :param indices: Indices of the points to draw; None: all
     :param columns: Maps side by side
     :return: A Matplotlib figure that is not registered with pyplot; axes are in pixels of the frame
@@ -144,12 +146,14 @@ def plot_feature_maps(
     maps = np.asarray(maps)
     _check_frame(frame)
     height, width = frame.shape[:2]
-    if maps.ndim != 3 or maps.shape[1:] != map_size(height, width):
-        expected = ("K", *map_size(height, width))
+    geometry = MapGeometry(strides)
+    if maps.ndim != 3 or maps.shape[1:] != geometry.map_size(height, width):
+        expected = ("K", *geometry.map_size(height, width))
         raise ValueError(f"The maps of a frame of {height}×{width} pixels have the shape {expected}, got {maps.shape}.")
-    x, y, presence, p_x, p_y = _from_maps(maps, temperature, softmax)
-    columns_at, rows_at = (cell_centres(th.arange(cells)).numpy() for cells in (maps.shape[2], maps.shape[1]))
-    seen = (columns_at[0] - STRIDE / 2, columns_at[-1] + STRIDE / 2, rows_at[-1] + STRIDE / 2, rows_at[0] - STRIDE / 2)
+    x, y, presence, p_x, p_y = _from_maps(maps, temperature, softmax, geometry)
+    columns_at, rows_at = (geometry.cell_centres(th.arange(cells)).numpy() for cells in (maps.shape[2], maps.shape[1]))
+    half = geometry.cell_distance / 2
+    seen = (columns_at[0] - half, columns_at[-1] + half, rows_at[-1] + half, rows_at[0] - half)
 
     chosen = list(range(len(maps)) if indices is None else indices)
     if not chosen or columns < 1:
@@ -193,7 +197,7 @@ def figure_to_array(figure: "Figure") -> np.ndarray:
         figure.set_canvas(canvas_before)
 
 
-def _from_maps(maps: np.ndarray, temperature: float, softmax: Softmax) -> tuple[np.ndarray, ...]:
+def _from_maps(maps: np.ndarray, temperature: float, softmax: Softmax, geometry: MapGeometry) -> tuple[np.ndarray, ...]:
     """x, y in pixels and m of every point, ``(K,)`` each, p(x) ``(K, W')`` and p(y) ``(K, H')``"""
     batch = th.as_tensor(maps)[None]
     points = feature_points(batch, temperature, softmax)
@@ -202,7 +206,7 @@ def _from_maps(maps: np.ndarray, temperature: float, softmax: Softmax) -> tuple[
         p_x, p_y = joint.sum(dim=-2), joint.sum(dim=-1)
     else:
         p_x, p_y = marginal_probabilities(batch, temperature)
-    x, y = (cell_centres((points[..., i] + 1) / 2 * (p.shape[-1] - 1)) for i, p in enumerate((p_x, p_y)))
+    x, y = (geometry.to_pixels(points[..., i], p.shape[-1]) for i, p in enumerate((p_x, p_y)))
     return tuple(tensor[0].numpy() for tensor in (x, y, points[..., 2], p_x, p_y))
 
 

@@ -68,7 +68,15 @@ def render_maps(model: BaseAlgorithm, episode: Episode, t: int, indices: Indices
     with th.no_grad():
         maps = extractor.feature_maps(encoder_input(model, seen))[0, -1].cpu().numpy()
     return figure_to_array(
-        plot_feature_maps(episode.frames[t], maps, extractor.temperature, extractor.softmax, indices=indices, columns=columns)
+        plot_feature_maps(
+            episode.frames[t],
+            maps,
+            extractor.temperature,
+            extractor.softmax,
+            strides=extractor.encoder.geometry.strides,
+            indices=indices,
+            columns=columns,
+        )
     )
 
 

@@ -1,0 +1,84 @@
+"""Where the cells of a feature map lie in the frame."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch as th
+
+_KERNEL_SIZE = 3
+
+
+@dataclass(frozen=True)
+class MapGeometry:
+    """
+    The geometry of the feature maps of a stack of unpadded 3×3 convolutions.
+
+    :param strides: Stride of every convolution; ``(2, 1, 1, 1)`` is the paper's, ``(2, 2, 1, 1)`` has a quarter of the cells
+    :raises ValueError: if there is no stride, or one is no whole number or less than 1
+    """
+
+    strides: Sequence[int] = (2, 1, 1, 1)
+
+    def __post_init__(self) -> None:
+        is_list = isinstance(self.strides, Sequence) and not isinstance(self.strides, str)
+        if not is_list or not self.strides or any(type(stride) is not int or stride < 1 for stride in self.strides):
+            raise ValueError(
+                f"strides must be whole numbers of at least 1, one for each convolution, such as (2, 1, 1, 1), got {self.strides!r}."
+            )
+        object.__setattr__(self, "strides", tuple(self.strides))  # YAML has lists
+
+    @property
+    def cell_distance(self) -> int:
+        """Distance between neighbouring cells, in pixels"""
+        distance = 1
+        for stride in self.strides:
+            distance *= stride
+        return distance
+
+    @property
+    def receptive_field(self) -> int:
+        """Height and width of what a cell sees, in pixels"""
+        size, distance = 1, 1
+        for stride in self.strides:
+            size += (_KERNEL_SIZE - 1) * distance
+            distance *= stride
+        return size
+
+    def map_size(self, height: int, width: int) -> tuple[int, int]:
+        """
+        Return the size of the feature maps of a frame.
+
+        :param height: Height of the frame in pixels
+        :param width: Width of the frame in pixels
+        :return: (H', W'), (35, 35) for 84×84 and the paper's strides; not positive if the frame is too small
+        """
+        field, distance = self.receptive_field, self.cell_distance
+        return (height - field) // distance + 1, (width - field) // distance + 1
+
+    def smallest_frame(self, n_cells: int) -> int:
+        """
+        Return the height and width of the smallest frame whose maps have so many cells along each axis.
+
+        :param n_cells: Number of cells
+        :return: Pixels
+        """
+        return self.receptive_field + (n_cells - 1) * self.cell_distance
+
+    def cell_centres(self, cells: th.Tensor) -> th.Tensor:
+        """
+        Return the positions in the frame of the cells of a feature map.
+
+        :param cells: Column or row indices, not necessarily integers
+        :return: The centre of the receptive field of each cell, in pixels; 0 is the middle of the first pixel
+        """
+        return self.cell_distance * cells + (self.receptive_field - 1) / 2
+
+    def to_pixels(self, positions: th.Tensor, n_cells: int | th.Tensor) -> th.Tensor:
+        """
+        Convert positions from [-1, 1], the coordinates of a map, to pixels.
+
+        :param positions: x or y, or both
+        :param n_cells: Number of cells along that axis, or along both
+        :return: Pixels; 0 is the middle of the first pixel
+        """
+        return self.cell_centres((positions + 1) / 2 * (n_cells - 1))
