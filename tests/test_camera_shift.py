@@ -203,7 +203,7 @@ def test_header_follows_the_centre_of_mass(env_id, camera_id, body):
 
 @pytest.mark.parametrize(("env_id", "body"), [("dmc-cheetah-run", "torso"), ("dmc-walker-walk", "torso")])
 def test_header_says_how_far_a_marker_in_the_world_moves_in_the_picture(env_id, body):
-    with gym.make(env_id) as env:
+    with gym.make(env_id, render_size=4 * 84) as env:
         physics = env.unwrapped.physics
         body = physics.model.name2id(body, "body")
         env.action_space.seed(0)

@@ -13,6 +13,7 @@ from helpers.processes import run_python
 from stable_baselines3.common.env_checker import check_env as check_for_sb3
 
 from sb3_fpac.envs import TASKS
+from sb3_fpac.envs.cameras import mujoco_model_and_data
 from sb3_fpac.envs.dmc import UnitActions
 
 PLANET_ACTION_REPEATS = {  # PlaNet (Hafner et al., 2019), Table I of the FPAC paper
@@ -398,6 +399,29 @@ def test_rgb_array_has_the_render_size_and_the_agents_camera(kind):
             image = one.render()
             assert image.dtype == np.uint8
             np.testing.assert_array_equal(image, one.unwrapped.physics.render(size, size, camera_id=1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("env_id", ONE_TASK_OF_EACH_DOMAIN)
+def test_a_buffer_as_small_as_the_frames_draws_the_pixels_of_mujocos_own(env_id):
+    frames = []
+    for buffer in (None, (640, 480)):
+        with gym.make(env_id, size=48, render_size=48) as env:
+            model, _ = mujoco_model_and_data(env)
+            assert (model.vis.global_.offwidth, model.vis.global_.offheight) == (48, 48)
+            if buffer:
+                model.vis.global_.offwidth, model.vis.global_.offheight = buffer
+            frames.append(rollout(env, seed=0, n_steps=2))
+    np.testing.assert_array_equal(*frames)
+
+
+@pytest.mark.parametrize("env_id", ["dmc-cartpole-swingup", "dmc-ball-in-cup-catch", "dmc-walker-walk"])
+def test_fast_rendering_draws_nearly_the_same_pixels(env_id):
+    with gym.make(env_id) as env, gym.make(env_id, fast_rendering=True) as fast:
+        usual, coarse = (rollout(each, seed=0, n_steps=5).astype(int) for each in (env, fast))
+    differences = np.abs(usual - coarse)
+    assert 0 < differences.mean() < 0.6  # of 255
+    assert (differences > 16).mean() < 0.01
 
 
 @pytest.mark.parametrize(("action_repeat", "fps"), [(None, 25), (1, 100)])

@@ -287,6 +287,25 @@ def test_architecture_is_the_papers(algorithm, policy):
     assert model.ent_coef == "auto_0.1" and model.target_entropy == -2
 
 
+@BOTH
+def test_layer_norm_follows_the_hidden_layers_of_the_critic_and_changes_nothing_else(algorithm, policy):
+    def make(**policy_kwargs):
+        kwargs = {**fpac_hyperparams, "buffer_size": 10}
+        return algorithm(policy, PixelEnv(), policy_kwargs=dict(net_arch=[16, 24], **policy_kwargs), seed=0, **kwargs)
+
+    plain, normed = make(), make(layer_norm=True)
+    for critic in (normed.critic, normed.critic_target):
+        for q_network in critic.q_networks:
+            kinds = [th.nn.Linear, th.nn.LayerNorm, th.nn.SiLU] * 2 + [th.nn.Linear]
+            assert [type(layer) for layer in q_network] == kinds
+            assert [layer.normalized_shape for layer in (q_network[1], q_network[4])] == [(16,), (24,)]
+    assert str(normed.actor) == str(plain.actor)
+    assert same(snapshot(normed.actor, normed.policy.features_extractor), snapshot(plain.actor, plain.policy.features_extractor))
+    optimized = {id(parameter) for group in normed.critic.optimizer.param_groups for parameter in group["params"]}
+    assert optimized >= {id(parameter) for q_network in normed.critic.q_networks for parameter in q_network.parameters()}
+    assert normed.policy._get_constructor_parameters()["layer_norm"] is True
+
+
 @pytest.mark.parametrize("algorithm, stock", [(SAC, stock_sac.CnnPolicy), (TQC, stock_tqc.CnnPolicy)])
 @pytest.mark.parametrize("share", [False, True])
 def test_other_extractors_are_bit_for_bit_what_they_were(algorithm, stock, share):

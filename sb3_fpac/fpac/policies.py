@@ -7,7 +7,7 @@ its features without gradient. ``SAC.train`` and ``TQC.train`` run unchanged.
 
 from copy import deepcopy
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import torch as th
 from gymnasium import spaces
@@ -60,6 +60,7 @@ class _CriticTrainedEncoder(BasePolicy):
         SAC, takes a step on every update. The actor's loss is always computed, so this saves no time.
     :param last_layer_init: Weights and biases of the last layer of every head are drawn from U(±last_layer_init); None: as in
         SB3
+    :param layer_norm: Whether every hidden layer of the critic has a LayerNorm before its activation
     """
 
     actor_class: ClassVar[type[nn.Module]]
@@ -77,6 +78,7 @@ class _CriticTrainedEncoder(BasePolicy):
         target_encoder: TargetEncoder = "online",
         actor_update_interval: int = 1,
         last_layer_init: float | None = None,
+        layer_norm: bool = False,
         **kwargs: Any,
     ) -> None:
         if target_encoder not in ("online", "polyak"):
@@ -86,6 +88,7 @@ class _CriticTrainedEncoder(BasePolicy):
         self.target_encoder = target_encoder
         self.actor_update_interval = actor_update_interval
         self.last_layer_init = last_layer_init
+        self.layer_norm = layer_norm
         super().__init__(*args, **kwargs)
 
     @property
@@ -94,9 +97,14 @@ class _CriticTrainedEncoder(BasePolicy):
 
     def _build(self, lr_schedule: Schedule) -> None:
         if not self._has_shared_encoder:
-            if (self.target_encoder, self.actor_update_interval, self.last_layer_init) != ("online", 1, None):
+            if (self.target_encoder, self.actor_update_interval, self.last_layer_init, self.layer_norm) != (
+                "online",
+                1,
+                None,
+                False,
+            ):
                 raise ValueError(
-                    "target_encoder, actor_update_interval and last_layer_init need a feature-point extractor, "
+                    "target_encoder, actor_update_interval, last_layer_init and layer_norm need a feature-point extractor, "
                     f"not {self.features_extractor_class.__name__}: add features_extractor_class=FeaturePointExtractor."
                 )
             super()._build(lr_schedule)  # type: ignore[misc]
@@ -151,7 +159,11 @@ class _CriticTrainedEncoder(BasePolicy):
     def make_critic(self, features_extractor: BaseFeaturesExtractor | None = None) -> Any:
         if not self._has_shared_encoder:
             return super().make_critic(features_extractor)  # type: ignore[misc]
-        return self.critic_class(**self._update_features_extractor(self.critic_kwargs, features_extractor)).to(self.device)
+        critic = self.critic_class(**self._update_features_extractor(self.critic_kwargs, features_extractor))
+        if self.layer_norm:
+            for q_network in critic.q_networks:
+                _add_layer_norm(q_network)
+        return critic.to(self.device)
 
     def set_training_mode(self, mode: bool) -> None:
         super().set_training_mode(mode)
@@ -176,6 +188,7 @@ class _CriticTrainedEncoder(BasePolicy):
                 target_encoder=self.target_encoder,
                 actor_update_interval=self.actor_update_interval,
                 last_layer_init=self.last_layer_init,
+                layer_norm=self.layer_norm,
             )
         return parameters
 
@@ -183,6 +196,13 @@ class _CriticTrainedEncoder(BasePolicy):
         super().__setstate__(state)
         if self._has_shared_encoder:
             self._register_hooks()  # optimizers lose them when they are copied or pickled
+
+
+def _add_layer_norm(q_network: nn.Sequential) -> None:
+    """Insert a LayerNorm after every linear layer but the last"""
+    *hidden, _ = (i for i, layer in enumerate(q_network) if isinstance(layer, nn.Linear))
+    for i in reversed(hidden):
+        q_network.insert(i + 1, nn.LayerNorm(cast(nn.Linear, q_network[i]).out_features))
 
 
 def _share_features_extractor(model: BaseModel) -> None:
@@ -234,8 +254,8 @@ class TQCMultiInputPolicy(_CriticTrainedEncoder, tqc.MultiInputPolicy):
 class FPACPolicy(SACCnnPolicy):
     """
     The policy of the FPAC paper for SAC: ``"CnnPolicy"`` with :data:`~sb3_fpac.fpac.hyperparams.fpac_kwargs` as its defaults.
-    It takes every keyword argument of SB3's CnnPolicy, and ``target_encoder``, ``actor_update_interval`` and
-    ``last_layer_init``.
+    It takes every keyword argument of SB3's CnnPolicy, and ``target_encoder``, ``actor_update_interval``,
+    ``last_layer_init`` and ``layer_norm``.
 
     For a Dict observation space the extractor is
     :class:`~sb3_fpac.features.combined_extractor.FeaturePointCombinedExtractor`. For TQC there is :class:`FPACTQCPolicy`.
@@ -243,6 +263,7 @@ class FPACPolicy(SACCnnPolicy):
     :param target_encoder: ``"online"`` or ``"polyak"``: which encoder the target critic uses
     :param actor_update_interval: The actor is updated on every n-th update only
     :param last_layer_init: The last layer of every head is drawn from U(±last_layer_init)
+    :param layer_norm: Whether every hidden layer of the critic has a LayerNorm before its activation
     """
 
     def __init__(self, observation_space: spaces.Space, *args: Any, **kwargs: Any) -> None:
@@ -256,6 +277,7 @@ class FPACTQCPolicy(TQCCnnPolicy):
     :param target_encoder: ``"online"`` or ``"polyak"``: which encoder the target critic uses
     :param actor_update_interval: The actor is updated on every n-th update only
     :param last_layer_init: The last layer of every head is drawn from U(±last_layer_init)
+    :param layer_norm: Whether every hidden layer of the critic has a LayerNorm before its activation
     """
 
     def __init__(self, observation_space: spaces.Space, *args: Any, **kwargs: Any) -> None:
