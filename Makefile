@@ -34,6 +34,7 @@ benchmarks: .venv/ready
 	$(BIN)/python benchmarks/update.py
 	$(BIN)/python benchmarks/stages.py
 	$(BIN)/python benchmarks/acting.py
+	$(BIN)/python benchmarks/rendering.py
 	$(BIN)/python benchmarks/training.py --steps 16
 	$(BIN)/python benchmarks/watching.py
 

@@ -1,0 +1,69 @@
+"""
+Drawing a frame of the tasks of PlaNet: with MuJoCo's buffer of 640×480 pixels, with a buffer of the frame's size, and with
+fast_rendering. Also how far the pixels of the last two are from those of the first.
+
+Usage: python benchmarks/rendering.py [--size 84] [--frames 50] [--tasks cheetah-run …]
+"""
+
+import argparse
+import statistics
+import time
+
+import gymnasium as gym
+import numpy as np
+import torch as th
+from timing import describe_machine
+
+import sb3_fpac  # noqa: F401
+from sb3_fpac.envs.cameras import mujoco_model_and_data
+
+TASKS = ["cartpole-swingup", "reacher-easy", "cheetah-run", "finger-spin", "ball-in-cup-catch", "walker-walk"]
+SETTINGS = {"640×480": {}, "size of the frame": {}, "fast_rendering": dict(fast_rendering=True)}
+
+
+def draw_episodes(task: str, size: int, n_frames: int) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Median seconds of a frame, and the frames of the same states, by setting; the settings take turns"""
+    envs = {name: gym.make(f"dmc-{task}", size=size, render_size=size, **kwargs) for name, kwargs in SETTINGS.items()}
+    model, _ = mujoco_model_and_data(envs["640×480"])
+    model.vis.global_.offwidth, model.vis.global_.offheight = 640, 480
+    seconds: dict[str, list[float]] = {name: [] for name in envs}
+    frames: dict[str, list[np.ndarray]] = {name: [] for name in envs}
+    actions = np.random.default_rng(0).uniform(-1, 1, (n_frames, *envs["640×480"].action_space.shape)).astype(np.float32)
+    for env in envs.values():
+        env.reset(seed=0)
+    for action in actions:
+        for name, env in envs.items():
+            env.step(action)
+            start = time.perf_counter()
+            frames[name].append(env.unwrapped.physics.render(size, size, camera_id=0))
+            seconds[name].append(time.perf_counter() - start)
+    for env in envs.values():
+        env.close()
+    return {name: statistics.median(values) for name, values in seconds.items()}, {
+        name: np.stack(values).astype(int) for name, values in frames.items()
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--size", default=84, type=int)
+    parser.add_argument("--frames", default=50, type=int)
+    parser.add_argument("--tasks", default=TASKS, nargs="+")
+    args = parser.parse_args()
+
+    print(describe_machine(th.device("cpu")))
+    columns = [*(f"{name}, ms" for name in SETTINGS), "× faster", "pixels changed", "mean change, of 255"]
+    print(f"\n| task | {' | '.join(columns)} |\n| --- |{' ---: |' * len(columns)}")
+    for task in args.tasks:
+        seconds, frames = draw_episodes(task, args.size, args.frames)
+        first, small, fast = seconds
+        if (frames[small] != frames[first]).any():
+            raise SystemExit(f"{task}: the smaller buffer changed pixels.")
+        change = np.abs(frames[fast] - frames[first])
+        times = " | ".join(f"{1000 * value:.1f}" for value in seconds.values())
+        changed = f"{(change.max(axis=-1) > 0).mean():.1%} | {change.mean():.2f}"
+        print(f"| {task} | {times} | {seconds[first] / seconds[fast]:.1f} | {changed} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
