@@ -21,7 +21,7 @@ def make(**kwargs):
     policy_kwargs = dict(
         net_arch=[8],
         optimizer_kwargs=dict(eps=1e-5),
-        features_extractor_kwargs=dict(n_points=2, precision="float32"),
+        features_extractor_kwargs=dict(n_points=2, precision="float32", standardize=True),
     )
     kwargs = {"compile": False, "learning_rate": 1e-3, "seed": 0, "batch_size": 4, "buffer_size": 100, **kwargs}
     return filled(FPAC("CnnPolicy", FrameStack(Noise(), 2), policy_kwargs=policy_kwargs, **kwargs), 30)
@@ -29,7 +29,12 @@ def make(**kwargs):
 
 def snapshot(model):
     return {
-        name: tensor.detach().clone() for name, tensor in [*model.policy.named_parameters(), ("alpha", model.log_ent_coef)]
+        name: tensor.detach().clone()
+        for name, tensor in [
+            *model.policy.named_parameters(),
+            *model.policy.features_extractor.named_buffers(),
+            ("alpha", model.log_ent_coef),
+        ]
     }
 
 

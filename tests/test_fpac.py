@@ -107,6 +107,9 @@ EQUALITIES = [
     dict(use_sde=True, ent_coef=0.2, target="polyak"),
     dict(rewards_normalized=True),
     dict(n_envs=2),
+    dict(standardize=True),
+    dict(standardize=True, target="polyak"),
+    dict(layer_norm=True),
 ]
 
 
@@ -132,6 +135,10 @@ def test_it_is_sac_with_fpac_policy_number_by_number(case):
             policy_kwargs=dict(
                 target_encoder=case.get("target", "online"),
                 optimizer_kwargs=dict(eps=1e-5),
+                layer_norm=case.get("layer_norm", False),
+                features_extractor_kwargs=dict(
+                    POLICY["features_extractor_kwargs"], standardize=case.get("standardize", False)
+                ),
                 **(dict(actor_update_interval=1) if algorithm is SAC else {}),
             ),
         )

@@ -300,7 +300,9 @@ def test_layer_norm_follows_the_hidden_layers_of_the_critic_and_changes_nothing_
             assert [type(layer) for layer in q_network] == kinds
             assert [layer.normalized_shape for layer in (q_network[1], q_network[4])] == [(16,), (24,)]
     assert str(normed.actor) == str(plain.actor)
-    assert same(snapshot(normed.actor, normed.policy.features_extractor), snapshot(plain.actor, plain.policy.features_extractor))
+    assert same(
+        snapshot(normed.actor, normed.policy.features_extractor), snapshot(plain.actor, plain.policy.features_extractor)
+    )
     optimized = {id(parameter) for group in normed.critic.optimizer.param_groups for parameter in group["params"]}
     assert optimized >= {id(parameter) for q_network in normed.critic.q_networks for parameter in q_network.parameters()}
     assert normed.policy._get_constructor_parameters()["layer_norm"] is True

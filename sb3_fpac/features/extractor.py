@@ -11,6 +11,7 @@ from sb3_fpac.features.encoder import Precision
 from sb3_fpac.features.frame_extractor import FrameExtractor
 from sb3_fpac.features.pretrained import PretrainedPoints
 from sb3_fpac.features.spatial_softmax import Softmax, feature_points, points_from_marginals
+from sb3_fpac.features.standardization import Standardization
 
 SelfExtractor = TypeVar("SelfExtractor", bound="FeaturePointExtractor")
 
@@ -47,6 +48,7 @@ class FeaturePointExtractor(FrameExtractor):
         elsewhere; ``"float32"`` and ``"bfloat16"`` force it. Parameters and features are float32.
     :param strides: Stride of every 3×3 convolution. ``(2, 1, 1, 1)`` are the paper's; ``(2, 2, 1, 1)`` have a cell every 4
         pixels, which costs a third.
+    :param standardize: Whether every feature is standardized by its running mean and standard deviation
     :param pretrained: Initial weights of the encoder, from :func:`~sb3_fpac.pretrain`: a :class:`~sb3_fpac.PretrainedPoints`,
         or the path of its file. FPAC and the policies of SAC and TQC replace the path by the contents of the file, so that
         saved agents load without the file. Other algorithms save the path.
@@ -71,6 +73,7 @@ class FeaturePointExtractor(FrameExtractor):
         normalized_image: bool = False,
         precision: Precision = "auto",
         strides: Sequence[int] = (2, 1, 1, 1),
+        standardize: bool = False,
         pretrained: PretrainedPoints | str | Path | None = None,
         frozen: bool = False,
     ) -> None:
@@ -88,6 +91,7 @@ class FeaturePointExtractor(FrameExtractor):
         self.presence = presence
         self.velocity = velocity
         self.relative = relative
+        self.standardization = Standardization(self._features_dim) if standardize else None
         self._is_pretrained = pretrained is not None
         if pretrained is not None:
             self._load(pretrained)
@@ -125,7 +129,8 @@ class FeaturePointExtractor(FrameExtractor):
             state = th.cat([centred, points[..., 2:]], dim=-1)
         if self.velocity:
             state = th.cat([state[:, -1:], points[:, 1:] - points[:, :-1]], dim=1)
-        return (state if self.presence else state[..., :2]).flatten(start_dim=1)
+        features = (state if self.presence else state[..., :2]).flatten(start_dim=1)
+        return features if self.standardization is None else self.standardization(features)
 
     def points(self, observations: th.Tensor, current_camera: bool = False) -> th.Tensor:
         """

@@ -63,6 +63,8 @@ class Update:
         self.actor, self.critic, self.critic_target = policy.actor, policy.critic, policy.critic_target
         self.extractor = cast(FrameExtractor, policy.features_extractor)
         self.target_extractor = cast(FrameExtractor, self.critic_target.features_extractor)
+        self._parameters, self._target_parameters = list(self.critic.parameters()), list(self.critic_target.parameters())
+        self._statistics, self._target_statistics = list(self.critic.buffers()), list(self.critic_target.buffers())
         self.log_ent_coef, self.ent_coef, self.ent_coef_optimizer = log_ent_coef, ent_coef, ent_coef_optimizer
         self.target_entropy, self.gamma, self.tau, self.shift_pixels = target_entropy, gamma, tau, shift_pixels
         self._critic_loss = th.compile(self.critic_loss, dynamic=False) if compile_losses else self.critic_loss
@@ -99,10 +101,11 @@ class Update:
 
     def dry_run(self, batch: FrameBatch) -> None:
         """
-        Compute both losses and their gradients once, without changing any weight.
+        Compute both losses and their gradients once, without changing any weight or running statistic.
 
         :param batch: Transitions
         """
+        statistics = [buffer.clone() for buffer in self.extractor.buffers()]
         noise, ent_coef = th.zeros_like(batch.actions), self._current_ent_coef()
         critic_loss, features = self._critic_loss(batch, ent_coef, noise)
         critic_loss.backward()
@@ -110,6 +113,8 @@ class Update:
         actor_loss, _ = self._actor_loss(features, ent_coef, noise)
         actor_loss.backward()
         self.actor.optimizer.zero_grad()
+        for buffer, before in zip(self.extractor.buffers(), statistics, strict=True):
+            buffer.copy_(before)
 
     @property
     def optimizers(self) -> list[th.optim.Optimizer]:
@@ -176,7 +181,9 @@ class Update:
 
     @th.no_grad()
     def _move_target(self) -> None:
-        th._foreach_lerp_(list(self.critic_target.parameters()), list(self.critic.parameters()), self.tau)
+        th._foreach_lerp_(self._target_parameters, self._parameters, self.tau)
+        if self._statistics:  # of an encoder that the target has a copy of
+            th._foreach_copy_(self._target_statistics, self._statistics)
 
     def _update_ent_coef(self, optimizer: th.optim.Optimizer, log_prob: th.Tensor) -> th.Tensor:
         assert self.log_ent_coef is not None

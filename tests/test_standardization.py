@@ -1,0 +1,122 @@
+"""Features of mean 0 and standard deviation 1: whose statistics they are, and who shares them."""
+
+import numpy as np
+import pytest
+import torch as th
+from gymnasium import spaces
+from helpers.environments import StackedNoise
+from helpers.models import filled, train
+from stable_baselines3 import DQN, PPO
+
+from sb3_fpac import FPAC, FeaturePointExtractor
+from sb3_fpac.features.standardization import Standardization
+
+KWARGS = dict(n_points=3, precision="float32", standardize=True)
+
+
+def batches(n, size=16, seed=0):
+    generator = th.Generator().manual_seed(seed)
+    scale = th.tensor([1e-4, 1.0, 50.0])
+    return [3 * scale + scale * th.randn(size, 3, generator=generator) for _ in range(n)]
+
+
+def test_statistics_are_those_of_all_batches_so_far():
+    standardization = Standardization(3)
+    for n, batch in enumerate(batches(20), start=1):
+        standardized = standardization(batch)
+        seen = th.cat(batches(n))
+        expected = (batch - seen.mean(dim=0)) / seen.std(dim=0, correction=0)
+        th.testing.assert_close(standardized, expected, atol=1e-4, rtol=1e-3)
+
+
+def test_old_batches_fade():
+    standardization = Standardization(1)
+    for _ in range(1500):
+        standardization(th.tensor([[-1.0], [1.0]]))
+    for _ in range(1000):
+        standardization(th.tensor([[9.0], [11.0]]))
+    remembered = 0.999**1000
+    assert standardization.running_mean.item() == pytest.approx(10 * (1 - remembered), rel=1e-3)
+
+
+def test_only_batches_that_train_count():
+    standardization = Standardization(3)
+    batch = batches(1)[0]
+    standardization(batch)
+    before = {name: buffer.clone() for name, buffer in standardization.named_buffers()}
+    with th.no_grad():
+        standardization(batch + 7)
+    standardization(batch[:1] + 7)  # a single one has no spread
+    standardization.eval()
+    expected = standardization(batch)
+    for name, buffer in standardization.named_buffers():
+        assert th.equal(buffer, before[name])
+    assert th.equal(standardization(batch[:1]), expected[:1])  # acting sees what training saw
+
+
+def test_a_feature_that_never_changes_stays_finite():
+    standardization = Standardization(2)
+    for _ in range(5):
+        features = standardization(th.tensor([[0.3, 1.0], [0.3, 2.0]]))
+    th.testing.assert_close(features[:, 0], th.zeros(2), atol=0.2, rtol=0)
+
+
+def test_features_are_those_without_it_standardized_and_points_are_the_same():
+    space = spaces.Box(0, 255, (6, 40, 44), np.uint8)
+    made = []
+    for standardize in (False, True):
+        th.manual_seed(0)
+        made.append(FeaturePointExtractor(space, **{**KWARGS, "standardize": standardize}))
+    plain, standardized = made
+    obs = th.rand(8, *space.shape, generator=th.Generator().manual_seed(1))
+    features = plain(obs)
+    expected = (features - features.mean(dim=0)) / features.std(dim=0, correction=0)
+    th.testing.assert_close(standardized(obs), expected, atol=2e-2, rtol=2e-2)
+    assert th.equal(plain.points(obs), standardized.points(obs))
+    assert plain.standardization is None
+
+
+@pytest.mark.parametrize("target_encoder", ["online", "polyak"])
+def test_actor_critic_and_target_standardize_alike_and_saved_agents_go_on(target_encoder, tmp_path):
+    model = FPAC(
+        "CnnPolicy",
+        StackedNoise(),
+        policy_kwargs=dict(net_arch=[16], target_encoder=target_encoder, features_extractor_kwargs=KWARGS),
+        **dict(buffer_size=200, batch_size=8, target_update_interval=1, seed=0),
+    )
+    train(filled(model, 40), 3)
+    statistics = dict(model.policy.features_extractor.standardization.named_buffers())
+    assert statistics["running_count"] == 3
+    extractors = [each.features_extractor for each in (model.actor, model.critic, model.critic_target)]
+    for extractor in extractors:
+        for name, buffer in extractor.standardization.named_buffers():
+            assert th.equal(buffer, statistics[name])
+    model.save(tmp_path / "model")
+    loaded = FPAC.load(tmp_path / "model")
+    obs = model.env.reset()
+    assert np.array_equal(loaded.predict(obs, deterministic=True)[0], model.predict(obs, deterministic=True)[0])
+    for name, buffer in loaded.policy.features_extractor.standardization.named_buffers():
+        assert th.equal(buffer, statistics[name])
+
+
+class Steered(StackedNoise):
+    def __init__(self):
+        super().__init__()
+        self.action_space = spaces.Discrete(2)
+
+    def _reward(self, action):
+        return float(action)
+
+
+def test_target_networks_of_sb3s_algorithms_follow():
+    kwargs = dict(features_extractor_class=FeaturePointExtractor, features_extractor_kwargs=KWARGS, net_arch=[16])
+    dqn = DQN(
+        "CnnPolicy",
+        Steered(),
+        policy_kwargs=kwargs,
+        **dict(buffer_size=100, learning_starts=8, batch_size=8, target_update_interval=1, seed=0),
+    ).learn(24)
+    online, target = (net.features_extractor.standardization for net in (dqn.q_net, dqn.q_net_target))
+    assert 0 < target.running_count == online.running_count - 1  # copied before the last update
+    ppo = PPO("CnnPolicy", StackedNoise(), policy_kwargs=kwargs, n_steps=16, batch_size=8, n_epochs=1, seed=0).learn(16)
+    assert ppo.policy.features_extractor.standardization.running_count == 2
