@@ -228,7 +228,7 @@ def test_strides_that_are_none_are_refused(strides):
 
 
 def test_strides_may_be_a_list_as_in_yaml():
-    assert make(strides=[2, 2, 1, 1]).encoder.geometry == MapGeometry((2, 2, 1, 1))
+    assert make(strides=[2, 2, 1, 1]).encoder.geometry.strides == (2, 2, 1, 1)
 
 
 def with_header(obs: th.Tensor, shifts: list[list[list[float]]]) -> th.Tensor:

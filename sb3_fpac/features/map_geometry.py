@@ -1,31 +1,28 @@
 """Where the cells of a feature map lie in the frame."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch as th
 
 _KERNEL_SIZE = 3
 
 
-@dataclass(frozen=True)
 class MapGeometry:
     """
     The geometry of the feature maps of a stack of unpadded 3×3 convolutions.
 
-    :param strides: Stride of every convolution; ``(2, 1, 1, 1)`` is the paper's, ``(2, 2, 1, 1)`` has a quarter of the cells
+    :param strides: Stride of every convolution; ``(2, 1, 1, 1)`` is the paper's
     :raises ValueError: if there is no stride, or one is no whole number or less than 1
     """
 
-    strides: Sequence[int] = (2, 1, 1, 1)
-
-    def __post_init__(self) -> None:
-        is_list = isinstance(self.strides, Sequence) and not isinstance(self.strides, str)
-        if not is_list or not self.strides or any(type(stride) is not int or stride < 1 for stride in self.strides):
+    def __init__(self, strides: Sequence[int] = (2, 1, 1, 1)) -> None:
+        is_list = isinstance(strides, Sequence) and not isinstance(strides, str)
+        if not is_list or not strides or any(type(stride) is not int or stride < 1 for stride in strides):
             raise ValueError(
-                f"strides must be whole numbers of at least 1, one for each convolution, such as (2, 1, 1, 1), got {self.strides!r}."
+                "strides must be whole numbers of at least 1, one for each convolution, such as (2, 1, 1, 1), "
+                f"got {strides!r}."
             )
-        object.__setattr__(self, "strides", tuple(self.strides))  # YAML has lists
+        self.strides = tuple(strides)
 
     @property
     def cell_distance(self) -> int:

@@ -75,7 +75,8 @@ class PretrainedPoints:
         """
         Check that the points fit an extractor.
 
-        :param asked: ``n_points``, ``frame_channels``, ``height``, ``width``, ``temperature``, ``softmax``, ``strides`` of the extractor
+        :param asked: ``n_points``, ``frame_channels``, ``height``, ``width``, ``temperature``, ``softmax`` and ``strides`` of
+            the extractor
         :raises ValueError: if one of them differs from pre-training
         """
         differing = {name: getattr(self, name) for name, value in asked.items() if getattr(self, name) != value}

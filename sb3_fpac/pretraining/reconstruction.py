@@ -34,7 +34,7 @@ class Reconstruction(nn.Module):
     :param height: H of a frame in pixels
     :param width: W of a frame in pixels
     :param sigma: σ of the heat maps, in the coordinates of the points
-    :param geometry: Geometry of the encoder's maps
+    :param geometry: Geometry of the encoder's maps; None: that of the paper's strides
     """
 
     _x: th.Tensor
@@ -47,7 +47,7 @@ class Reconstruction(nn.Module):
         height: int,
         width: int,
         sigma: float = 0.1,
-        geometry: MapGeometry = MapGeometry(),
+        geometry: MapGeometry | None = None,
     ) -> None:
         super().__init__()
         self.sigma = sigma
@@ -71,6 +71,7 @@ class Reconstruction(nn.Module):
             nn.Conv2d(_N_CHANNELS, 4 * frame_channels, kernel_size=3, padding=1),
             nn.PixelShuffle(2),
         )
+        geometry = geometry or MapGeometry()
         map_height, map_width = geometry.map_size(height, width)
         self.register_buffer("_x", _positions(width, map_width, geometry), persistent=False)
         self.register_buffer("_y", _positions(height, map_height, geometry), persistent=False)
