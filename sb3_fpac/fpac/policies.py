@@ -159,7 +159,7 @@ class _CriticTrainedEncoder(BasePolicy):
     def make_critic(self, features_extractor: BaseFeaturesExtractor | None = None) -> Any:
         if not self._has_shared_encoder:
             return super().make_critic(features_extractor)  # type: ignore[misc]
-        critic = self.critic_class(**self._update_features_extractor(self.critic_kwargs, features_extractor))
+        critic: Any = self.critic_class(**self._update_features_extractor(self.critic_kwargs, features_extractor))
         if self.layer_norm:
             for q_network in critic.q_networks:
                 _add_layer_norm(q_network)
