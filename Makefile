@@ -35,6 +35,7 @@ benchmarks: .venv/ready
 	$(BIN)/python benchmarks/stages.py
 	$(BIN)/python benchmarks/acting.py
 	$(BIN)/python benchmarks/rendering.py
+	$(BIN)/python benchmarks/precision.py
 	$(BIN)/python benchmarks/training.py --steps 16
 	$(BIN)/python benchmarks/watching.py
 
