@@ -15,7 +15,7 @@ from sb3_fpac.features import (
     joint_probabilities,
     marginal_probabilities,
 )
-from sb3_fpac.fpac import FPAC, FPACPolicy, FPACTQCPolicy, fpac_hyperparams, fpac_kwargs, register_policies
+from sb3_fpac.fpac import FPAC, FPACPolicy, FPACTQCPolicy, fpac_fast, fpac_hyperparams, fpac_kwargs, register_policies
 from sb3_fpac.observations import decode_camera_shift, encode_camera_shift
 from sb3_fpac.pretraining import collect_frames, pretrain
 from sb3_fpac.version import __version__
@@ -42,6 +42,7 @@ __all__ = [
     "decode_camera_shift",
     "encode_camera_shift",
     "feature_points",
+    "fpac_fast",
     "fpac_hyperparams",
     "fpac_kwargs",
     "joint_probabilities",

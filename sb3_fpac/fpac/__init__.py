@@ -1,7 +1,7 @@
 """The algorithm: FPAC, its policies for SAC and TQC, and its update."""
 
 from sb3_fpac.fpac.fpac import FPAC
-from sb3_fpac.fpac.hyperparams import fpac_hyperparams, fpac_kwargs
+from sb3_fpac.fpac.hyperparams import fpac_fast, fpac_hyperparams, fpac_kwargs
 from sb3_fpac.fpac.loss_tracker import check_finite
 from sb3_fpac.fpac.policies import (
     FPACPolicy,
@@ -22,6 +22,7 @@ __all__ = [
     "TQCCnnPolicy",
     "TQCMultiInputPolicy",
     "check_finite",
+    "fpac_fast",
     "fpac_hyperparams",
     "fpac_kwargs",
     "register_policies",

@@ -1,6 +1,6 @@
 """
-Adds this package's environments, their hyperparameters and the algorithm ``fpac`` to RL Zoo. Import it after rl_zoo3, or
-let rl_zoo3 import it.
+Adds this package's environments, their hyperparameters and the algorithms ``fpac`` and ``fpac_fast`` to RL Zoo. Import it
+after rl_zoo3, or let rl_zoo3 import it.
 """
 
 import sys
@@ -18,7 +18,12 @@ from stable_baselines3.common.vec_env import VecEnv
 from sb3_fpac.callbacks import FeaturePointCallback, ResumableCheckpoint, latest_checkpoint, restore
 from sb3_fpac.envs import TASKS
 from sb3_fpac.fpac.fpac import FPAC, SelfFPAC
-from sb3_fpac.zoo.sampler import convert_fpac_params, sample_fpac_params
+from sb3_fpac.zoo.sampler import (
+    convert_fpac_fast_params,
+    convert_fpac_params,
+    sample_fpac_fast_params,
+    sample_fpac_params,
+)
 
 
 class ZooFPAC(FPAC):
@@ -40,9 +45,12 @@ class ZooFPAC(FPAC):
         return super().load(*args, **kwargs)
 
 
-rl_zoo3.utils.ALGOS["fpac"] = ZooFPAC
-rl_zoo3.hyperparams_opt.HYPERPARAMS_SAMPLER["fpac"] = sample_fpac_params
-rl_zoo3.hyperparams_opt.HYPERPARAMS_CONVERTER["fpac"] = convert_fpac_params
+NAMES = ("fpac", "fpac_fast")
+"""What RL Zoo calls FPAC with the hyperparameters of the paper, and with those of the preset"""
+
+rl_zoo3.utils.ALGOS.update(fpac=ZooFPAC, fpac_fast=ZooFPAC)
+rl_zoo3.hyperparams_opt.HYPERPARAMS_SAMPLER.update(fpac=sample_fpac_params, fpac_fast=sample_fpac_fast_params)
+rl_zoo3.hyperparams_opt.HYPERPARAMS_CONVERTER.update(fpac=convert_fpac_params, fpac_fast=convert_fpac_fast_params)
 
 
 def config_file(algo: str) -> Path:
@@ -74,10 +82,16 @@ def _adapt_experiments() -> None:
 
     @wraps(read)
     def read_ours(self: ExperimentManager) -> Any:
-        """Use this package's file for its environments and for its algorithm, unless the user passes one with -conf"""
-        if (self.env_name.gym_id in TASKS or self.algo == "fpac") and _is_rl_zoos_own(self.config):
+        """
+        Use this package's file for its environments and for its algorithm, unless the user passes one with -conf. Evaluate in
+        the environment of training: RL Zoo itself takes the ``env_kwargs`` of a YAML file for training only.
+        """
+        if (self.env_name.gym_id in TASKS or self.algo in NAMES) and _is_rl_zoos_own(self.config):
             self.config = str(config_file(self.algo))
-        return read(self)
+        hyperparams, saved_hyperparams = read(self)
+        if self._eval_env_kwargs_args is None:
+            self.eval_env_kwargs = hyperparams.get("env_kwargs") or self.env_kwargs
+        return hyperparams, saved_hyperparams
 
     @wraps(objective)
     def prune_diverged(self: ExperimentManager, trial: optuna.Trial) -> float:
