@@ -30,6 +30,7 @@ from sb3_fpac import (
     FeaturePointExtractor,
     FPACPolicy,
     FrameReplayBuffer,
+    fpac_fast,
     fpac_hyperparams,
     fpac_kwargs,
 )
@@ -89,6 +90,29 @@ def test_defaults_are_table_1():
     assert model.target_entropy == -2
     assert math.isclose(model.log_ent_coef.exp().item(), 0.1, rel_tol=1e-6)
     assert type(model.replay_buffer) is FrameReplayBuffer and model.replay_buffer.buffer_size == 100_000
+
+
+def test_the_preset_changes_what_it_says_and_nothing_else():
+    given = copy.deepcopy(fpac_fast)
+    fast, paper = FPAC("CnnPolicy", Noise(), **fpac_fast), FPAC("CnnPolicy", Noise())
+    assert fpac_fast == given  # SB3 writes into what it gets
+    names = inspect.signature(FPAC).parameters.keys() & vars(paper).keys() - {"policy", "env"}
+    differing = {name for name in names if getattr(fast, name) != getattr(paper, name)}
+    assert differing == fpac_fast.keys() == {"learning_rate", "n_steps", "policy_kwargs"}
+    assert (fast.learning_rate, fast.n_steps, fast.replay_buffer.n_steps) == (1e-3, 3, 3)
+    extractors = fast.policy.features_extractor, paper.policy.features_extractor
+    assert [extractor.encoder.geometry.strides for extractor in extractors] == [(2,), (2, 1, 1, 1)]
+    assert [extractor.standardization is None for extractor in extractors] == [False, True]
+    for name in ("n_points", "temperature", "softmax", "presence", "velocity", "relative", "n_frames", "features_dim"):
+        assert len({getattr(extractor, name) for extractor in extractors}) == 1
+    widths = [
+        [layer.out_features for layer in model.critic.q_networks[0] if hasattr(layer, "out_features")]
+        for model in (fast, paper)
+    ]
+    assert widths == [[256, 256, 1], [1024, 1024, 1]]
+    assert "LayerNorm" in str(fast.critic) and "LayerNorm" not in str(fast.actor) + str(paper.critic)
+    for name in ("target_encoder", "last_layer_init", "activation_fn"):
+        assert getattr(fast.policy, name) == getattr(paper.policy, name)
 
 
 def test_every_parameter_of_sac_is_taken_in_its_place():

@@ -13,10 +13,10 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FixedTrial, TrialState
 
-from sb3_fpac import FPAC, FeaturePointExtractor, FPACPolicy, FPACTQCPolicy, fpac_hyperparams, fpac_kwargs
+from sb3_fpac import FPAC, FeaturePointExtractor, FPACPolicy, FPACTQCPolicy, fpac_fast, fpac_hyperparams, fpac_kwargs
 from sb3_fpac.callbacks import LearningRateDrop
 from sb3_fpac.envs import TASKS
-from sb3_fpac.zoo.sampler import convert_fpac_params, sample_fpac_params
+from sb3_fpac.zoo.sampler import convert_fpac_fast_params, convert_fpac_params, sample_fpac_fast_params, sample_fpac_params
 
 PROJECT = Path(__file__).parents[1]
 TINY = ["--env-kwargs", "time_limit:0.4", "size:32", "-params", "learning_starts:30", "batch_size:8", "buffer_size:200"]
@@ -106,7 +106,7 @@ def test_other_ids_are_not_affected(installed, tmp_path):
 @pytest.mark.slow
 def test_an_algorithm_without_hyperparameters_is_refused(installed, tmp_path):
     output = run(installed, tmp_path, *TRAIN, "ppo", *CHEETAH, "-n", "5", expect=1)
-    assert "sb3-fpac has hyperparameters for fpac, sac and tqc, not for ppo" in output
+    assert "sb3-fpac has hyperparameters for fpac, fpac_fast, sac and tqc, not for ppo" in output
     assert not (tmp_path / "logs").exists()
 
 
@@ -162,6 +162,18 @@ def test_table_i_lies_within_what_optimize_tries():
         assert extractor_kwargs == {name: extractor_defaults[name].default for name in ("n_points", "temperature")}
         assert hyperparams.pop("learning_rate") == learning_rate
         assert hyperparams == {name: defaults[name] for name in (*table_i, "ent_coef")}
+
+
+def test_trials_of_the_preset_keep_what_is_not_sampled():
+    drawn = dict(
+        tau=0.01, policy_delay=2, n_steps=3, initial_ent_coef=0.1, n_points_pow=4, temperature=0.2, learning_rate=1e-3
+    )
+    sampled = sample_fpac_fast_params(FixedTrial(drawn), n_actions=1, n_envs=1, additional_args={})
+    assert sampled == convert_fpac_fast_params(drawn)
+    of_paper, preset = convert_fpac_params(drawn)["policy_kwargs"], fpac_fast["policy_kwargs"]
+    expected = {**preset["features_extractor_kwargs"], **of_paper["features_extractor_kwargs"]}
+    assert sampled["policy_kwargs"] == {**preset, "features_extractor_kwargs": expected}
+    assert expected.keys() == {"strides", "standardize", "n_points", "temperature"}
 
 
 DIVERGES_AT_FIRST = """
@@ -294,6 +306,43 @@ def test_fpacs_yaml_and_defaults_are_sacs_yaml_for_every_task():
         used = {**defaults, **entry}
         for name, value in of_sac[env_id].items():
             assert (used[name], value) == otherwise.get(name, (value, value)), f"{env_id}: {name}"
+
+
+def test_the_presets_yaml_is_the_preset_for_every_task_with_the_frames_it_is_made_for():
+    entries = yaml.safe_load((PROJECT / "zoo_configs" / "fpac_fast.yml").read_text())
+    assert list(entries) == ["default", *TASKS]
+    for env_id, shared in entries.items():
+        entry = dict(shared)
+        assert entry.pop("policy") == "CnnPolicy"
+        steps = entry.pop("n_timesteps")
+        if env_id in TASKS:
+            assert steps * TASKS[env_id].action_repeat == 100_000
+            assert entry.pop("env_kwargs") == dict(size=64, fast_rendering=True)
+        extractor_kwargs = entry["policy_kwargs"]["features_extractor_kwargs"]
+        assert {**entry, "policy_kwargs": {**entry["policy_kwargs"], "features_extractor_kwargs": {}}} == {
+            **fpac_fast,
+            "policy_kwargs": {**fpac_fast["policy_kwargs"], "features_extractor_kwargs": {}},
+        }
+        extractor_kwargs = {**extractor_kwargs, "strides": tuple(extractor_kwargs["strides"])}  # YAML has lists
+        assert extractor_kwargs == fpac_fast["policy_kwargs"]["features_extractor_kwargs"]
+
+
+@pytest.mark.slow
+def test_the_preset_trains_and_is_evaluated_and_watched_on_its_own_frames(installed, tmp_path):
+    options = ["-n", "30", "--eval-freq", "20", "--eval-episodes", "1", "--seed", "1", "-params", "learning_starts:20"]
+    output = run(installed, tmp_path, *TRAIN, "fpac_fast", *CHEETAH, *options)
+    assert str(installed / "sb3_fpac" / "zoo_configs" / "fpac_fast.yml") in output
+    assert "Eval num_timesteps=20" in output
+    agent = ["--algo", "fpac_fast", *CHEETAH, "-f", "logs"]
+    run(installed, tmp_path, "-m", "rl_zoo3.enjoy", *agent, "--no-render", "-n", "5")
+    program = (
+        "from pathlib import Path; from sb3_fpac.zoo.saved_agents import find_model, load_agent;"
+        "path = find_model(Path('logs'), 'fpac_fast', 'dmc-cheetah-run');"
+        "model, env = load_agent(path, 'fpac_fast', 'dmc-cheetah-run');"
+        "extractor = model.policy.features_extractor;"
+        "print(env.observation_space.shape, extractor.encoder.geometry.strides, extractor.standardization is not None)"
+    )
+    assert "(7, 64, 64) (2,) True" in run(installed, tmp_path, "-c", program)
 
 
 CONSTRUCT_ALL = """
