@@ -14,7 +14,7 @@ from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.sac.policies import CnnPolicy
 from torch import nn
 
-from sb3_fpac import FPAC, FPACPolicy, fpac_hyperparams
+from sb3_fpac import FPAC, FPACPolicy, fpac_fast, fpac_hyperparams
 
 
 class PlainExtractor(BaseFeaturesExtractor):
@@ -45,12 +45,12 @@ class PlainExtractor(BaseFeaturesExtractor):
 
 
 class Noise(gym.Env):
-    """Stacks of two 84×84×3 frames of noise, six-dimensional actions, episodes of 125 steps"""
+    """Stacks of two RGB frames of noise, six-dimensional actions, episodes of 125 steps"""
 
-    def __init__(self) -> None:
-        self.observation_space = spaces.Box(0, 255, (6, 84, 84), np.uint8)
+    def __init__(self, size: int = 84) -> None:
+        self.observation_space = spaces.Box(0, 255, (6, size, size), np.uint8)
         self.action_space = spaces.Box(-1, 1, (6,), np.float32)
-        self._frame = spaces.Box(0, 255, (3, 84, 84), np.uint8)
+        self._frame = spaces.Box(0, 255, (3, size, size), np.uint8)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
         super().reset(seed=seed)
@@ -87,12 +87,16 @@ AGENTS: dict[str, Any] = {
     "FPAC, float32, compiled": partial(make_fpac, policy_kwargs=_FLOAT32, compile=True),
     "FPAC, auto, not compiled": partial(make_fpac, compile=False),
     "FPAC, auto, compiled": partial(make_fpac, compile=True),
+    "FPAC, fast, 84×84": partial(FPAC, "CnnPolicy", **fpac_fast, compile=False),
+    "FPAC, fast, 64×64": partial(FPAC, "CnnPolicy", **fpac_fast, compile=False),
 }
-"""Makers by name: called with the environment, they give an :class:`OffPolicyAlgorithm` with Table I's hyperparameters."""
+"""Makers by name: called with the environment, they give an :class:`OffPolicyAlgorithm` with Table I's hyperparameters, or
+with those of the preset."""
+_SIZES = {"FPAC, fast, 64×64": 64}  # of frames, in pixels; 84 for all others
 
 
 def with_full_buffer(name: str, device: th.device) -> OffPolicyAlgorithm:
     """One of :data:`AGENTS` that has collected 400 transitions of noise, and forgets older ones"""
-    model = AGENTS[name](Noise(), buffer_size=400, learning_starts=400, device=device, seed=0)
+    model = AGENTS[name](Noise(_SIZES.get(name, 84)), buffer_size=400, learning_starts=400, device=device, seed=0)
     model.learn(400)
     return model

@@ -1,5 +1,6 @@
 """
-One gradient step of agents from pixels: batch 128, stacks of two 84×84×3 frames, K = 32, six-dimensional actions.
+One gradient step of agents from pixels: batch 128, stacks of two 84×84×3 frames (64×64×3 where an agent
+says so), K = 32, six-dimensional actions.
 
 Usage: python benchmarks/update.py [--device cuda] [--rounds 5] [--agents "FPAC, auto, compiled" …]
 """
