@@ -74,7 +74,7 @@ def main() -> None:
     write_video(args.out / "video.mp4", (side_by_side(*pictures) for pictures in both), fps=test_env.metadata["render_fps"])
     write_image(args.out / "points.png", render_moments(episode_after, scale=8))
     print(
-        f"Return before: {before:.0f}, after {args.steps} steps: {after:.0f} (means of {TEST_EPISODES} episodes, at most 1000)",
+        f"Return before: {before:.0f}, after {args.steps} steps: {after:.0f} (means of {TEST_EPISODES} episodes)",
         f"Video, before and after side by side: {args.out / 'video.mp4'}",
         f"Feature points at four moments: {args.out / 'points.png'}",
         f"Learning curve: {args.out / 'learning_curve.png'}",
