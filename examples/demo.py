@@ -53,9 +53,7 @@ def main() -> None:
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
 
-    model = FPAC(
-        "CnnPolicy", make_env(args.seed), **{**fpac_fast, "batch_size": 64, "buffer_size": args.steps}, seed=args.seed
-    )
+    model = FPAC("CnnPolicy", make_env(args.seed), buffer_size=args.steps, seed=args.seed, **fpac_fast)
     test_env = make_env(args.seed + 1000)
 
     before, _ = evaluate_policy(model, test_env, n_eval_episodes=TEST_EPISODES)
