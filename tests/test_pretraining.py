@@ -27,6 +27,7 @@ from sb3_fpac import (
     pretrain,
 )
 from sb3_fpac.__main__ import main
+from sb3_fpac.features.map_geometry import MapGeometry
 from sb3_fpac.pretraining.picture import render_reconstructions
 from sb3_fpac.pretraining.reconstruction import Reconstruction, heat_maps
 
@@ -87,10 +88,11 @@ def test_heat_maps_are_gaussians():
         assert maps[0, k, row, column].item() == pytest.approx(math.exp(-squared / (2 * 0.4**2)), abs=1e-6)
 
 
-def test_heat_maps_lie_where_the_points_lie_in_the_frame():
+@pytest.mark.parametrize("strides", [(2, 1, 1, 1), (2,), (2, 2, 1)])
+def test_heat_maps_lie_where_the_points_lie_in_the_frame(strides):
     """The brightest cell of a map is the one nearest to the pixel that to_pixels names"""
-    extractor = FeaturePointExtractor(spaces.Box(0, 255, (3, 44, 60), np.uint8))
-    network = Reconstruction(3, 1, 44, 60)
+    extractor = FeaturePointExtractor(spaces.Box(0, 255, (3, 44, 60), np.uint8), strides=strides)
+    network = Reconstruction(3, 1, 44, 60, geometry=MapGeometry(strides))
     for x, y in ((-1.0, 1.0), (0.37, -0.6), (1.0, 0.0)):
         pixel = extractor.to_pixels(th.tensor([x, y]))
         cells = heat_maps(th.tensor([[[x, y]]]), network._x, network._y)[0, 0]
@@ -285,6 +287,19 @@ def test_an_agent_loads_without_the_file(algorithm, policy, frozen, file, tmp_pa
     np.testing.assert_array_equal(*(agent.predict(obs, deterministic=True)[0] for agent in (model, loaded)))
     with pytest.raises(ValueError, match="There is no file of pre-trained"):  # a new agent does want it
         algorithm(policy, stack(), policy_kwargs=dict(features_extractor_kwargs=kwargs_of(str(file))))
+
+
+def test_points_are_made_for_the_strides_of_their_encoder(tmp_path):
+    episodes = collect_frames(Noise((3, 9, 9)), 10, strides=(2, 1))  # too small for the paper's
+    made = pretrain(episodes, n_points=2, n_updates=1, batch_size=2, precision="float32", strides=[2, 1])
+    made.save(tmp_path / "points.pt")
+    space = spaces.Box(0, 255, (3, 9, 9), np.uint8)
+    extractor = FeaturePointExtractor(space, n_points=2, pretrained=tmp_path / "points.pt", strides=(2, 1))
+    assert equal(extractor.encoder.state_dict(), made.points.weights)
+    with pytest.raises(ValueError, match=r"made for strides=\(2, 1\), but the extractor has strides=\(2,\): use the same"):
+        FeaturePointExtractor(space, n_points=2, pretrained=tmp_path / "points.pt", strides=(2,))
+    with pytest.raises(ValueError, match="Points cannot move on frames of 9×9 pixels: make them at least 13×13"):
+        collect_frames(Noise((3, 9, 9)), 10, strides=(2, 1, 1))
 
 
 def test_what_does_not_fit_is_refused(pretraining, file, tmp_path):

@@ -207,6 +207,17 @@ def a_figure(softmax="separable", temperature=0.1, frame=BLACK, strides=(2, 1, 1
     return maps, plot_feature_maps(frame, maps, temperature, softmax, strides=strides, **kwargs)
 
 
+def test_maps_of_other_strides_lie_where_their_cells_see():
+    pytest.importorskip("matplotlib")
+    frame = np.zeros((44, 60, 3), np.uint8)
+    maps, figure = a_figure(frame=frame, strides=(2, 2), indices=[0])
+    assert maps.shape[1:] == (10, 14)  # cells of 7×7 pixels, 4 pixels apart
+    _, map_image = figure.axes[0].get_images()
+    assert list(map_image.get_extent()) == [1, 57, 41, 1]  # from 3 − 2 to 3 + 4 · 13 + 2, and to 3 + 4 · 9 + 2
+    with pytest.raises(ValueError, match=r"have the shape \('K', 15, 23\), got \(5, 10, 14\)"):
+        plot_feature_maps(frame, maps)
+
+
 @pytest.mark.parametrize("softmax", ["separable", "full"])
 def test_maps_lie_over_the_frame_with_their_probabilities_and_points(softmax):
     pytest.importorskip("matplotlib")
