@@ -12,6 +12,7 @@ import gymnasium as gym
 import numpy as np
 import torch as th
 from gymnasium import spaces
+from stable_baselines3.common.torch_layers import create_mlp
 from timing import describe_machine
 from torch import nn
 
@@ -50,15 +51,10 @@ def explained_variance(features: th.Tensor, targets: th.Tensor, seed: int) -> np
     n_train = 3 * len(features) // 4
     features, targets = ((each - each[:n_train].mean(0)) / each[:n_train].std(0) for each in (features, targets))
     th.manual_seed(seed)
-    layers = [
-        nn.Linear(features.shape[1], 256),
-        nn.LayerNorm(256),
-        nn.SiLU(),
-        nn.Linear(256, 256),
-        nn.LayerNorm(256),
-        nn.SiLU(),
-    ]
-    network = nn.Sequential(*layers, nn.Linear(256, targets.shape[1]))
+    sizes = features.shape[1], targets.shape[1]
+    network = nn.Sequential(
+        *create_mlp(*sizes, net_arch=[256, 256], activation_fn=nn.SiLU, post_linear_modules=[nn.LayerNorm])
+    )
     optimizer = th.optim.Adam(network.parameters(), lr=1e-3)
     for _ in range(2000):
         batch = th.randint(n_train, (256,))

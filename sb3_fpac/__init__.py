@@ -15,7 +15,16 @@ from sb3_fpac.features import (
     joint_probabilities,
     marginal_probabilities,
 )
-from sb3_fpac.fpac import FPAC, FPACPolicy, FPACTQCPolicy, fpac_fast, fpac_hyperparams, fpac_kwargs, register_policies
+from sb3_fpac.fpac import (
+    FPAC,
+    FPACPolicy,
+    FPACTQCPolicy,
+    fpac_fast,
+    fpac_hyperparams,
+    fpac_kwargs,
+    register_memory_check,
+    register_policies,
+)
 from sb3_fpac.observations import decode_camera_shift, encode_camera_shift
 from sb3_fpac.pretraining import collect_frames, pretrain
 from sb3_fpac.version import __version__
@@ -55,6 +64,7 @@ __all__ = [
 
 register_envs()
 register_policies()
+register_memory_check()
 
 if "rl_zoo3" in sys.modules:  # RL Zoo is running: --gym-packages sb3_fpac
     import sb3_fpac.zoo  # noqa: F401

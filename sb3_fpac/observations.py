@@ -10,6 +10,8 @@ from typing import TypeVar
 import numpy as np
 import torch as th
 
+from sb3_fpac.arguments import flag, whole_number
+
 UNITS_PER_PIXEL = 64
 
 _Array = TypeVar("_Array", np.ndarray, th.Tensor)
@@ -76,8 +78,9 @@ def split_channels(n_channels: int, frame_channels: int, camera_shift: bool | No
     :return: S and whether there is a header plane
     :raises ValueError: if the channels do not fit
     """
-    if frame_channels < 1:
-        raise ValueError(f"frame_channels must be at least 1, got {frame_channels}.")
+    whole_number("frame_channels", frame_channels, at_least=1)
+    if camera_shift is not None:
+        flag("camera_shift", camera_shift)
     n_frames, left_over = divmod(n_channels, frame_channels)
     if camera_shift is None:
         camera_shift = left_over == 1 and n_frames >= 2

@@ -369,10 +369,10 @@ STACK = spaces.Box(0, 255, (6, HEIGHT, WIDTH), np.uint8)
     [
         (dict(observation_space=spaces.Dict(image=STACK)), "not Dict observations"),
         (dict(optimize_memory_usage=True), "leave optimize_memory_usage=False"),
-        (dict(buffer_size=0), "at least 1, got 0 and 1"),
-        (dict(n_envs=0), "at least 1, got 10 and 0"),
+        (dict(buffer_size=0), "buffer_size must be at least 1, got 0"),
+        (dict(n_envs=0), "n_envs must be at least 1, got 0"),
         (dict(n_steps=0), "n_steps must be at least 1, got 0"),
-        (dict(gamma=1.5), r"from 0 to 1, got 1\.5"),
+        (dict(gamma=1.5), r"gamma must be at least 0 and at most 1, got 1\.5"),
         (dict(frame_channels=4), "6 channels are not a stack of frames of 4 channels"),
         (dict(camera_shift=True), "behind a camera-shift plane"),
         (dict(storage_device="meta"), "must be 'cpu' or 'cuda', got 'meta'"),

@@ -397,7 +397,7 @@ def test_what_cannot_be_resumed_is_refused(tmp_path):
         save_checkpoint(model, tmp_path)
     with pytest.raises(ValueError, match="Observation spaces do not match"):
         resume(tmp_path, envs(Needles))
-    with pytest.raises(ValueError, match=r"saved with 1 environment\(s\), got 2"):
+    with pytest.raises(ValueError, match=r"replay_buffer\.pkl does not fit: its n_envs is 1, that of the model is 2"):
         resume(tmp_path, envs(n_envs=2))
     with pytest.raises(ValueError, match="saved without VecNormalize, got an environment with it"):
         resume(tmp_path, envs(normalize=dict(norm_obs=False)))
@@ -424,7 +424,7 @@ def test_a_run_does_not_start_over_another_ones_checkpoint(tmp_path):
 
 
 def test_bad_use_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="save_freq must be at least 1 agent step, got 0"):
+    with pytest.raises(ValueError, match="save_freq must be at least 1, got 0"):
         ResumableCheckpoint(0, tmp_path)
     ppo = PPO("MlpPolicy", envs(Needles), n_steps=8, batch_size=8)
     with pytest.raises(ValueError, match=r"algorithms with a replay buffer.*use SB3's CheckpointCallback with PPO"):

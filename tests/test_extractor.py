@@ -223,7 +223,9 @@ def test_a_camera_that_moves_by_whole_cells_moves_the_points_exactly(strides):
 
 @pytest.mark.parametrize("strides", [(), (2, 0), (2, 1.0), (True, 1), "2111", 2, None])
 def test_strides_that_are_none_are_refused(strides):
-    with pytest.raises(ValueError, match="strides must be whole numbers of at least 1, one for each convolution"):
+    with pytest.raises(
+        ValueError, match=r"strides(\[\d\])? must (have one number for each convolution|be a whole number|be at least 1)"
+    ):
         make(strides=strides)
 
 

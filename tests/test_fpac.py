@@ -631,7 +631,7 @@ def test_an_extractor_that_knows_its_frames_wants_a_buffer_that_does():
         ("policy_delay .*at least 1.*got 0", Noise, dict(policy_delay=0)),
         ("policy_delay .*whole number.*got 1.5", Noise, dict(policy_delay=1.5)),
         ("target_update_interval .*got 0", Noise, dict(target_update_interval=0)),
-        ("random_shift .*at least 0.*got -1", Noise, dict(random_shift=-1)),
+        ("random_shift must be from 0 to .*got -1", Noise, dict(random_shift=-1)),
         ("compile .*'auto', got 'fast'", Noise, dict(compile="fast")),
         ("FrameReplayBuffer.*got ReplayBuffer", Noise, dict(replay_buffer_class=ReplayBuffer)),
         ("optimize_memory_usage=False", Noise, dict(optimize_memory_usage=True)),

@@ -27,7 +27,6 @@ from sb3_fpac import (
     pretrain,
 )
 from sb3_fpac.__main__ import main
-from sb3_fpac.features.map_geometry import MapGeometry
 from sb3_fpac.pretraining.picture import render_reconstructions
 from sb3_fpac.pretraining.reconstruction import Reconstruction, heat_maps
 
@@ -92,7 +91,7 @@ def test_heat_maps_are_gaussians():
 def test_heat_maps_lie_where_the_points_lie_in_the_frame(strides):
     """The brightest cell of a map is the one nearest to the pixel that to_pixels names"""
     extractor = FeaturePointExtractor(spaces.Box(0, 255, (3, 44, 60), np.uint8), strides=strides)
-    network = Reconstruction(3, 1, 44, 60, geometry=MapGeometry(strides))
+    network = Reconstruction(3, 1, 44, 60, strides=strides)
     for x, y in ((-1.0, 1.0), (0.37, -0.6), (1.0, 0.0)):
         pixel = extractor.to_pixels(th.tensor([x, y]))
         cells = heat_maps(th.tensor([[[x, y]]]), network._x, network._y)[0, 0]

@@ -1,6 +1,6 @@
 """A replay buffer that stores every frame once."""
 
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 import psutil
@@ -11,31 +11,10 @@ from stable_baselines3.common.preprocessing import is_image_space_channels_first
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from stable_baselines3.common.vec_env import VecNormalize
 
+from sb3_fpac.arguments import number, whole_number
+from sb3_fpac.buffers.frame_batch import FrameBatch
 from sb3_fpac.buffers.frame_pool import FramePool, to_device
 from sb3_fpac.observations import decode_camera_shift, split_channels
-
-
-class FrameBatch(NamedTuple):
-    """
-    Sampled transitions whose observation and next observation share their frames.
-
-    :param frames: ``(B, F, c, H, W)`` uint8, oldest first. One-step transitions: F = S + 1, the observation is
-        ``frames[:, :S]`` and the next observation ``frames[:, 1:]``. n-step transitions: F = 2S, one after the other.
-    :param camera_shifts: ``(B, 2, S − 1, 2)`` float32, of the observation and of the next observation, x and y in pixels (see
-        :func:`~sb3_fpac.observations.encode_camera_shift`); None without camera shift
-    :param actions: ``(B, action_dim)``
-    :param rewards: ``(B, 1)`` float32; the discounted sum of n steps
-    :param dones: ``(B, 1)`` float32: 1 where nothing follows, time-outs excepted as in SB3
-    :param discounts: ``(B, 1)`` float32, what the value of the next observation is multiplied with; None for one-step
-        transitions, where it is γ
-    """
-
-    frames: th.Tensor
-    camera_shifts: th.Tensor | None
-    actions: th.Tensor
-    rewards: th.Tensor
-    dones: th.Tensor
-    discounts: th.Tensor | None
 
 
 class FrameReplayBuffer(NStepReplayBuffer):
@@ -101,12 +80,10 @@ class FrameReplayBuffer(NStepReplayBuffer):
         n_frames, camera_shift = split_channels(n_channels, frame_channels, camera_shift)
         if optimize_memory_usage:
             raise ValueError("FrameReplayBuffer stores every frame once anyway: leave optimize_memory_usage=False.")
-        if buffer_size < 1 or n_envs < 1:
-            raise ValueError(f"buffer_size and n_envs must be at least 1, got {buffer_size} and {n_envs}.")
-        if n_steps < 1:
-            raise ValueError(f"n_steps must be at least 1, got {n_steps}.")
-        if not 0 <= gamma <= 1:
-            raise ValueError(f"gamma must be from 0 to 1, got {gamma}.")
+        buffer_size = whole_number("buffer_size", buffer_size, at_least=1)
+        n_envs = whole_number("n_envs", n_envs, at_least=1)
+        n_steps = whole_number("n_steps", n_steps, at_least=1)
+        gamma = number("gamma", gamma, at_least=0, at_most=1)
         storage_device = _checked_device(storage_device)
         frame_shape = (frame_channels, height, width)
         n_header_bytes = 4 * (n_frames - 1) if camera_shift else 0

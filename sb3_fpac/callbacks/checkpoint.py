@@ -15,7 +15,9 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.save_util import load_from_pkl
 from stable_baselines3.common.type_aliases import GymEnv
 
+from sb3_fpac.arguments import whole_number
 from sb3_fpac.callbacks.random_states import random_states, restore_random_states
+from sb3_fpac.files import check_zip, reading
 from sb3_fpac.fpac import FPAC
 from sb3_fpac.fpac.loss_tracker import check_finite
 
@@ -65,9 +67,7 @@ class ResumableCheckpoint(BaseCallback):
 
     def __init__(self, save_freq: int, save_path: str | Path) -> None:
         super().__init__()
-        if save_freq < 1:
-            raise ValueError(f"save_freq must be at least 1 agent step, got {save_freq}.")
-        self.save_freq = save_freq
+        self.save_freq = whole_number("save_freq", save_freq, at_least=1)
         self.save_path = Path(save_path)
         self._saved_at = 0  # agent steps
 
@@ -107,6 +107,7 @@ def save_checkpoint(model: OffPolicyAlgorithm, folder: str | Path) -> Path:
     :return: Its path
     :raises FloatingPointError: if training has diverged
     :raises FileExistsError: if there is a checkpoint of this step
+    :raises OSError: if writing fails, such as on a full disk; what was written so far is deleted
     """
     check_finite(model.policy, f"agent step {model.num_timesteps}")
     folder = Path(folder)
@@ -119,21 +120,32 @@ def save_checkpoint(model: OffPolicyAlgorithm, folder: str | Path) -> Path:
     if checkpoint.exists():
         raise FileExistsError(f"{checkpoint} exists already.")
     unfinished = checkpoint.with_suffix(".tmp")
-    unfinished.mkdir()
-    model.save(unfinished / MODEL)
-    model.save_replay_buffer(unfinished / BUFFER)
-    vec_normalize = model.get_vec_normalize_env()
-    if vec_normalize is not None:
-        vec_normalize.save(str(unfinished / NORMALIZATION))
-    th.save({"trained_by": _trained_by(type(model)), **random_states(model)}, unfinished / STATES)
-
-    for path in (*unfinished.iterdir(), unfinished):
-        _sync(path)
+    try:
+        unfinished.mkdir()
+        _write(model, unfinished)
+    except (OSError, RuntimeError) as error:  # RuntimeError: PyTorch's, on a full disk
+        free = shutil.disk_usage(folder).free
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise OSError(
+            f"The checkpoint {checkpoint} could not be written, and {free / 1e9:.2f} GB were free: {error}. Older checkpoints "
+            "are kept. Make space for one more."
+        ) from error
     unfinished.rename(checkpoint)
     _sync(folder)
     for path in older:
         shutil.rmtree(path.rename(path.with_suffix(".tmp")))  # a half-deleted checkpoint must not look complete
     return checkpoint
+
+
+def _write(model: OffPolicyAlgorithm, folder: Path) -> None:
+    model.save(folder / MODEL)
+    model.save_replay_buffer(folder / BUFFER)
+    vec_normalize = model.get_vec_normalize_env()
+    if vec_normalize is not None:
+        vec_normalize.save(str(folder / NORMALIZATION))
+    th.save({"trained_by": _trained_by(type(model)), **random_states(model)}, folder / STATES)
+    for path in (*folder.iterdir(), folder):
+        _sync(path)
 
 
 def latest_checkpoint(folder: str | Path) -> Path | None:
@@ -172,14 +184,19 @@ def resume(
     :param load_kwargs: For its ``load``, such as ``tensorboard_log`` and ``custom_objects``
     :return: A model of the class ``algorithm``
     :raises FileNotFoundError: if there is no complete checkpoint
-    :raises ValueError: if another algorithm was trained, or in another environment
+    :raises ValueError: if another algorithm was trained, or in another environment, or a file is damaged
     """
     checkpoint = latest_checkpoint(folder)
     if checkpoint is None:
         raise FileNotFoundError(f"There is no complete checkpoint in {folder}: it needs a folder step_<n> with {MODEL}.")
     _check_algorithm(checkpoint, algorithm)
+    check_zip(checkpoint / MODEL)
     model = algorithm.load(checkpoint / MODEL, env=maybe_make_env(env, verbose=0), device=device, **load_kwargs)
-    model.load_replay_buffer(checkpoint / BUFFER)
+    if isinstance(model, FPAC):
+        model.load_replay_buffer(checkpoint / BUFFER)
+    else:
+        with reading(checkpoint / BUFFER):
+            model.load_replay_buffer(checkpoint / BUFFER)
     restore(model, checkpoint)
     return model
 
@@ -198,6 +215,11 @@ def restore(model: OffPolicyAlgorithm, checkpoint: str | Path) -> None:
     buffer = model.replay_buffer
     if buffer.n_envs != model.env.num_envs:
         raise ValueError(f"{checkpoint} was saved with {buffer.n_envs} environment(s), got {model.env.num_envs}.")
+    if buffer.observation_space != model.observation_space or buffer.action_space != model.action_space:
+        raise ValueError(
+            f"The replay buffer of {checkpoint} has the spaces {buffer.observation_space} and {buffer.action_space}, got an "
+            f"environment with {model.observation_space} and {model.action_space}."
+        )
     unfinished_episodes = _is_mid_episode(buffer)
     buffer.dones[buffer.pos - 1, unfinished_episodes] = 1
     if not buffer.optimize_memory_usage:  # with it, the next observation is about to be overwritten
@@ -240,14 +262,17 @@ def _restore_normalization(model: OffPolicyAlgorithm, path: Path) -> None:
         was, is_now = ("with", "without") if path.exists() else ("without", "with")
         raise ValueError(f"{path.parent} was saved {was} VecNormalize, got an environment {is_now} it: wrap it as before.")
     if vec_normalize is not None:
-        saved = load_from_pkl(path)
+        with reading(path):
+            saved = load_from_pkl(path)
         vec_normalize.ret_rms = saved.ret_rms
         if saved.norm_obs:
             vec_normalize.obs_rms = saved.obs_rms
 
 
 def _load_states(checkpoint: Path) -> dict[str, Any]:
-    return th.load(checkpoint / STATES, map_location="cpu", weights_only=False)
+    check_zip(checkpoint / STATES)
+    with reading(checkpoint / STATES):
+        return th.load(checkpoint / STATES, map_location="cpu", weights_only=False)
 
 
 def _is_mid_episode(buffer: ReplayBuffer) -> np.ndarray:

@@ -9,6 +9,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Image, TensorBoardOutputFormat
 from stable_baselines3.common.vec_env import VecEnv
 
+from sb3_fpac.arguments import whole_number
 from sb3_fpac.visualization.episode import find_extractor, record_episode
 
 
@@ -46,12 +47,12 @@ class FeaturePointCallback(BaseCallback):
         scale: int = 4,
     ) -> None:
         super().__init__()
-        for name, number in dict(freq=freq, max_steps=max_steps, n_maps=n_maps, scale=scale).items():
-            if number is not None and number < 1:
-                raise ValueError(f"{name} must be at least 1, got {number}.")
+        self.freq = whole_number("freq", freq, at_least=1)
+        self.max_steps = None if max_steps is None else whole_number("max_steps", max_steps, at_least=1)
+        self.n_maps = whole_number("n_maps", n_maps, at_least=1)
+        self.scale = whole_number("scale", scale, at_least=1)
         import sb3_fpac.visualization.video  # noqa: F401  a missing package fails here and not after hours
 
-        self.freq, self.max_steps, self.n_maps, self.scale = freq, max_steps, n_maps, scale
         self.save_path = Path(save_path)
         self.eval_env = eval_env
         self._env: gym.Env | VecEnv

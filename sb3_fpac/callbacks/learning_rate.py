@@ -3,6 +3,8 @@
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.utils import ConstantSchedule
 
+from sb3_fpac.arguments import number, whole_number
+
 
 class LearningRateDrop(BaseCallback):
     """
@@ -22,12 +24,8 @@ class LearningRateDrop(BaseCallback):
 
     def __init__(self, after: int, learning_rate: float) -> None:
         super().__init__()
-        if after < 0 or not learning_rate > 0:
-            raise ValueError(
-                f"LearningRateDrop needs after ≥ 0 and a positive learning_rate, got {after} and {learning_rate}."
-            )
-        self.after = after
-        self.schedule = ConstantSchedule(learning_rate)
+        self.after = whole_number("after", after, at_least=0)
+        self.schedule = ConstantSchedule(number("learning_rate", learning_rate, above=0))
 
     def _on_step(self) -> bool:
         if self.num_timesteps >= self.after:

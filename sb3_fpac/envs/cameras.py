@@ -51,17 +51,41 @@ class MujocoCamera:
         :return: The view for the current state of the simulation
         """
         model, data = mujoco_model_and_data(env)
-        camera = find_camera(model, self.camera_id)
-        if _projections(model)[camera] or model.cam_sensorsize[camera].any():
-            raise ValueError(f"Camera {self.camera_id!r} must be a perspective camera defined by its field of view alone.")
+        camera = self._find(model)
         position, rotation = data.cam_xpos[camera].copy(), data.cam_xmat[camera].reshape(3, 3).copy()
         focal_length = height / 2 / np.tan(np.deg2rad(model.cam_fovy[camera]) / 2)  # in pixels
 
-        def project(point: np.ndarray) -> np.ndarray:
-            right, up, backward = rotation.T @ (point - position)
-            return focal_length * np.array([right, -up]) / -backward
+        anchor = data.subtree_com[followed_body(model, camera)].copy()
+        return CameraView(anchor, _Perspective(position, rotation, focal_length))
 
-        return CameraView(anchor=data.subtree_com[followed_body(model, camera)].copy(), project=project)
+    def check(self, env: gym.Env) -> None:
+        """
+        Check that the environment has this camera, and that its shift is defined.
+
+        :param env: As in calls
+        :raises ValueError: if it has not
+        """
+        model, _ = mujoco_model_and_data(env)
+        followed_body(model, self._find(model))
+
+    def _find(self, model: Any) -> int:
+        camera = find_camera(model, self.camera_id)
+        if _projections(model)[camera] or model.cam_sensorsize[camera].any():
+            raise ValueError(f"Camera {self.camera_id!r} must be a perspective camera defined by its field of view alone.")
+        return camera
+
+
+@dataclass(frozen=True, eq=False)
+class _Perspective:
+    """Projects points of the world into the image; an object instead of a function, so that environments can be pickled"""
+
+    position: np.ndarray
+    rotation: np.ndarray
+    focal_length: float
+
+    def __call__(self, point: np.ndarray) -> np.ndarray:
+        right, up, backward = self.rotation.T @ (point - self.position)
+        return self.focal_length * np.array([right, -up]) / -backward
 
 
 def follows(model: Any, camera: int) -> bool:

@@ -9,6 +9,8 @@ from typing import Any
 _FAST_SHADOW_SIZE = 512  # pixels; 2048 or more in the tasks of dm_control
 _FAST_SLICES, _FAST_STACKS = 14, 8  # of spheres, capsules and cylinders; MuJoCo's defaults are 28 and 16
 
+_drawn_by: int | None = None  # id of the process that drew the first frame
+
 HOW_TO_INSTALL = (
     "install EGL (Debian and Ubuntu: apt-get install libegl1 libgl1-mesa-dri) "
     "or OSMesa (apt-get install libosmesa6), or set MUJOCO_GL yourself"
@@ -59,6 +61,24 @@ def set_up_drawing(model: Any, largest: int, fast: bool) -> None:
     if fast:
         quality = model.vis.quality
         quality.shadowsize, quality.numslices, quality.numstacks = _FAST_SHADOW_SIZE, _FAST_SLICES, _FAST_STACKS
+
+
+def check_process() -> None:
+    """
+    Check, before a frame is drawn, that this process was not forked from one that has drawn. Its OpenGL context would block
+    for ever.
+
+    :raises RuntimeError: if it was
+    """
+    global _drawn_by
+    if _drawn_by is None:
+        _drawn_by = os.getpid()
+    elif _drawn_by != os.getpid():
+        raise RuntimeError(
+            "This process was forked from one that had drawn a frame, and OpenGL does not work in it: start processes with "
+            "'spawn' or 'forkserver', as in gym.make_vec(…, vectorization_mode='async', vector_kwargs=dict(context='spawn')) "
+            "or SubprocVecEnv(…, start_method='spawn')."
+        )
 
 
 def egl_works() -> bool:

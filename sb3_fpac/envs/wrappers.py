@@ -9,7 +9,8 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
-from sb3_fpac.envs.cameras import CameraView
+from sb3_fpac.arguments import whole_number
+from sb3_fpac.envs.cameras import CameraView, MujocoCamera
 from sb3_fpac.observations import check_header_fits, encode_camera_shift
 
 
@@ -34,8 +35,7 @@ class ActionRepeat(gym.Wrapper, RecordConstructorArgs):
     """
 
     def __init__(self, env: gym.Env, n: int) -> None:
-        if not isinstance(n, int) or n < 1:
-            raise ValueError(f"n must be a whole number and at least 1, got {n!r}.")
+        n = whole_number("n", n, at_least=1)
         RecordConstructorArgs.__init__(self, n=n)
         gym.Wrapper.__init__(self, env)
         self.n = n
@@ -71,8 +71,7 @@ class FrameStack(gym.Wrapper, RecordConstructorArgs):
         space = env.observation_space
         if not isinstance(space, spaces.Box) or len(space.shape) not in (2, 3) or space.dtype != np.uint8:
             raise ValueError(f"FrameStack needs uint8 frames of shape (height, width, channels), got {space}.")
-        if n < 1:
-            raise ValueError(f"n must be at least 1, got {n}.")
+        n = whole_number("n", n, at_least=1)
         RecordConstructorArgs.__init__(self, n=n)
         gym.Wrapper.__init__(self, env)
         self.n = n
@@ -101,26 +100,29 @@ class CameraShift(gym.Wrapper, RecordConstructorArgs):
     points into the current camera's frame, so that velocities are relative to the world and not to the camera (Fig. 3).
 
     :param env: Environment whose observations are channel-first stacks of frames, as FrameStack makes them
-    :param camera: Returns the view of the current frame. It is called as ``camera(env, height, width)`` after every reset and
-        step, with the wrapped environment and the size of the frames. Use :class:`~sb3_fpac.MujocoCamera` for dm_control and
-        Gymnasium's MuJoCo environments, or your own function for a robot.
+    :param camera: Number or name of a MuJoCo camera, for dm_control and Gymnasium's MuJoCo environments (see
+        :class:`~sb3_fpac.MujocoCamera`); or a function that returns the view of the current frame, for a robot. It is called
+        as ``camera(env, height, width)`` after every reset and step, with the wrapped environment and the size of the frames.
     :param n_frames: S, frames in the stack
-    :raises ValueError: if the observations are not such stacks, or contain a single frame
+    :raises ValueError: if the observations are not such stacks, or contain a single frame, or there is no such camera
     """
 
-    def __init__(self, env: gym.Env, camera: Callable[[gym.Env, int, int], CameraView], n_frames: int = 2) -> None:
+    def __init__(self, env: gym.Env, camera: int | str | Callable[[gym.Env, int, int], CameraView], n_frames: int = 2) -> None:
         space = env.observation_space
-        if n_frames < 2:
-            raise ValueError(f"CameraShift compares frames: n_frames must be at least 2, got {n_frames}.")
+        n_frames = whole_number("n_frames", n_frames, at_least=2)  # it compares frames
         if not isinstance(space, spaces.Box) or len(space.shape) != 3 or space.dtype != np.uint8 or space.shape[0] % n_frames:
             raise ValueError(
                 f"CameraShift needs channel-first stacks of {n_frames} uint8 frames, as from FrameStack, got {space}."
             )
         self._height, self._width = space.shape[1:]
         check_header_fits(n_frames - 1, self._height, self._width)
+        if isinstance(camera, MujocoCamera):
+            camera = camera.camera_id  # EnvSpec stores numbers and names as JSON
         RecordConstructorArgs.__init__(self, camera=camera, n_frames=n_frames)
         gym.Wrapper.__init__(self, env)
-        self._camera = camera
+        self._camera = camera if callable(camera) else MujocoCamera(camera)
+        if isinstance(self._camera, MujocoCamera):
+            self._camera.check(env)
         self._views: deque[CameraView] = deque(maxlen=n_frames)
         header_low, header_high = np.zeros_like(space.low[:1]), np.full_like(space.high[:1], 255)
         self.observation_space = spaces.Box(

@@ -7,6 +7,7 @@ import torch as th
 from torch import nn
 from torch.autograd.function import once_differentiable
 
+from sb3_fpac.arguments import one_of, whole_number
 from sb3_fpac.features.map_geometry import MapGeometry
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -34,9 +35,8 @@ class Encoder(nn.Module):
         self, in_channels: int, n_maps: int, precision: Precision = "auto", strides: Sequence[int] = (2, 1, 1, 1)
     ) -> None:
         super().__init__()
-        if precision not in ("auto", "float32", "bfloat16"):
-            raise ValueError(f"precision must be 'auto', 'float32' or 'bfloat16', got {precision!r}.")
-        self.precision = precision
+        self.precision = one_of("precision", precision, ("auto", "float32", "bfloat16"))
+        n_maps = whole_number("n_maps", n_maps, at_least=1)
         self.geometry = MapGeometry(strides)
         layers: list[nn.Module] = []
         for i, stride in enumerate(self.geometry.strides):

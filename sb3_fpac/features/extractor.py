@@ -7,6 +7,7 @@ from typing import TypeVar
 import torch as th
 from gymnasium import spaces
 
+from sb3_fpac.arguments import flag, number, one_of, whole_number
 from sb3_fpac.features.encoder import Precision
 from sb3_fpac.features.frame_extractor import FrameExtractor
 from sb3_fpac.features.pretrained import PretrainedPoints
@@ -46,8 +47,8 @@ class FeaturePointExtractor(FrameExtractor):
         then divided here, and images in [0, 1] are taken as they are. The policies of SAC and TQC set it themselves.
     :param precision: Precision of the convolutions: ``"auto"`` is bfloat16 where the hardware multiplies bfloat16, and float32
         elsewhere; ``"float32"`` and ``"bfloat16"`` force it. Parameters and features are float32.
-    :param strides: Stride of every 3×3 convolution. ``(2, 1, 1, 1)`` are the paper's; ``(2, 2, 1, 1)`` have a cell every 4
-        pixels, which costs a third.
+    :param strides: Stride of every 3×3 convolution. ``(2, 1, 1, 1)`` are the paper's; larger ones cost less and locate
+        less precisely.
     :param standardize: Whether every feature is standardized by its running mean and standard deviation
     :param pretrained: Initial weights of the encoder, from :func:`~sb3_fpac.pretrain`: a :class:`~sb3_fpac.PretrainedPoints`,
         or the path of its file. FPAC and the policies of SAC and TQC replace the path by the contents of the file, so that
@@ -77,25 +78,20 @@ class FeaturePointExtractor(FrameExtractor):
         pretrained: PretrainedPoints | str | Path | None = None,
         frozen: bool = False,
     ) -> None:
-        if n_points < 1:
-            raise ValueError(f"n_points must be at least 1, got {n_points}.")
-        if not temperature > 0:
-            raise ValueError(f"temperature must be positive, got {temperature}.")
-        if softmax not in ("separable", "full"):
-            raise ValueError(f"softmax must be 'separable' or 'full', got {softmax!r}.")
+        n_points = whole_number("n_points", n_points, at_least=1)
         super().__init__(observation_space, n_points, frame_channels, camera_shift, normalized_image, precision, strides)
         self._features_dim = n_points * self.n_frames * (3 if presence else 2)
         self.n_points = n_points
-        self.temperature = temperature
-        self.softmax: Softmax = softmax
-        self.presence = presence
-        self.velocity = velocity
-        self.relative = relative
-        self.standardization = Standardization(self._features_dim) if standardize else None
+        self.temperature = number("temperature", temperature, above=0)
+        self.softmax = one_of("softmax", softmax, ("separable", "full"))
+        self.presence = flag("presence", presence)
+        self.velocity = flag("velocity", velocity)
+        self.relative = flag("relative", relative)
+        self.standardization = Standardization(self._features_dim) if flag("standardize", standardize) else None
         self._is_pretrained = pretrained is not None
         if pretrained is not None:
             self._load(pretrained)
-        self.encoder.requires_grad_(not frozen)
+        self.encoder.requires_grad_(not flag("frozen", frozen))
         if self.camera_shift:
             map_height, map_width = self.map_size
             distance = self.encoder.geometry.cell_distance
@@ -183,7 +179,10 @@ class FeaturePointExtractor(FrameExtractor):
             softmax=self.softmax,
             strides=self.encoder.geometry.strides,
         )
-        self.encoder.load_state_dict(pretrained.weights)
+        try:
+            self.encoder.load_state_dict(pretrained.weights)
+        except RuntimeError as error:
+            raise ValueError(f"The pre-trained weights are not those of this encoder: {error}") from error
 
     def _to_current_camera(self, points: th.Tensor, camera_shifts: th.Tensor) -> th.Tensor:
         shift = camera_shifts * self._units_per_pixel  # (B, S − 1, 2)

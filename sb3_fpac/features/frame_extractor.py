@@ -30,8 +30,8 @@ class FrameExtractor(BaseFeaturesExtractor):
         then divided here, and images in [0, 1] are taken as they are. The policies of SAC and TQC set it themselves.
     :param precision: Precision of the convolutions: ``"auto"`` is bfloat16 where the hardware multiplies bfloat16, and float32
         elsewhere; ``"float32"`` and ``"bfloat16"`` force it. Parameters and features are float32.
-    :param strides: Stride of every 3×3 convolution. ``(2, 1, 1, 1)`` are the paper's; ``(2, 2, 1, 1)`` have a cell every 4
-        pixels, which costs a third.
+    :param strides: Stride of every 3×3 convolution. ``(2, 1, 1, 1)`` are the paper's; larger ones cost less and locate
+        less precisely.
     :raises ValueError: if the space is no image space, its channels do not fit, the image is too small, or a parameter is out
         of range
     """

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import torch as th
 
+from sb3_fpac.arguments import whole_number
+
 _KERNEL_SIZE = 3
 
 
@@ -16,13 +18,9 @@ class MapGeometry:
     """
 
     def __init__(self, strides: Sequence[int] = (2, 1, 1, 1)) -> None:
-        is_list = isinstance(strides, Sequence) and not isinstance(strides, str)
-        if not is_list or not strides or any(type(stride) is not int or stride < 1 for stride in strides):
-            raise ValueError(
-                "strides must be whole numbers of at least 1, one for each convolution, such as (2, 1, 1, 1), "
-                f"got {strides!r}."
-            )
-        self.strides = tuple(strides)
+        if not isinstance(strides, Sequence) or isinstance(strides, str) or not strides:
+            raise ValueError(f"strides must have one number for each convolution, such as (2, 1, 1, 1), got {strides!r}.")
+        self.strides = tuple(whole_number(f"strides[{i}]", stride, at_least=1) for i, stride in enumerate(strides))
 
     @property
     def cell_distance(self) -> int:

@@ -1,6 +1,6 @@
 """Pre-trained feature points and their file format."""
 
-import io
+import zipfile
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import torch as th
 
 from sb3_fpac.features.spatial_softmax import Softmax
+from sb3_fpac.files import check_zip
 
 _FORMAT = "sb3-fpac feature points"
 
@@ -53,16 +54,17 @@ class PretrainedPoints:
 
         :param path: The file
         :return: The points
-        :raises ValueError: if the file does not exist, or was not written by :meth:`save`
+        :raises ValueError: if the file does not exist, is damaged, or was not written by :meth:`save`
         """
         if not Path(path).is_file():
             raise ValueError(
                 f"There is no file of pre-trained feature points {str(path)!r}: create one with python -m sb3_fpac pretrain, "
                 "or correct the path."
             )
-        file = io.BytesIO(Path(path).read_bytes())
+        if zipfile.is_zipfile(path):
+            check_zip(path)  # PyTorch does not compare checksums
         try:
-            content: Any = th.load(file, map_location="cpu", weights_only=True)
+            content: Any = th.load(path, map_location="cpu", weights_only=True)
         except Exception:  # PyTorch raises many kinds for truncated or foreign files
             content = None
         if not isinstance(content, dict) or content.get("format") != _FORMAT or not content.keys() >= _KEYS:

@@ -6,6 +6,7 @@ width, y downwards along the height, the centres of the outermost cells at ±1) 
 Equations and figures are those of the FPAC paper, arXiv 2106.07995.
 """
 
+import math
 from typing import Literal
 
 import torch as th
@@ -121,5 +122,5 @@ def _check(maps: th.Tensor, temperature: float) -> None:
         raise ValueError(
             f"Feature maps must be floats of shape (B, K, H', W'), got {maps.dtype} of shape {tuple(maps.shape)}."
         )
-    if not temperature > 0:
-        raise ValueError(f"The softmax temperature must be positive, got {temperature}.")
+    if not 0 < temperature < math.inf:
+        raise ValueError(f"temperature must be a finite number greater than 0, got {temperature}.")

@@ -43,7 +43,7 @@ class Standardization(nn.Module):
     def _update(self, features: th.Tensor) -> None:
         self.running_count += 1
         weight = self.running_count.reciprocal().clamp(min=_SMALLEST_WEIGHT)
-        distance = features.mean(dim=0) - self.running_mean
-        self.running_mean.lerp_(features.mean(dim=0), weight)
-        spread = features.var(dim=0, correction=0) + (1 - weight) * distance.square()
+        var, mean = th.var_mean(features, dim=0, correction=0)
+        spread = var + (1 - weight) * (mean - self.running_mean).square()
+        self.running_mean.lerp_(mean, weight)
         self.running_var.lerp_(spread, weight)  # a sum with the initial 1 would round small variances

@@ -75,6 +75,18 @@ class SharedEncoder(BaseModel):
             features = encode()
         return features if with_gradient else features.detach()
 
+    def save(self, path: str) -> None:
+        """
+        Refuse to save a part of the policy, whose file could not be loaded: the encoder belongs to the policy.
+
+        :param path: Not used
+        :raises ValueError: always
+        """
+        raise ValueError(
+            f"{type(self).__name__} shares its encoder with the rest of the policy and cannot be saved alone: save the "
+            "policy, model.policy.save(path), or the model, model.save(path)."
+        )
+
 
 class EncoderTrainingCritic(SharedEncoder):
     """Mixin for a critic: its own loss trains the encoder. The actor's loss, which passes through the critic, does not."""

@@ -1,5 +1,7 @@
 """FPAC as one Stable-Baselines3 algorithm."""
 
+import io
+import pathlib
 import time
 import warnings
 from collections.abc import Callable
@@ -11,11 +13,19 @@ from stable_baselines3 import SAC
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.noise import ActionNoise
 from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
 
 from sb3_fpac.buffers import FrameBatch, FrameReplayBuffer
-from sb3_fpac.features.frame_extractor import FrameExtractor
+from sb3_fpac.files import reading
+from sb3_fpac.fpac.checks import (
+    check_hyperparameters,
+    check_loaded_buffer,
+    check_observations,
+    check_policy,
+    check_random_shift,
+    check_replay_buffer_class,
+    check_same_layout,
+)
 from sb3_fpac.fpac.compilation import Compile, compile_update, configure_optimizer
 from sb3_fpac.fpac.loss_tracker import LossTracker, check_finite
 from sb3_fpac.fpac.policies import FPACPolicy
@@ -96,7 +106,7 @@ class FPAC(SAC):
         device: th.device | str = "auto",
         _init_setup_model: bool = True,
     ) -> None:
-        _check_policy(policy, policy_kwargs or {}, policy_delay)
+        check_policy(policy, policy_kwargs or {}, policy_delay)
         policy_kwargs = dict(policy_kwargs or {})
         if policy_kwargs.get("features_extractor_kwargs"):  # a copy, since the policy changes them
             policy_kwargs["features_extractor_kwargs"] = dict(policy_kwargs["features_extractor_kwargs"])
@@ -139,15 +149,7 @@ class FPAC(SAC):
             self._setup_model()
 
     def _setup_model(self) -> None:
-        for name, value, lowest in (
-            ("policy_delay", self.policy_delay, 1),
-            ("target_update_interval", self.target_update_interval, 1),
-            ("random_shift", self.random_shift, 0),
-        ):
-            if not isinstance(value, int) or value < lowest:
-                raise ValueError(f"{name} must be a whole number and at least {lowest}, got {value!r}.")
-        if not (isinstance(self.compile, bool) or self.compile == "auto"):
-            raise ValueError(f"compile must be True, False or 'auto', got {self.compile!r}.")
+        check_hyperparameters(self)
         if self.replay_buffer is None:
             self.replay_buffer = self._make_replay_buffer()
         with warnings.catch_warnings():
@@ -156,25 +158,16 @@ class FPAC(SAC):
             self.policy_kwargs = {**policy_kwargs, "actor_update_interval": 1}  # the update delays the actor
             super()._setup_model()
             self.policy_kwargs = policy_kwargs
-        self._check_extractor()
+        check_same_layout(self.policy.features_extractor, self.replay_buffer)
+        self.random_shift = check_random_shift(self.random_shift, self.observation_space)
         self._reset_update()
 
     def _make_replay_buffer(self) -> FrameReplayBuffer:
-        if self._vec_normalize_env is not None and self._vec_normalize_env.norm_obs:
-            raise ValueError("FPAC normalizes images itself: use VecNormalize(…, norm_obs=False).")
-        if not is_image_space(self.observation_space, check_channels=False):
-            raise ValueError(
-                f"FPAC learns from one stack of images, got {self.observation_space}: for state vectors use "
-                "SAC('MlpPolicy', …), for Dict observations SAC('MultiInputPolicy', …) with FeaturePointCombinedExtractor."
-            )
-        assert self.replay_buffer_class is not None
-        if not issubclass(self.replay_buffer_class, FrameReplayBuffer):
-            raise ValueError(
-                f"FPAC's update takes frames, which only FrameReplayBuffer hands out, got {self.replay_buffer_class.__name__}."
-            )
-        extractor_kwargs = self.policy_kwargs.get("features_extractor_kwargs", {})
+        check_observations(self.observation_space, self._vec_normalize_env)
+        replay_buffer_class = check_replay_buffer_class(self.replay_buffer_class)
+        extractor_kwargs = self.policy_kwargs.get("features_extractor_kwargs") or {}
         stack = {name: extractor_kwargs[name] for name in ("frame_channels", "camera_shift") if name in extractor_kwargs}
-        return self.replay_buffer_class(
+        return replay_buffer_class(
             self.buffer_size,
             self.observation_space,
             self.action_space,
@@ -184,14 +177,23 @@ class FPAC(SAC):
             **{**stack, "n_steps": self.n_steps, "gamma": self.gamma, **self.replay_buffer_kwargs},
         )
 
-    def _check_extractor(self) -> None:
-        for name in ("frame_channels", "camera_shift"):
-            of_extractor, of_buffer = (getattr(each, name) for each in (self.policy.features_extractor, self.replay_buffer))
-            if of_extractor != of_buffer:
-                raise ValueError(
-                    f"The extractor has {name}={of_extractor}, but the replay buffer {of_buffer}: "
-                    f"pass replay_buffer_kwargs=dict({name}={of_extractor}), too."
-                )
+    def load_replay_buffer(self, path: str | pathlib.Path | io.BufferedIOBase, truncate_last_traj: bool = True) -> None:
+        """
+        Load a replay buffer that :meth:`save_replay_buffer` saved.
+
+        :param path: The file
+        :param truncate_last_traj: As in SAC; no effect on a FrameReplayBuffer
+        :raises ValueError: if the file is damaged, or contains no FrameReplayBuffer, or one of other spaces, frames,
+            environments or n-step returns
+        """
+        previous = self.replay_buffer
+        with reading(path):
+            super().load_replay_buffer(path, truncate_last_traj)
+        try:
+            check_loaded_buffer(self.replay_buffer, previous)
+        except ValueError as error:
+            self.replay_buffer = previous
+            raise ValueError(f"{path} does not fit: {error}") from error
 
     def _optimizers(self) -> list[th.optim.Optimizer]:
         optimizers = [self.actor.optimizer, self.critic.optimizer]
@@ -236,8 +238,8 @@ class FPAC(SAC):
                 self._n_updates % self.target_update_interval == 0,
             )
             self._losses.add(losses)
-        if self.device.type == "cpu":
-            self._check_losses()
+        if self.device.type == "cpu":  # elsewhere, reading losses would wait for the device
+            self._record_losses()
 
     def _make_update(self, compile_losses: bool) -> Update:
         assert isinstance(self.target_entropy, float)
@@ -260,12 +262,16 @@ class FPAC(SAC):
     def _when(self) -> str:
         return f"agent step {self.num_timesteps} (update {self._n_updates})"
 
-    def dump_logs(self) -> None:
+    def _record_losses(self) -> None:
         self._check_losses()
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
         self._losses.record(self.logger)
         ent_coef = self.log_ent_coef.exp() if self.log_ent_coef is not None else self.ent_coef_tensor
         self.logger.record("train/ent_coef", ent_coef.item())
+
+    def dump_logs(self) -> None:
+        self._record_losses()
+        self._losses.reset()
         self.logger.record("time/env_steps", self.num_env_steps)
         seconds = max((time.time_ns() - self.start_time) / 1e9, 1e-9)
         self.logger.record("time/updates_per_second", (self._n_updates - self._n_updates_at_start) / seconds)
@@ -313,7 +319,12 @@ class FPAC(SAC):
                 f"The environment returned the reward {reward.tolist()} at agent step {self.num_timesteps}: training was "
                 "stopped before the reward was stored."
             )
+        normalization = self._vec_normalize_env
+        if normalization is not None:  # of rewards alone: the observations are those that the policy gets
+            reward = normalization.get_original_reward()
+        self._vec_normalize_env = None
         super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
+        self._vec_normalize_env = normalization
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """
@@ -327,21 +338,3 @@ class FPAC(SAC):
 
     def _excluded_save_params(self) -> list[str]:
         return [*super()._excluded_save_params(), "_update", "_update_settings", "_losses"]
-
-
-def _check_policy(policy: str | type[BasePolicy], policy_kwargs: dict[str, Any], policy_delay: int) -> None:
-    if policy != "CnnPolicy" and not (isinstance(policy, type) and issubclass(policy, FPACPolicy)):
-        got = repr(policy) if isinstance(policy, (str, type)) else f"an instance of {type(policy).__name__}"
-        raise ValueError(
-            f"FPAC learns from images with 'CnnPolicy', got {got} as its policy: use SAC for anything else, also with "
-            "feature points."
-        )
-    extractor = policy_kwargs.get("features_extractor_class", FrameExtractor)
-    if not issubclass(extractor, FrameExtractor):
-        raise ValueError(f"FPAC's update encodes single frames, which {extractor.__name__} cannot: use SAC with it.")
-    interval = policy_kwargs.get("actor_update_interval", policy_delay)
-    if interval != policy_delay:  # in fpac_kwargs it is the same
-        raise ValueError(
-            f"FPAC delays the actor with policy_delay={policy_delay}, but policy_kwargs has "
-            f"actor_update_interval={interval}: leave it out."
-        )

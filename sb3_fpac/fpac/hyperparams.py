@@ -46,6 +46,6 @@ fpac_fast: dict[str, Any] = dict(
     ),
 )
 """
-Keyword arguments of FPAC for learning on a small machine: ``FPAC("CnnPolicy", env, **fpac_fast)``, best with 64×64 pixels. An
-update costs a sixth of the paper's. It is not the paper's algorithm: the encoder is a single convolution.
+Keyword arguments of FPAC for learning on a small machine: ``FPAC("CnnPolicy", env, **fpac_fast)``, with frames of about
+64×64 pixels. It is not the paper's algorithm: the encoder is a single convolution.
 """

@@ -41,12 +41,15 @@ class LossTracker:
 
     def record(self, logger: Logger) -> None:
         """
-        Log the means under SB3's names, and reset the sums.
+        Record the means under SB3's names. This waits for the device.
 
         :param logger: Logger of the algorithm
         """
         for name, total in self._sums.items():
             logger.record(f"train/{name}_loss", total.item() / self._counts[name])
+
+    def reset(self) -> None:
+        """Forget the losses so far, after they have been logged."""
         self._sums, self._counts = {}, {}
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
 
+from sb3_fpac.arguments import whole_number
 from sb3_fpac.features.map_geometry import MapGeometry
 from sb3_fpac.observations import split_channels
 
@@ -32,15 +33,14 @@ def collect_frames(
     :return: The frames of every episode, ``(T, frame_channels, H, W)`` uint8 each
     :raises ValueError: if ``n_frames`` is less than two, or the observations are not such images
     """
-    if n_frames < 2:
-        raise ValueError(f"Pre-training needs pairs of frames: n_frames must be at least 2, got {n_frames}.")
+    n_frames = whole_number("n_frames", n_frames, at_least=2)  # pre-training needs pairs
     space = env.observation_space
     if not (isinstance(space, spaces.Box) and is_image_space(space, check_channels=False)):
         raise ValueError(f"Pre-training needs image observations, a uint8 Box of three dimensions from 0 to 255, got {space}.")
     first = is_image_space_channels_first(space)
     channels, height, width = space.shape if first else (space.shape[2], *space.shape[:2])
     split_channels(channels, frame_channels, None)
-    check_frame_size(height, width, MapGeometry(strides))
+    check_frame_size(height, width, strides)
     env.action_space.seed(seed)
     episodes: list[list[np.ndarray]] = []
     over = True
@@ -59,15 +59,15 @@ def collect_frames(
     return [np.stack(episode) for episode in episodes]
 
 
-def check_frame_size(height: int, width: int, geometry: MapGeometry) -> None:
+def check_frame_size(height: int, width: int, strides: Sequence[int]) -> None:
     """
     Refuse frames that are too small for pre-training.
 
     :param height: Height of a frame in pixels
     :param width: Width of a frame in pixels
-    :param geometry: Geometry of the encoder's maps
+    :param strides: Strides of the encoder
     :raises ValueError: if a feature map is a single cell high or wide, so that a point cannot move
     """
-    smallest = geometry.smallest_frame(2)
+    smallest = MapGeometry(strides).smallest_frame(2)
     if min(height, width) < smallest:
         raise ValueError(f"Points cannot move on frames of {height}×{width} pixels: make them at least {smallest}×{smallest}.")

@@ -1,5 +1,7 @@
 """Reconstructs a frame from its feature points and the appearance of another frame."""
 
+from collections.abc import Sequence
+
 import torch as th
 from torch import nn
 
@@ -34,7 +36,7 @@ class Reconstruction(nn.Module):
     :param height: H of a frame in pixels
     :param width: W of a frame in pixels
     :param sigma: σ of the heat maps, in the coordinates of the points
-    :param geometry: Geometry of the encoder's maps; None: that of the paper's strides
+    :param strides: Strides of the encoder that finds the points
     """
 
     _x: th.Tensor
@@ -47,7 +49,7 @@ class Reconstruction(nn.Module):
         height: int,
         width: int,
         sigma: float = 0.1,
-        geometry: MapGeometry | None = None,
+        strides: Sequence[int] = (2, 1, 1, 1),
     ) -> None:
         super().__init__()
         self.sigma = sigma
@@ -71,7 +73,7 @@ class Reconstruction(nn.Module):
             nn.Conv2d(_N_CHANNELS, 4 * frame_channels, kernel_size=3, padding=1),
             nn.PixelShuffle(2),
         )
-        geometry = geometry or MapGeometry()
+        geometry = MapGeometry(strides)
         map_height, map_width = geometry.map_size(height, width)
         self.register_buffer("_x", _positions(width, map_width, geometry), persistent=False)
         self.register_buffer("_y", _positions(height, map_height, geometry), persistent=False)

@@ -11,9 +11,9 @@ from gymnasium import spaces
 from stable_baselines3.common.utils import get_device
 from torch import nn
 
+from sb3_fpac.arguments import number, whole_number
 from sb3_fpac.features.encoder import Precision, has_native_bfloat16
 from sb3_fpac.features.extractor import FeaturePointExtractor
-from sb3_fpac.features.map_geometry import MapGeometry
 from sb3_fpac.features.pretrained import PretrainedPoints
 from sb3_fpac.features.spatial_softmax import Softmax
 from sb3_fpac.pretraining.frames import check_frame_size
@@ -98,16 +98,13 @@ def pretrain(
         of range
     :raises FloatingPointError: if the loss is infinite or undefined
     """
-    for name, number in dict(n_updates=n_updates, batch_size=batch_size).items():
-        if number < 1:
-            raise ValueError(f"{name} must be at least 1, got {number}.")
-    for name, value in dict(learning_rate=learning_rate, sigma=sigma).items():
-        if not value > 0:
-            raise ValueError(f"{name} must be positive, got {value}.")
+    n_updates = whole_number("n_updates", n_updates, at_least=1)
+    batch_size = whole_number("batch_size", batch_size, at_least=1)
+    learning_rate = number("learning_rate", learning_rate, above=0)
+    sigma = number("sigma", sigma, above=0)
     pairs = _Pairs(episodes, seed)
     channels, height, width = pairs.frames.shape[1:]
-    geometry = MapGeometry(strides)
-    check_frame_size(height, width, geometry)
+    check_frame_size(height, width, strides)
     device = get_device(device)
     with th.random.fork_rng(devices=[]):
         th.manual_seed(seed)
@@ -122,7 +119,7 @@ def pretrain(
             precision=precision,
             strides=strides,
         ).to(device)
-        reconstruction = Reconstruction(channels, n_points, height, width, sigma, geometry)
+        reconstruction = Reconstruction(channels, n_points, height, width, sigma, strides)
     reconstruction = reconstruction.to(device, memory_format=th.channels_last)  # type: ignore[call-overload]
     optimizer = th.optim.Adam([*extractor.parameters(), *reconstruction.parameters()], lr=learning_rate)
     in_bfloat16 = precision == "bfloat16" or (precision == "auto" and has_native_bfloat16(device))

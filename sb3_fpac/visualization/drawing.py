@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch as th
 
+from sb3_fpac.arguments import number, whole_number
 from sb3_fpac.features.map_geometry import MapGeometry
 from sb3_fpac.features.spatial_softmax import Softmax, feature_points, joint_probabilities, marginal_probabilities
 from sb3_fpac.optional import needs_viz
@@ -60,8 +61,8 @@ def draw_points(
     ]:
         if array.shape != shape or not np.isfinite(array).all():
             raise ValueError(f"{name} must be finite numbers of shape {shape}, got shape {array.shape}.")
-    if scale < 1 or not radius > 0:
-        raise ValueError(f"scale must be at least 1 and radius positive, got {scale} and {radius}.")
+    scale = whole_number("scale", scale, at_least=1)
+    radius = number("radius", radius, above=0)
 
     rgb = np.broadcast_to(frame, (*frame.shape[:2], 3))
     picture = rgb.repeat(scale, axis=1).repeat(scale, axis=0)

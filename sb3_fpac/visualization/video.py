@@ -9,6 +9,7 @@ import numpy as np
 import torch as th
 from stable_baselines3.common.base_class import BaseAlgorithm
 
+from sb3_fpac.arguments import number
 from sb3_fpac.optional import needs_viz
 from sb3_fpac.visualization import draw_points, draw_strip, figure_to_array, plot_feature_maps
 from sb3_fpac.visualization.episode import Episode, encoder_input, find_extractor
@@ -115,8 +116,7 @@ def write_video(path: Path, pictures: Iterable[np.ndarray], fps: float) -> None:
     """
     if path.suffix not in VIDEOS:
         raise ValueError(f"A video must end in {' or '.join(VIDEOS)}, got {path}.")
-    if not fps > 0:
-        raise ValueError(f"fps must be positive, got {fps}.")
+    fps = number("fps", fps, above=0)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".gif":
         path.write_bytes(gif(pictures, fps))

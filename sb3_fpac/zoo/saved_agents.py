@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import gymnasium as gym
@@ -14,6 +15,7 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
 import sb3_fpac.zoo  # noqa: F401  the algorithm fpac
+from sb3_fpac.files import check_zip, reading
 
 
 def find_model(folder: Path, algo: str, env_id: str, exp_id: int = 0, best: bool = False) -> Path:
@@ -65,9 +67,10 @@ def load_agent(
         raise ValueError(f"There is no environment {env_id!r}: {error}") from error
     algorithm = ALGOS[algo]
     dummy_buffer: dict[str, Any] = dict(buffer_size=1) if issubclass(algorithm, OffPolicyAlgorithm) else {}
+    check_zip(path)
     try:
         model = algorithm.load(path, device=device, **dummy_buffer)
-    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+    except (AttributeError, EOFError, ImportError, KeyError, RuntimeError, TypeError, UnpicklingError, ValueError) as error:
         raise ValueError(f"{path} does not load as an agent of {algo!r}: {error}") from error
     env = _make_env(path.parent / EnvironmentName(env_id), env_id, env_kwargs, seed)
     model.n_envs = env.num_envs  # the number in training may be another
@@ -85,11 +88,13 @@ def load_agent(
 
 
 def _make_env(stats_path: Path, env_id: str, env_kwargs: Mapping[str, Any] | None, seed: int) -> VecEnv:
-    hyperparams, stats = get_saved_hyperparams(str(stats_path), test_mode=True)
+    with reading(stats_path / "config.yml"):
+        hyperparams, stats = get_saved_hyperparams(str(stats_path), test_mode=True)
     kwargs = dict(hyperparams.pop("env_kwargs", None) or {})
     arguments = stats_path / "args.yml"
     if arguments.is_file():
-        kwargs |= yaml.load(arguments.read_text(), yaml.UnsafeLoader)["env_kwargs"] or {}  # as RL Zoo reads its own files
+        with reading(arguments):
+            kwargs |= yaml.load(arguments.read_text(), yaml.UnsafeLoader)["env_kwargs"] or {}  # as RL Zoo reads its files
     kwargs |= env_kwargs or {}
     try:
         return create_test_env(

@@ -1,0 +1,45 @@
+"""Files that may be damaged or half written: one error that names the file, instead of what pickle or zipfile raise."""
+
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+class DamagedFileError(ValueError):
+    """A file that cannot be read."""
+
+    def __init__(self, path: Any, reason: str) -> None:
+        super().__init__(f"{path} is damaged or half written: copy or save it again ({reason}).")
+
+
+@contextmanager
+def reading(path: Any) -> Iterator[None]:
+    """
+    Name the file in any error of the code that reads it. Pickled bytes that have changed can raise anything.
+
+    :param path: The file
+    :raises DamagedFileError: instead of the error
+    """
+    try:
+        yield
+    except (FileNotFoundError, DamagedFileError):
+        raise
+    except Exception as error:
+        raise DamagedFileError(path, f"{type(error).__name__}: {error}") from error
+
+
+def check_zip(path: str | Path) -> None:
+    """
+    Check that every byte of a zip archive is what was written, by the checksums in the archive. The models of SB3 and the
+    files of ``torch.save`` are zip archives.
+
+    :param path: The file
+    :raises FileNotFoundError: if there is none
+    :raises DamagedFileError: if it is no zip archive, not complete, or a byte has changed
+    """
+    with reading(path), zipfile.ZipFile(path) as archive:
+        broken = archive.testzip()
+    if broken is not None:
+        raise DamagedFileError(path, f"the checksum of {broken} is wrong")

@@ -1,0 +1,64 @@
+"""A hint before SB3 allocates a replay buffer of images that does not fit into memory."""
+
+import warnings
+from functools import wraps
+
+import numpy as np
+import psutil
+from gymnasium import spaces
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+
+from sb3_fpac.features.combined_extractor import FeaturePointCombinedExtractor
+from sb3_fpac.features.frame_extractor import FrameExtractor
+from sb3_fpac.fpac.policies import FPACPolicy, FPACTQCPolicy
+
+
+def check_memory(model: OffPolicyAlgorithm) -> None:
+    """
+    Check that SB3's replay buffer for an agent with feature points fits into memory. SB3 stores both stacks of a transition,
+    and its default is a million transitions.
+
+    :param model: Any off-policy algorithm, before its replay buffer is made
+    :raises MemoryError: if the machine has less memory in total; if only less is free, there is a warning
+    """
+    if model.replay_buffer is not None or model.replay_buffer_class is not None or not _has_points(model):
+        return
+    space = model.observation_space
+    boxes = space.spaces.values() if isinstance(space, spaces.Dict) else [space]
+    stack = sum(int(np.prod(box.shape)) * np.dtype(box.dtype).itemsize for box in boxes if isinstance(box, spaces.Box))
+    needed = stack * model.buffer_size * (1 if model.optimize_memory_usage else 2)
+    memory = psutil.virtual_memory()
+    if needed <= memory.available:
+        return
+    cure = f"a smaller buffer_size ({int(model.buffer_size * memory.available / needed / 2):,} fills half of that)"
+    if isinstance(space, spaces.Box):
+        cure = "replay_buffer_class=FrameReplayBuffer, which stores every frame once, and a buffer_size such as 100_000"
+    message = (
+        f"SB3's replay buffer of {model.buffer_size:,} transitions needs {needed / 1e9:.1f} GB for its images, and of "
+        f"{memory.total / 1e9:.1f} GB of memory {memory.available / 1e9:.1f} GB are free: pass {cure}. To load an agent that "
+        "only acts, pass buffer_size=1."
+    )
+    if needed > memory.total:
+        raise MemoryError(message)
+    warnings.warn(message, stacklevel=2)
+
+
+def register_memory_check() -> None:
+    """Let SB3's off-policy algorithms call :func:`check_memory` before they make their replay buffer."""
+    setup = OffPolicyAlgorithm._setup_model
+    if hasattr(setup, "__wrapped__"):
+        return
+
+    @wraps(setup)
+    def checked_setup(self: OffPolicyAlgorithm) -> None:
+        check_memory(self)
+        setup(self)
+
+    OffPolicyAlgorithm._setup_model = checked_setup  # type: ignore[method-assign]
+
+
+def _has_points(model: OffPolicyAlgorithm) -> bool:
+    extractor = model.policy_kwargs.get("features_extractor_class")
+    if extractor is None:
+        return issubclass(model.policy_class, (FPACPolicy, FPACTQCPolicy))
+    return isinstance(extractor, type) and issubclass(extractor, (FrameExtractor, FeaturePointCombinedExtractor))

@@ -1,0 +1,142 @@
+"""What FPAC refuses: each function raises a ValueError that names the cause and the cure."""
+
+import re
+from typing import Any
+
+from gymnasium import spaces
+from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.preprocessing import is_image_space
+from stable_baselines3.common.vec_env import VecNormalize
+from torch import nn
+
+from sb3_fpac.arguments import number, one_of, whole_number
+from sb3_fpac.buffers import FrameReplayBuffer
+from sb3_fpac.features.frame_extractor import FrameExtractor
+from sb3_fpac.fpac.policies import FPACPolicy
+
+_WHOLE_NUMBERS = dict(
+    buffer_size=1, learning_starts=0, batch_size=1, gradient_steps=-1, n_steps=1, policy_delay=1, target_update_interval=1
+)
+"""The smallest values of FPAC's counts and intervals"""
+
+
+def check_hyperparameters(model: Any) -> None:
+    """
+    Check FPAC's numbers, and make Python's numbers of NumPy's.
+
+    :param model: FPAC, before its networks are made
+    """
+    for name, lowest in _WHOLE_NUMBERS.items():
+        setattr(model, name, whole_number(name, getattr(model, name), lowest))
+    for name in ("gamma", "tau"):
+        setattr(model, name, number(name, getattr(model, name), at_least=0, at_most=1))
+    if not callable(model.learning_rate):
+        number("learning_rate", model.learning_rate, at_least=0)
+    if not isinstance(model.ent_coef, str):
+        number("ent_coef", model.ent_coef, at_least=0)
+    elif not re.fullmatch(r"auto(_\d*\.?\d+(e-?\d+)?)?", model.ent_coef):
+        raise ValueError(f"ent_coef must be a number, 'auto', or 'auto_' and α's initial value, got {model.ent_coef!r}.")
+    if model.target_entropy != "auto":
+        number("target_entropy", model.target_entropy)
+    one_of("compile", model.compile, (True, False, "auto"))
+
+
+def check_random_shift(random_shift: Any, space: spaces.Space) -> int:
+    """
+    Check that a random shift leaves something of the image.
+
+    :param random_shift: Padding in pixels
+    :param space: A stack of images, (C, H, W)
+    :return: The padding
+    """
+    assert space.shape is not None
+    return whole_number("random_shift", random_shift, at_least=0, at_most=min(space.shape[-2:]) - 1)
+
+
+def check_policy(policy: str | type[BasePolicy], policy_kwargs: dict[str, Any], policy_delay: int) -> None:
+    """
+    Check that the policy has the networks of FPAC's update.
+
+    :param policy: ``"CnnPolicy"`` or a subclass of FPACPolicy
+    :param policy_kwargs: Their extractor encodes single frames; their ``actor_update_interval`` is ``policy_delay``
+    :param policy_delay: As in FPAC
+    """
+    if policy != "CnnPolicy" and not (isinstance(policy, type) and issubclass(policy, FPACPolicy)):
+        got = repr(policy) if isinstance(policy, (str, type)) else f"an instance of {type(policy).__name__}"
+        raise ValueError(
+            f"FPAC learns from images with 'CnnPolicy', got {got} as its policy: use SAC for anything else, also with "
+            "feature points."
+        )
+    extractor = policy_kwargs.get("features_extractor_class", FrameExtractor)
+    if not issubclass(extractor, FrameExtractor):
+        raise ValueError(f"FPAC's update encodes single frames, which {extractor.__name__} cannot: use SAC with it.")
+    interval = policy_kwargs.get("actor_update_interval", policy_delay)
+    if interval != policy_delay:  # in fpac_kwargs it is the same
+        raise ValueError(
+            f"FPAC delays the actor with policy_delay={policy_delay}, but policy_kwargs has "
+            f"actor_update_interval={interval}: leave it out."
+        )
+
+
+def check_observations(space: spaces.Space, normalization: VecNormalize | None) -> None:
+    """
+    Check that the agent sees images as they are.
+
+    :param space: A stack of images
+    :param normalization: The VecNormalize of the environment, which may normalize rewards alone; None: there is none
+    """
+    if normalization is not None and normalization.norm_obs:
+        raise ValueError("FPAC normalizes images itself: use VecNormalize(…, norm_obs=False).")
+    if not is_image_space(space, check_channels=False):
+        raise ValueError(
+            f"FPAC learns from one stack of images, got {space}: for state vectors use "
+            "SAC('MlpPolicy', …), for Dict observations SAC('MultiInputPolicy', …) with FeaturePointCombinedExtractor."
+        )
+
+
+def check_replay_buffer_class(replay_buffer_class: type[ReplayBuffer] | None) -> type[FrameReplayBuffer]:
+    """
+    Check that the replay buffer hands out frames.
+
+    :param replay_buffer_class: FrameReplayBuffer or a subclass of it; None: FrameReplayBuffer
+    :return: The class
+    """
+    if replay_buffer_class is None:
+        return FrameReplayBuffer
+    if not issubclass(replay_buffer_class, FrameReplayBuffer):
+        raise ValueError(
+            f"FPAC's update takes frames, which only FrameReplayBuffer hands out, got {replay_buffer_class.__name__}."
+        )
+    return replay_buffer_class
+
+
+def check_loaded_buffer(loaded: ReplayBuffer, expected: FrameReplayBuffer) -> None:
+    """
+    Check that a replay buffer from a file can take the place of the model's.
+
+    :param loaded: The one from the file
+    :param expected: The model's
+    """
+    if not isinstance(loaded, FrameReplayBuffer):
+        raise ValueError(f"it contains a {type(loaded).__name__}, and FPAC needs a FrameReplayBuffer.")
+    for name in ("observation_space", "action_space", "n_envs", "frame_channels", "camera_shift", "n_steps", "gamma"):
+        theirs, ours = getattr(loaded, name), getattr(expected, name)
+        if theirs != ours:
+            raise ValueError(f"its {name} is {theirs}, that of the model is {ours}.")
+
+
+def check_same_layout(extractor: nn.Module, replay_buffer: FrameReplayBuffer) -> None:
+    """
+    Check that the extractor takes the stacks that the buffer stores.
+
+    :param extractor: The extractor
+    :param replay_buffer: The replay buffer
+    """
+    for name in ("frame_channels", "camera_shift"):
+        of_extractor, of_buffer = (getattr(each, name) for each in (extractor, replay_buffer))
+        if of_extractor != of_buffer:
+            raise ValueError(
+                f"The extractor has {name}={of_extractor}, but the replay buffer {of_buffer}: "
+                f"pass replay_buffer_kwargs=dict({name}={of_extractor}), too."
+            )
