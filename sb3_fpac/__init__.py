@@ -22,8 +22,8 @@ from sb3_fpac.fpac import (
     fpac_fast,
     fpac_hyperparams,
     fpac_kwargs,
-    register_memory_check,
     register_policies,
+    register_setup,
 )
 from sb3_fpac.observations import decode_camera_shift, encode_camera_shift
 from sb3_fpac.pretraining import collect_frames, pretrain
@@ -64,7 +64,7 @@ __all__ = [
 
 register_envs()
 register_policies()
-register_memory_check()
+register_setup()
 
 if "rl_zoo3" in sys.modules:  # RL Zoo is running: --gym-packages sb3_fpac
     import sb3_fpac.zoo  # noqa: F401

@@ -316,8 +316,8 @@ def test_images_of_any_size_that_the_convolutions_allow(shape):
         (image_space(6, 40, 40), {"softmax": "none"}, "softmax"),
         (image_space(6, 40, 40), {"precision": "float16"}, "precision"),
         (spaces.Box(0, 1, (6, 40, 40), np.float32), {}, "normalized_image=True"),
-        (spaces.Box(-1, 1, (6, 40, 40), np.float32), {"normalized_image": True}, "from 0 to 1"),
-        (spaces.Box(0, 255, (6,), np.uint8), {}, "needs images"),
+        (spaces.Box(-1, 1, (6, 40, 40), np.float32), {"normalized_image": True}, "from -1 to 1"),
+        (spaces.Box(0, 255, (6,), np.uint8), {}, "a vector of shape"),
         (spaces.Dict(image=image_space(6, 40, 40)), {}, "FeaturePointCombinedExtractor"),
     ],
 )

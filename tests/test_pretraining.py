@@ -346,7 +346,7 @@ def test_frames_that_make_no_pairs_are_refused():
         pretrain([np.zeros((2, 3, 16, 16), np.uint8)])
     with pytest.raises(ValueError, match="n_frames must be at least 2, got 1"):
         collect_frames(Noise(), 1)
-    with pytest.raises(ValueError, match="needs image observations"):
+    with pytest.raises(ValueError, match="got a vector of shape"):
         collect_frames(gym.make("Pendulum-v1"), 10)
     with pytest.raises(ValueError, match="4 channels are not a stack of frames of 3 channels"):
         collect_frames(Noise((4, SIZE, SIZE)), 10, frame_channels=3)
@@ -398,7 +398,7 @@ def test_from_the_command_line_to_an_agent(monkeypatch, capsys, tmp_path):
         (["--sigma", 0], "--sigma: must be positive, got 0.0."),
         (["--env-kwargs", "sice:24"], "dmc-cartpole-swingup cannot be made with {'sice': 24}"),
         (["--device", "abacus"], "PyTorch has no device 'abacus'"),
-        (["--env", "Pendulum-v1"], "Pre-training needs image observations"),
+        (["--env", "Pendulum-v1"], "got a vector of shape \\(3,\\)"),
     ],
 )
 def test_what_is_asked_wrongly_is_said_in_one_sentence(monkeypatch, capsys, options, sentence):

@@ -278,7 +278,7 @@ ONE = np.zeros((1, 2))
     [
         ((BLACK.astype(float), ONE, np.zeros(1)), {}, "uint8"),
         ((BLACK[..., 0], ONE, np.zeros(1)), {}, "A frame must be"),
-        ((BLACK[..., :2], ONE, np.zeros(1)), {}, "A frame must be"),
+        ((BLACK[..., :0], ONE, np.zeros(1)), {}, "A frame must be"),
         ((BLACK, np.zeros((2, 2)), np.zeros(1)), {}, "positions .* shape \\(1, 2\\)"),
         ((BLACK, np.zeros(2), np.zeros(1)), {}, "positions"),
         ((BLACK, ONE, np.zeros((1, 1))), {}, "presence"),

@@ -172,7 +172,6 @@ def test_bounds_are_stacked_with_the_frames():
     [
         spaces.Box(0, 1, (HEIGHT, WIDTH, 3), np.float32),
         spaces.Box(0, 255, (7,), np.uint8),
-        spaces.Box(0, 255, (2, HEIGHT, WIDTH, 3), np.uint8),
         spaces.Discrete(3),
         spaces.Dict(image=spaces.Box(0, 255, (HEIGHT, WIDTH, 3), np.uint8)),
     ],
@@ -180,7 +179,7 @@ def test_bounds_are_stacked_with_the_frames():
 def test_frame_stack_refuses_what_are_no_frames(space):
     env = Counter()
     env.observation_space = space
-    with pytest.raises(ValueError, match=r"uint8 frames of shape \(height, width, channels\), got "):
+    with pytest.raises(ValueError, match="Images are expected"):
         FrameStack(env)
 
 
@@ -279,8 +278,8 @@ def test_camera_shift_refuses_fewer_than_two_frames(n_frames):
 
 
 def test_camera_shift_refuses_frames_too_small_for_its_header():
-    with pytest.raises(ValueError, match="1×3 plane is too small"):
-        CameraShift(FrameStack(Counter((1, 3, 3))), tracker)
+    with pytest.raises(ValueError, match="3×1 plane is too small"):
+        CameraShift(FrameStack(Counter((3, 1, 3))), tracker)
 
 
 # ------------------------------------------------------------------------------------------------------------------ the recipe

@@ -7,14 +7,13 @@ import psutil
 import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.buffers import NStepReplayBuffer, ReplayBuffer
-from stable_baselines3.common.preprocessing import is_image_space_channels_first
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from stable_baselines3.common.vec_env import VecNormalize
 
 from sb3_fpac.arguments import number, whole_number
 from sb3_fpac.buffers.frame_batch import FrameBatch
 from sb3_fpac.buffers.frame_pool import FramePool, to_device
-from sb3_fpac.observations import decode_camera_shift, split_channels
+from sb3_fpac.observations import decode_camera_shift, has_channels_first, read_layout
 
 
 class FrameReplayBuffer(NStepReplayBuffer):
@@ -74,10 +73,13 @@ class FrameReplayBuffer(NStepReplayBuffer):
         gamma: float = 0.99,
         storage_device: th.device | str = "cpu",
     ) -> None:
-        _check_image_space(observation_space)
-        assert observation_space.shape is not None
-        n_channels, height, width = observation_space.shape
-        n_frames, camera_shift = split_channels(n_channels, frame_channels, camera_shift)
+        if isinstance(observation_space, spaces.Dict):
+            raise ValueError("FrameReplayBuffer stores a single image, not Dict observations: use SB3's DictReplayBuffer.")
+        shape = observation_space.shape or ()
+        if len(shape) == 3 and not has_channels_first(shape):
+            raise ValueError(f"FrameReplayBuffer needs the channels first, got {observation_space}: use VecTransposeImage.")
+        layout = read_layout(observation_space, frame_channels, camera_shift)
+        assert isinstance(observation_space, spaces.Box)
         if optimize_memory_usage:
             raise ValueError("FrameReplayBuffer stores every frame once anyway: leave optimize_memory_usage=False.")
         buffer_size = whole_number("buffer_size", buffer_size, at_least=1)
@@ -85,8 +87,9 @@ class FrameReplayBuffer(NStepReplayBuffer):
         n_steps = whole_number("n_steps", n_steps, at_least=1)
         gamma = number("gamma", gamma, at_least=0, at_most=1)
         storage_device = _checked_device(storage_device)
-        frame_shape = (frame_channels, height, width)
-        n_header_bytes = 4 * (n_frames - 1) if camera_shift else 0
+        n_frames = layout.n_frames
+        frame_shape = (layout.frame_channels, layout.height, layout.width)
+        n_header_bytes = 4 * (n_frames - 1) if layout.camera_shift else 0
         n_transitions = max(buffer_size // n_envs, 1) * n_envs
         _check_memory(n_transitions, frame_shape, storage_device)
 
@@ -104,9 +107,7 @@ class FrameReplayBuffer(NStepReplayBuffer):
         )
         self.observation_space = observation_space
         self.obs_shape = observation_space.shape
-        self.n_frames = n_frames
-        self.frame_channels = frame_channels
-        self.camera_shift = camera_shift
+        self.n_frames, self.frame_channels, self.camera_shift = layout[:3]
         self.pool = FramePool(frame_shape, storage_device, n_transitions + (n_frames + 1) * n_envs)
         self._forget_last_frames()
 
@@ -262,16 +263,6 @@ class FrameReplayBuffer(NStepReplayBuffer):
 
     def _forget_last_frames(self) -> None:
         self._last_frames = np.empty((self.n_envs, 0, *self.pool.frame_shape), dtype=np.uint8)
-
-
-def _check_image_space(space: spaces.Space) -> None:
-    if isinstance(space, spaces.Dict):
-        raise ValueError("FrameReplayBuffer stores a single image, not Dict observations: use SB3's DictReplayBuffer.")
-    is_image = isinstance(space, spaces.Box) and len(space.shape) == 3 and space.dtype == np.uint8
-    if not (is_image and is_image_space_channels_first(cast(spaces.Box, space))):
-        raise ValueError(
-            f"FrameReplayBuffer needs stacks of uint8 images, a Box of shape (channels, height, width), got {space}."
-        )
 
 
 def _checked_device(device: th.device | str) -> th.device:

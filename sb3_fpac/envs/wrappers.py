@@ -11,7 +11,7 @@ from gymnasium.utils import RecordConstructorArgs
 
 from sb3_fpac.arguments import whole_number
 from sb3_fpac.envs.cameras import CameraView, MujocoCamera
-from sb3_fpac.observations import check_header_fits, encode_camera_shift
+from sb3_fpac.observations import check_header_fits, encode_camera_shift, has_channels_first, why_no_stack
 
 
 class ActionRepeat(gym.Wrapper, RecordConstructorArgs):
@@ -54,7 +54,8 @@ class FrameStack(gym.Wrapper, RecordConstructorArgs):
     """
     Stacks the last n frames, oldest first, and puts the channels first: (H, W, C) frames become (n·C, H, W).
 
-    The first frame of an episode fills the whole stack.
+    The first frame of an episode fills the whole stack. If the environment already returns stacks with an axis of their own,
+    (S, H, W, C) as from Gymnasium's FrameStackObservation, the last n frames of each are taken.
 
     >>> import gymnasium as gym, numpy as np
     >>> space = gym.spaces.Box(0, 255, (48, 64, 3), np.uint8)
@@ -62,33 +63,41 @@ class FrameStack(gym.Wrapper, RecordConstructorArgs):
     >>> FrameStack(env, n=2).reset()[0].shape
     (6, 48, 64)
 
-    :param env: Environment whose observations are uint8 frames of shape (H, W, C) or, if grey, (H, W)
+    :param env: Environment whose observations are uint8 frames of shape (H, W, C), (C, H, W) or, if grey, (H, W), or stacks of
+        frames with an axis of their own in front
     :param n: Number of frames
-    :raises ValueError: if the observations are not such frames or n is less than 1
+    :raises ValueError: if the observations are not such frames, n is less than 1, or a stack has fewer frames
     """
 
     def __init__(self, env: gym.Env, n: int = 2) -> None:
-        space = env.observation_space
-        if not isinstance(space, spaces.Box) or len(space.shape) not in (2, 3) or space.dtype != np.uint8:
-            raise ValueError(f"FrameStack needs uint8 frames of shape (height, width, channels), got {space}.")
         n = whole_number("n", n, at_least=1)
+        frames = _space_of_frames(env.observation_space, n)
         RecordConstructorArgs.__init__(self, n=n)
         gym.Wrapper.__init__(self, env)
         self.n = n
+        self._is_stack = frames is not env.observation_space
+        self._channels_are_first = len(frames.shape) == 3 and has_channels_first(frames.shape)
         self._frames: deque[np.ndarray] = deque(maxlen=n)
-        self.observation_space = spaces.Box(
-            np.concatenate([_channels_first(space.low)] * n), np.concatenate([_channels_first(space.high)] * n), dtype=np.uint8
-        )
+        low, high = (np.concatenate([self._channels_first(end)] * n) for end in (frames.low, frames.high))
+        self.observation_space = spaces.Box(low, high, dtype=np.uint8)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
-        frame, info = self.env.reset(seed=seed, options=options)
-        self._frames.extend([_channels_first(frame)] * self.n)
+        observation, info = self.env.reset(seed=seed, options=options)
+        self._frames.extend(map(self._channels_first, observation if self._is_stack else [observation] * self.n))
         return np.concatenate(self._frames), info
 
     def step(self, action: Any) -> tuple[np.ndarray, SupportsFloat, bool, bool, dict[str, Any]]:
-        frame, reward, terminated, truncated, info = self.env.step(action)
-        self._frames.append(_channels_first(frame))
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        self._frames.extend(map(self._channels_first, observation if self._is_stack else [observation]))
         return np.concatenate(self._frames), reward, terminated, truncated, info
+
+    def _channels_first(self, frame: np.ndarray) -> np.ndarray:
+        """Returns a copy, since an environment may draw the next frame into the same memory"""
+        if frame.ndim == 2:
+            frame = frame[None]
+        elif not self._channels_are_first:
+            frame = frame.transpose(2, 0, 1)
+        return np.array(frame)
 
 
 class CameraShift(gym.Wrapper, RecordConstructorArgs):
@@ -146,6 +155,16 @@ class CameraShift(gym.Wrapper, RecordConstructorArgs):
         return np.concatenate([encode_camera_shift(shift, self._height, self._width)[None], stack])
 
 
-def _channels_first(frame: np.ndarray) -> np.ndarray:
-    """Returns a copy, since an environment may draw the next frame into the same memory"""
-    return np.array(frame[None] if frame.ndim == 2 else frame.transpose(2, 0, 1))
+def _space_of_frames(space: spaces.Space, n: int) -> spaces.Box:
+    """The space of one frame, where an observation is a frame or a stack of frames"""
+    if isinstance(space, spaces.Box) and len(space.shape) == 4:
+        if n > space.shape[0]:
+            raise ValueError(f"FrameStack cannot take n={n} frames from stacks of {space.shape[0]}: lower n.")
+        space = spaces.Box(space.low[-1], space.high[-1], dtype=space.low.dtype.type)
+    is_frame = isinstance(space, spaces.Box) and len(space.shape) in (2, 3) and space.dtype == np.uint8
+    if not is_frame:
+        if isinstance(space, spaces.Box) and len(space.shape) == 2:
+            space = spaces.Box(space.low[None], space.high[None], dtype=space.low.dtype.type)
+        raise ValueError(why_no_stack(space))
+    assert isinstance(space, spaces.Box)
+    return space

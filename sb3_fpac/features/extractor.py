@@ -1,5 +1,6 @@
 """Feature points as features of an SB3 policy."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -88,6 +89,13 @@ class FeaturePointExtractor(FrameExtractor):
         self.velocity = flag("velocity", velocity)
         self.relative = flag("relative", relative)
         self.standardization = Standardization(self._features_dim) if flag("standardize", standardize) else None
+        if self.n_frames == 1 and self.velocity:
+            warnings.warn(
+                f"The observations are taken for {self.layout}, which has no velocities: stack frames with FrameStack or "
+                "VecFrameStack, pass frame_channels if its channels are several frames, or velocity=False if one frame is "
+                "enough.",
+                stacklevel=2,
+            )
         self._is_pretrained = pretrained is not None
         if pretrained is not None:
             self._load(pretrained)
@@ -97,6 +105,11 @@ class FeaturePointExtractor(FrameExtractor):
             distance = self.encoder.geometry.cell_distance
             units_per_pixel = th.tensor([2 / ((cells - 1) * distance) for cells in (map_width, map_height)])
             self.register_buffer("_units_per_pixel", units_per_pixel, persistent=False)
+
+    @property
+    def summary(self) -> str:
+        """What the observations are taken for: ``"2 RGB frames of 84×84, camera shift, 32 points, 192 features"``"""
+        return f"{self.layout}, {self.n_points} points, {self.features_dim} features"
 
     def encode_frames(self, frames: th.Tensor) -> th.Tensor:
         """

@@ -1,15 +1,17 @@
 """The base class of extractors that encode every frame of a stack on its own."""
 
+import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
 
 import torch as th
 from gymnasium import spaces
-from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
 from sb3_fpac.features.encoder import Encoder, Precision
-from sb3_fpac.observations import check_header_fits, decode_camera_shift, split_channels
+from sb3_fpac.observations import decode_camera_shift, look_like_grey_frames, read_layout
+
+_IMAGES_TO_COMPARE = 20
 
 
 class FrameExtractor(BaseFeaturesExtractor):
@@ -46,27 +48,31 @@ class FrameExtractor(BaseFeaturesExtractor):
         precision: Precision = "auto",
         strides: Sequence[int] = (2, 1, 1, 1),
     ) -> None:
-        _check_image_space(type(self).__name__, observation_space, normalized_image)
-        n_channels, height, width = observation_space.shape
-        n_frames, camera_shift = split_channels(n_channels, frame_channels, camera_shift)
+        layout = read_layout(observation_space, frame_channels, camera_shift, normalized_image)
         encoder = Encoder(frame_channels, n_maps, precision, strides)
-        smallest = encoder.geometry.smallest_frame(2 if camera_shift else 1)  # one cell has no scale to measure a shift by
+        height, width = layout.height, layout.width
+        # one cell has no scale to measure a shift by
+        smallest = encoder.geometry.smallest_frame(2 if layout.camera_shift else 1)
         if min(height, width) < smallest:
             raise ValueError(
                 f"Images of {height}×{width} pixels are too small for the encoder, which needs at least "
                 f"{smallest}×{smallest}: render or resize them larger."
             )
-        if camera_shift:
-            check_header_fits(n_frames - 1, height, width)
         super().__init__(observation_space, features_dim=1)  # a subclass knows the number
-        self.n_frames = n_frames
-        self.frame_channels = frame_channels
-        self.camera_shift = camera_shift
+        self.layout = layout
+        self.n_frames, self.frame_channels, self.camera_shift = layout[:3]
         self.encoder = encoder
         self.map_size = encoder.geometry.map_size(height, width)
         # forward multiplies its input by this number to get [0, 1]
         self._scale = 1 / 255 if normalized_image and observation_space.high.max() > 1 else 1.0
         self._range_is_checked = False
+        self._images_to_compare = _IMAGES_TO_COMPARE
+        self._past_images: th.Tensor | None = None
+
+    @property
+    def summary(self) -> str:
+        """What the observations are taken for: ``"2 RGB frames of 84×84, camera shift, 192 features"``"""
+        return f"{self.layout}, {self.features_dim} features"
 
     @abstractmethod
     def encode_frames(self, frames: th.Tensor) -> th.Tensor:
@@ -123,6 +129,8 @@ class FrameExtractor(BaseFeaturesExtractor):
             self._check_range(observations)
             self._range_is_checked = True
         frames = observations[:, 1:] if self.camera_shift else observations
+        if self._images_to_compare and not self.training:
+            self._compare_with_past(frames)
         frames = frames.reshape(frames.shape[0] * self.n_frames, self.frame_channels, *frames.shape[-2:])
         return frames if self._scale == 1 else frames * self._scale
 
@@ -130,6 +138,21 @@ class FrameExtractor(BaseFeaturesExtractor):
         if not self.camera_shift:
             return None
         return decode_camera_shift((observations[:, 0] * (255 * self._scale)).round(), self.n_frames - 1)
+
+    def _compare_with_past(self, images: th.Tensor) -> None:
+        """Warn once if the first images that the agent acts on look like grey frames though they are read as colours"""
+        past, self._past_images = self._past_images, images
+        self._images_to_compare -= 1
+        if past is not None and self.frame_channels > 1 and look_like_grey_frames(past, images):
+            warnings.warn(
+                f"The {images.shape[1]} channels of the observations move along by one at every step: they look like "
+                f"{images.shape[1]} grey frames, but are read as {self.layout}. Pass "
+                "features_extractor_kwargs=dict(frame_channels=1).",
+                stacklevel=2,
+            )
+            self._images_to_compare = 0
+        if not self._images_to_compare:
+            self._past_images = None
 
     def _check_range(self, observations: th.Tensor) -> None:
         highest = 1 / self._scale
@@ -139,16 +162,3 @@ class FrameExtractor(BaseFeaturesExtractor):
                 f"instead of 0 to {highest:.0f}: use a uint8 space, or with normalize_images=False pass "
                 "features_extractor_kwargs=dict(normalized_image=True)."
             )
-
-
-def _check_image_space(extractor: str, space: spaces.Space, normalized_image: bool) -> None:
-    if not is_image_space(space, check_channels=False, normalized_image=normalized_image):
-        raise ValueError(
-            f"{extractor} needs images, a uint8 Box of shape (channels, height, width) from 0 to 255, got {space}: "
-            "for images that are already divided by 255 pass policy_kwargs=dict(normalize_images=False, "
-            "features_extractor_kwargs=dict(normalized_image=True)); for Dict observations use "
-            "FeaturePointCombinedExtractor."
-        )
-    assert isinstance(space, spaces.Box)
-    if not (space.low.min() >= 0 and space.high.max() in (1, 255)):
-        raise ValueError(f"Images must range from 0 to 255, or from 0 to 1 with normalized_image=True, got {space}.")

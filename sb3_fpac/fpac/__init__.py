@@ -1,6 +1,5 @@
 """The algorithm: FPAC, its policies for SAC and TQC, and its update."""
 
-from sb3_fpac.fpac.buffer_memory import register_memory_check
 from sb3_fpac.fpac.fpac import FPAC
 from sb3_fpac.fpac.hyperparams import fpac_fast, fpac_hyperparams, fpac_kwargs
 from sb3_fpac.fpac.loss_tracker import check_finite
@@ -13,6 +12,7 @@ from sb3_fpac.fpac.policies import (
     TQCMultiInputPolicy,
     register_policies,
 )
+from sb3_fpac.fpac.sb3_setup import register_setup
 
 __all__ = [
     "FPAC",
@@ -26,6 +26,6 @@ __all__ = [
     "fpac_fast",
     "fpac_hyperparams",
     "fpac_kwargs",
-    "register_memory_check",
     "register_policies",
+    "register_setup",
 ]

@@ -6,7 +6,6 @@ from typing import Any
 from gymnasium import spaces
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.vec_env import VecNormalize
 from torch import nn
 
@@ -14,6 +13,7 @@ from sb3_fpac.arguments import number, one_of, whole_number
 from sb3_fpac.buffers import FrameReplayBuffer
 from sb3_fpac.features.frame_extractor import FrameExtractor
 from sb3_fpac.fpac.policies import FPACPolicy
+from sb3_fpac.observations import why_no_stack
 
 _WHOLE_NUMBERS = dict(
     buffer_size=1, learning_starts=0, batch_size=1, gradient_steps=-1, n_steps=1, policy_delay=1, target_update_interval=1
@@ -88,11 +88,9 @@ def check_observations(space: spaces.Space, normalization: VecNormalize | None) 
     """
     if normalization is not None and normalization.norm_obs:
         raise ValueError("FPAC normalizes images itself: use VecNormalize(…, norm_obs=False).")
-    if not is_image_space(space, check_channels=False):
-        raise ValueError(
-            f"FPAC learns from one stack of images, got {space}: for state vectors use "
-            "SAC('MlpPolicy', …), for Dict observations SAC('MultiInputPolicy', …) with FeaturePointCombinedExtractor."
-        )
+    problem = why_no_stack(space)
+    if problem is not None:
+        raise ValueError(f"FPAC learns from one stack of images. {problem}")
 
 
 def check_replay_buffer_class(replay_buffer_class: type[ReplayBuffer] | None) -> type[FrameReplayBuffer]:

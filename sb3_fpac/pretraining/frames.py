@@ -5,11 +5,10 @@ from collections.abc import Callable, Sequence
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
-from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
 
 from sb3_fpac.arguments import whole_number
 from sb3_fpac.features.map_geometry import MapGeometry
-from sb3_fpac.observations import split_channels
+from sb3_fpac.observations import has_channels_first, read_layout, why_no_stack
 
 
 def collect_frames(
@@ -35,12 +34,14 @@ def collect_frames(
     """
     n_frames = whole_number("n_frames", n_frames, at_least=2)  # pre-training needs pairs
     space = env.observation_space
-    if not (isinstance(space, spaces.Box) and is_image_space(space, check_channels=False)):
-        raise ValueError(f"Pre-training needs image observations, a uint8 Box of three dimensions from 0 to 255, got {space}.")
-    first = is_image_space_channels_first(space)
-    channels, height, width = space.shape if first else (space.shape[2], *space.shape[:2])
-    split_channels(channels, frame_channels, None)
-    check_frame_size(height, width, strides)
+    problem = why_no_stack(space)
+    if problem is not None:
+        raise ValueError(problem)
+    assert isinstance(space, spaces.Box)
+    first = has_channels_first(space.shape)
+    shape = space.shape if first else (space.shape[2], *space.shape[:2])
+    layout = read_layout(spaces.Box(0, 255, shape, np.uint8), frame_channels)
+    check_frame_size(layout.height, layout.width, strides)
     env.action_space.seed(seed)
     episodes: list[list[np.ndarray]] = []
     over = True

@@ -116,6 +116,7 @@ def pretrain(
             softmax,
             frame_channels=channels,
             camera_shift=False,
+            velocity=False,
             precision=precision,
             strides=strides,
         ).to(device)

@@ -11,7 +11,7 @@ import numpy as np
 
 from sb3_fpac.evaluation.runs import Run
 from sb3_fpac.optional import needs_viz
-from sb3_fpac.visualization import point_colours
+from sb3_fpac.visualization import point_colours, to_rgb
 from sb3_fpac.visualization.episode import Episode, find_extractor, record_episode
 from sb3_fpac.visualization.ranking import rank_points
 from sb3_fpac.visualization.video import render_episode, render_maps, write_video
@@ -111,17 +111,16 @@ def sprite(frames: np.ndarray, columns: int) -> bytes:
     """
     Arrange all frames in one picture, row by row.
 
-    :param frames: ``(T, H, W, C)`` uint8, C = 1 or 3
+    :param frames: ``(T, H, W, C)`` uint8
     :param columns: Frames in a row
     :return: A PNG of ``(⌈T / columns⌉ · H, columns · W)`` pixels
     """
-    n_frames, height, width, channels = frames.shape
+    n_frames, height, width, _ = frames.shape
     rows = -(-n_frames // columns)
-    padded = np.zeros((rows * columns, height, width, channels), np.uint8)
-    padded[:n_frames] = frames
-    grid = padded.reshape(rows, columns, height, width, channels).swapaxes(1, 2)
-    grid = grid.reshape(rows * height, columns * width, channels)
-    return _png(np.repeat(grid, 3 // channels, axis=2))
+    padded = np.zeros((rows * columns, height, width, 3), np.uint8)
+    padded[:n_frames] = to_rgb(frames)
+    grid = padded.reshape(rows, columns, height, width, 3).swapaxes(1, 2)
+    return _png(grid.reshape(rows * height, columns * width, 3))
 
 
 def _png(picture: np.ndarray) -> bytes:

@@ -1,6 +1,6 @@
 """Episodes, feature points and feature maps as arrays, pictures and videos."""
 
-from sb3_fpac.visualization.drawing import draw_points, draw_strip, figure_to_array, plot_feature_maps, point_colours
+from sb3_fpac.visualization.drawing import draw_points, draw_strip, figure_to_array, plot_feature_maps, point_colours, to_rgb
 from sb3_fpac.visualization.episode import Episode, encoder_input, find_extractor, record_episode
 from sb3_fpac.visualization.ranking import PointRanking, rank_points
 
@@ -16,4 +16,5 @@ __all__ = [
     "point_colours",
     "rank_points",
     "record_episode",
+    "to_rgb",
 ]

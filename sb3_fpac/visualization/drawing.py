@@ -40,7 +40,7 @@ def draw_points(
     (1 + v) / 2 times the full radius and its opacity is (1 + 4v) / 5, so that an absent point is just visible. Its velocity is
     a trail that fades towards its past position. Points outside the frame are clipped at its border.
 
-    :param frame: ``(H, W, C)`` uint8, C = 3 for RGB, 1 for grey
+    :param frame: ``(H, W, C)`` uint8; RGB for C = 3, otherwise shown in grey
     :param positions: ``(K, 2)``: x and y in pixels of the frame; (0, 0) is the middle of the upper left pixel
     :param presence: ``(K,)``: m in (-1, 1)
     :param past_positions: ``(K, 2)``: where the points were before, in the same pixels; None: no trails
@@ -64,8 +64,7 @@ def draw_points(
     scale = whole_number("scale", scale, at_least=1)
     radius = number("radius", radius, above=0)
 
-    rgb = np.broadcast_to(frame, (*frame.shape[:2], 3))
-    picture = rgb.repeat(scale, axis=1).repeat(scale, axis=0)
+    picture = to_rgb(frame).repeat(scale, axis=1).repeat(scale, axis=0)
     colours = point_colours(n_points)
     ends, starts = ((xy + 0.5) * scale - 0.5 for xy in (positions, past_positions))
     visibility = (1 + presence) / 2
@@ -211,9 +210,22 @@ def _from_maps(maps: np.ndarray, temperature: float, softmax: Softmax, geometry:
     return tuple(tensor[0].numpy() for tensor in (x, y, points[..., 2], p_x, p_y))
 
 
+def to_rgb(frames: np.ndarray) -> np.ndarray:
+    """
+    Make frames of any number of channels visible.
+
+    :param frames: ``(..., C)`` uint8
+    :return: ``(..., 3)`` uint8: three channels are colours; of any other number, the mean is shown in grey
+    """
+    if frames.shape[-1] == 3:
+        return frames
+    grey = frames.mean(axis=-1, keepdims=True).round().astype(np.uint8)
+    return np.broadcast_to(grey, (*grey.shape[:-1], 3))
+
+
 def _check_frame(frame: np.ndarray) -> None:
-    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] not in (1, 3):
-        raise ValueError(f"A frame must be uint8 of shape (H, W, 3) or (H, W, 1), got {frame.dtype} of shape {frame.shape}.")
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] < 1:
+        raise ValueError(f"A frame must be uint8 of shape (H, W, C), got {frame.dtype} of shape {frame.shape}.")
 
 
 def _paint_capsule(

@@ -1,6 +1,6 @@
-"""The layout of an observation: a stack of S frames, oldest first, and optionally a header plane with the camera shift.
+"""The header plane of an observation, which contains the camera shift.
 
-The header plane is one more channel in front of the stack. Its first ``4 (S − 1)`` bytes, row by row, contain the x and the y
+It is one more channel in front of the stack. Its first ``4 (S − 1)`` bytes, row by row, contain the x and the y
 shift of every past frame, oldest first. Each is a 16-bit two's complement number in 1/64 pixel, high byte first. The rest is
 zero. A plane of zeros means that the camera stood still.
 """
@@ -9,8 +9,6 @@ from typing import TypeVar
 
 import numpy as np
 import torch as th
-
-from sb3_fpac.arguments import flag, whole_number
 
 UNITS_PER_PIXEL = 64
 
@@ -66,30 +64,3 @@ def check_header_fits(n_past_frames: int, height: int, width: int) -> None:
     """
     if 4 * n_past_frames > height * width:
         raise ValueError(f"A {height}×{width} plane is too small to hold the camera shift of {n_past_frames} past frames.")
-
-
-def split_channels(n_channels: int, frame_channels: int, camera_shift: bool | None) -> tuple[int, bool]:
-    """
-    Determine the number of frames of a stack, and whether it starts with a header plane.
-
-    :param n_channels: C, channels of the observation
-    :param frame_channels: Channels of one frame
-    :param camera_shift: Whether there is a header plane; None: infer it from the number of channels
-    :return: S and whether there is a header plane
-    :raises ValueError: if the channels do not fit
-    """
-    whole_number("frame_channels", frame_channels, at_least=1)
-    if camera_shift is not None:
-        flag("camera_shift", camera_shift)
-    n_frames, left_over = divmod(n_channels, frame_channels)
-    if camera_shift is None:
-        camera_shift = left_over == 1 and n_frames >= 2
-    if camera_shift:
-        n_frames, left_over = divmod(n_channels - 1, frame_channels)
-    if left_over or n_frames < 1 + camera_shift:
-        raise ValueError(
-            f"{n_channels} channels are not a stack of frames of {frame_channels} channels"
-            f"{' behind a camera-shift plane' if camera_shift else ''}: pass frame_channels=1 for grey frames, "
-            "3 for RGB, and camera_shift=True only for at least two frames behind a header plane."
-        )
-    return n_frames, camera_shift

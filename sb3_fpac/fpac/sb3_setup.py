@@ -1,4 +1,4 @@
-"""A hint before SB3 allocates a replay buffer of images that does not fit into memory."""
+"""What SB3's off-policy algorithms say and check about images when they are set up."""
 
 import warnings
 from functools import wraps
@@ -11,6 +11,23 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from sb3_fpac.features.combined_extractor import FeaturePointCombinedExtractor
 from sb3_fpac.features.frame_extractor import FrameExtractor
 from sb3_fpac.fpac.policies import FPACPolicy, FPACTQCPolicy
+
+
+def describe(model: OffPolicyAlgorithm) -> str | None:
+    """
+    Say what an agent takes its observations for.
+
+    :param model: Any off-policy algorithm
+    :return: ``"2 RGB frames of 84×84, camera shift, 32 points, 192 features"``, one line for each image; None without
+        feature points
+    """
+    policy = model.policy
+    lines: list[str] = []
+    for name, module in policy.named_modules():
+        if isinstance(module, FrameExtractor) and not any(module.summary in line for line in lines):
+            parent, _, key = name.rpartition(".")
+            lines.append(f"{key}: {module.summary}" if parent.endswith(".extractors") else module.summary)
+    return "\n".join(lines) or None
 
 
 def check_memory(model: OffPolicyAlgorithm) -> None:
@@ -43,8 +60,11 @@ def check_memory(model: OffPolicyAlgorithm) -> None:
     warnings.warn(message, stacklevel=2)
 
 
-def register_memory_check() -> None:
-    """Let SB3's off-policy algorithms call :func:`check_memory` before they make their replay buffer."""
+def register_setup() -> None:
+    """
+    Let SB3's off-policy algorithms call :func:`check_memory` before they make their replay buffer, and print
+    :func:`describe` after they have made their policy, with ``verbose=1``.
+    """
     setup = OffPolicyAlgorithm._setup_model
     if hasattr(setup, "__wrapped__"):
         return
@@ -53,6 +73,9 @@ def register_memory_check() -> None:
     def checked_setup(self: OffPolicyAlgorithm) -> None:
         check_memory(self)
         setup(self)
+        description = describe(self) if self.verbose else None
+        if description is not None:
+            print(description)
 
     OffPolicyAlgorithm._setup_model = checked_setup  # type: ignore[method-assign]
 

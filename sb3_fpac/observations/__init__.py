@@ -1,0 +1,22 @@
+"""How an observation is laid out: a stack of S frames, oldest first, and optionally a header plane with the camera shift."""
+
+from sb3_fpac.observations.camera_shift import (
+    UNITS_PER_PIXEL,
+    check_header_fits,
+    decode_camera_shift,
+    encode_camera_shift,
+)
+from sb3_fpac.observations.grey_frames import look_like_grey_frames
+from sb3_fpac.observations.layout import Layout, has_channels_first, read_layout, why_no_stack
+
+__all__ = [
+    "UNITS_PER_PIXEL",
+    "Layout",
+    "check_header_fits",
+    "decode_camera_shift",
+    "encode_camera_shift",
+    "has_channels_first",
+    "look_like_grey_frames",
+    "read_layout",
+    "why_no_stack",
+]

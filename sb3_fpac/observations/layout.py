@@ -1,0 +1,127 @@
+"""What an observation space is taken for."""
+
+from typing import NamedTuple
+
+import numpy as np
+from gymnasium import spaces
+
+from sb3_fpac.arguments import flag, whole_number
+from sb3_fpac.observations.camera_shift import check_header_fits
+
+
+class Layout(NamedTuple):
+    """A stack of S frames of C channels each, oldest first, and possibly a header plane in front."""
+
+    n_frames: int
+    """S"""
+    frame_channels: int
+    """C, channels of one frame"""
+    camera_shift: bool
+    """Whether a header plane with the camera shift is in front"""
+    height: int
+    """Height of a frame in pixels"""
+    width: int
+    """Width of a frame in pixels"""
+
+    def __str__(self) -> str:
+        kind = {1: "grey", 3: "RGB"}.get(self.frame_channels, f"{self.frame_channels}-channel")
+        frames = f"{self.n_frames} {kind} frame{'s' * (self.n_frames > 1)} of {self.height}×{self.width}"
+        return f"{frames}, camera shift" if self.camera_shift else frames
+
+
+def read_layout(
+    space: spaces.Space, frame_channels: int = 3, camera_shift: bool | None = None, normalized: bool = False
+) -> Layout:
+    """
+    Determine what an observation space is taken for.
+
+    :param space: Box of shape ``(channels, height, width)``: uint8 from 0 to 255
+    :param frame_channels: Channels of one frame: 3 for RGB, 1 for grey
+    :param camera_shift: Whether there is a header plane; None: yes if one channel is left over and there are two frames
+    :param normalized: Whether floats, and values from 0 to 1, are accepted as well
+    :return: The layout
+    :raises ValueError: if the space is no such stack; the message names the cause and the cure
+    """
+    problem = why_no_stack(space, normalized)
+    if problem is not None:
+        raise ValueError(problem)
+    assert isinstance(space, spaces.Box)
+    n_channels, height, width = space.shape
+    n_frames, camera_shift = _split_channels(n_channels, frame_channels, camera_shift)
+    if camera_shift:
+        check_header_fits(n_frames - 1, height, width)
+    return Layout(n_frames, int(frame_channels), camera_shift, height, width)
+
+
+def has_channels_first(shape: tuple[int, ...]) -> bool:
+    """
+    Check where the channels of an image are, by SB3's rule that they are the smallest axis.
+
+    :param shape: ``(C, H, W)`` or ``(H, W, C)``
+    :return: True for the first, False for the second
+    """
+    return int(np.argmin(shape)) == 0
+
+
+def why_no_stack(space: spaces.Space, normalized: bool = False) -> str | None:
+    """
+    Say why a space contains no stacks of images, and what to do.
+
+    :param space: Any space
+    :param normalized: Whether floats, and values from 0 to 1, are accepted as well
+    :return: One or two sentences; None if the space is a 3-d image
+    """
+    if isinstance(space, spaces.Dict):
+        return (
+            f"Images are expected, got Dict observations with the keys {', '.join(map(repr, space))}: use "
+            "SAC('MultiInputPolicy', …) with FeaturePointCombinedExtractor."
+        )
+    if not isinstance(space, spaces.Box):
+        return f"Images are expected, got {space}."
+    shape = space.shape
+    if len(shape) < 2:
+        return f"Images are expected, got a vector of shape {shape}: for state vectors use SAC('MlpPolicy', …)."
+    if len(shape) == 2:
+        return f"Images need an axis of channels, got {space}: wrap the environment in FrameStack, which adds it."
+    if len(shape) == 4:
+        return (
+            f"Images are expected with three axes, got {space}, stacks with an axis of their own: wrap the environment in "
+            f"FrameStack(env, n={shape[0]}), which joins frames and channels."
+        )
+    if len(shape) > 4:
+        return f"Images are expected with three axes, got {space}."
+    lowest, highest = space.low.min(), space.high.max()
+    is_byte, is_float = space.dtype == np.uint8, np.issubdtype(space.dtype, np.floating)
+    in_range = lowest >= 0 and highest in (1, 255)
+    if in_range and (normalized or (is_byte and highest == 255)):
+        return None
+    what = f"Images are expected as uint8 from 0 to 255, got {space.dtype} from {lowest:g} to {highest:g}"
+    if is_float and highest == 1:
+        return (
+            f"{what}: convert them with Gymnasium's DtypeObservation(RescaleObservation(env, 0, 255), np.uint8), or with SAC "
+            "pass policy_kwargs=dict(normalize_images=False, features_extractor_kwargs=dict(normalized_image=True))."
+        )
+    if in_range and highest == 255:
+        return f"{what}: convert them with Gymnasium's DtypeObservation(env, np.uint8)."
+    return f"{what}: scale them to 0 to 255 and convert them to uint8 with Gymnasium's TransformObservation."
+
+
+def _split_channels(n_channels: int, frame_channels: int, camera_shift: bool | None) -> tuple[int, bool]:
+    """S, and whether there is a header plane"""
+    whole_number("frame_channels", frame_channels, at_least=1)
+    if camera_shift is not None:
+        flag("camera_shift", camera_shift)
+    n_frames, left_over = divmod(n_channels, frame_channels)
+    if camera_shift is None:
+        camera_shift = left_over == 1 and n_frames >= 2
+    if camera_shift:
+        n_frames, left_over = divmod(n_channels - 1, frame_channels)
+    if left_over or n_frames < 1 + camera_shift:
+        behind = " behind a camera-shift plane" if camera_shift else ""
+        whole = f", {n_channels} for one frame of {n_channels} channels such as RGB-D" if 1 < n_channels != 3 else ""
+        raise ValueError(
+            f"{n_channels} channels are not a stack of frames of {frame_channels} channels{behind}: pass frame_channels=1 for "
+            f"grey frames or depth, 3 for RGB{whole}, and camera_shift=True only for at least two frames "
+            "behind a header plane."
+        )
+    return n_frames, camera_shift
