@@ -97,9 +97,13 @@ def why_no_stack(space: spaces.Space, normalized: bool = False) -> str | None:
         return None
     what = f"Images are expected as uint8 from 0 to 255, got {space.dtype} from {lowest:g} to {highest:g}"
     if is_float and highest == 1:
+        other_way = (
+            ", or with SAC pass policy_kwargs=dict(normalize_images=False, "
+            "features_extractor_kwargs=dict(normalized_image=True))"
+        )
         return (
-            f"{what}: convert them with Gymnasium's DtypeObservation(RescaleObservation(env, 0, 255), np.uint8), or with SAC "
-            "pass policy_kwargs=dict(normalize_images=False, features_extractor_kwargs=dict(normalized_image=True))."
+            f"{what}: convert them with Gymnasium's DtypeObservation(RescaleObservation(env, 0, 255), np.uint8)"
+            f"{other_way if in_range else ''}."
         )
     if in_range and highest == 255:
         return f"{what}: convert them with Gymnasium's DtypeObservation(env, np.uint8)."
