@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch as th
 from gymnasium import spaces
+from helpers.environments import Noise
 from stable_baselines3 import SAC
 
 import sb3_fpac
@@ -12,7 +13,6 @@ from sb3_fpac.arguments import flag, number, one_of, whole_number
 from sb3_fpac.callbacks import FeaturePointCallback, LearningRateDrop
 from sb3_fpac.features import Encoder
 from sb3_fpac.visualization import draw_points
-from tests.helpers.environments import Noise
 
 STACK = spaces.Box(0, 255, (6, 24, 24), np.uint8)
 ACTIONS = spaces.Box(-1, 1, (2,))

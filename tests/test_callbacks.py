@@ -5,11 +5,16 @@ import imageio.v2 as imageio
 import numpy as np
 import pytest
 import torch as th
+from gymnasium import spaces
 from helpers.environments import Noise
+from sb3_contrib import MaskablePPO, RecurrentPPO
 from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.logger import configure
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import DummyVecEnv, VecCheckNan, VecFrameStack, VecNormalize
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+import sb3_fpac
 from sb3_fpac import FPAC, FeaturePointExtractor, FrameStack
 from sb3_fpac.callbacks import FeaturePointCallback, LearningRateDrop
 
@@ -105,6 +110,90 @@ def test_on_policy_algorithms_and_training_that_goes_on(tmp_path):
     model.learn(16, callback=callback)
     model.learn(8, callback=callback, reset_num_timesteps=False)
     assert {path.name for path in tmp_path.glob("*.mp4")} == {"points_16.mp4", "points_24.mp4"}
+
+
+class Brighter(gym.ObservationWrapper):
+    """A wrapper that does not record its arguments"""
+
+    def observation(self, observation):
+        return observation
+
+
+def cartpole(**kwargs):
+    return gym.make("dmc-cartpole-swingup", size=24, **kwargs)
+
+
+def test_a_wrapper_that_cannot_be_applied_again_is_named_before_training(tmp_path):
+    def first_step(env):
+        model = small_fpac(env)
+        model.learn(10, callback=FeaturePointCallback(5, tmp_path))
+        return model
+
+    with pytest.raises(ValueError, match=r"has the wrapper Brighter.*pass an environment .* as eval_env"):
+        first_step(Brighter(cartpole()))
+    with pytest.raises(ValueError, match="has the wrapper VecCheckNan"):
+        first_step(VecCheckNan(DummyVecEnv([cartpole])))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrappers_of_training_are_applied_again(tmp_path):
+    def env():
+        return Monitor(sb3_fpac.ActionRepeat(cartpole(frame_stack=1), n=np.int64(3)))
+
+    def played(training_env):
+        callback = FeaturePointCallback(10, tmp_path, max_steps=3)
+        small_fpac(training_env).learn(12, callback=callback)
+        return callback._env
+
+    stacked = played(VecNormalize(VecFrameStack(DummyVecEnv([env] * 2), 2), norm_obs=False))
+    assert isinstance(stacked, VecFrameStack) and stacked.observation_space.shape == (6, 24, 24) and stacked.num_envs == 1
+    repeated = played(FrameStack(env(), 2))
+    assert repeated.observation_space.shape == (6, 24, 24) and isinstance(repeated.env, sb3_fpac.ActionRepeat)
+    assert repeated.env.n == 3
+    assert {path.suffix for path in tmp_path.iterdir()} == {".mp4", ".png"}
+
+
+def test_what_fails_later_fails_before_the_first_step(tmp_path, monkeypatch):
+    def broken(*args, **kwargs):
+        raise RuntimeError("cannot draw")
+
+    monkeypatch.setattr("sb3_fpac.visualization.video.render_maps", broken)
+    model = small_fpac(noise())
+    with pytest.raises(RuntimeError, match="cannot draw"):
+        model.learn(10, callback=FeaturePointCallback(5, tmp_path, noise()))
+    assert model.num_timesteps == 0
+
+
+class Masked(Noise):
+    """Only the second action is allowed"""
+
+    def __init__(self):
+        super().__init__()
+        self.action_space = spaces.Discrete(3)
+
+    def action_masks(self):
+        return np.array([False, True, False])
+
+    def _reward(self, action):
+        assert action == 1
+        return 1.0
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "policy", "env"),
+    [
+        (RecurrentPPO, "CnnLstmPolicy", Noise),
+        (MaskablePPO, "CnnPolicy", Masked),
+        (PPO, "CnnPolicy", lambda: Noise((17, 17, 4))),
+    ],
+)
+def test_agents_of_other_algorithms_are_shown(algorithm, policy, env, tmp_path):
+    channels = env().observation_space.shape[2]
+    kwargs = dict(frame_channels=channels, n_points=4, velocity=False)
+    policy_kwargs = dict(features_extractor_class=FeaturePointExtractor, features_extractor_kwargs=kwargs, net_arch=[8])
+    model = algorithm(policy, env(), n_steps=8, batch_size=8, n_epochs=1, policy_kwargs=policy_kwargs)
+    model.learn(16, callback=FeaturePointCallback(8, tmp_path, env(), max_steps=3))
+    assert (tmp_path / "points_16.mp4").is_file() and (tmp_path / "maps_16.png").is_file()
 
 
 def test_what_cannot_be_shown_is_refused_when_training_starts(tmp_path):

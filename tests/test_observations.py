@@ -8,12 +8,12 @@ import pytest
 import torch as th
 from gymnasium import spaces
 from gymnasium.wrappers import DtypeObservation, FrameStackObservation, RescaleObservation
+from helpers.environments import Noise, Spaces
 from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack
 
 from sb3_fpac import FPAC, FeaturePointCombinedExtractor, FeaturePointExtractor, FrameStack, collect_frames, fpac_kwargs
 from sb3_fpac.observations import Layout, look_like_grey_frames, read_layout, why_no_stack
-from tests.helpers.environments import Noise, Spaces
 
 SIZE = 24
 

@@ -173,7 +173,8 @@ class FrameReplayBuffer(NStepReplayBuffer):
             if not np.array_equal(slots[:, 1:], next_slots[:, :-1]):
                 raise ValueError(
                     "The observations are not stacks of frames, because the next observations do not continue them: stack "
-                    f"frames oldest first, as FrameStack does, and check frame_channels={self.frame_channels}."
+                    "frames oldest first, as FrameStack does, repeat actions below it, and check "
+                    f"frame_channels={self.frame_channels}."
                 )
             next_slots = next_slots[:, -1:]
         frames = self.pool.gather(np.concatenate([slots, next_slots], axis=1), self.device)

@@ -1,16 +1,18 @@
 """Visualizes the feature points during training."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Image, TensorBoardOutputFormat
 from stable_baselines3.common.vec_env import VecEnv
 
 from sb3_fpac.arguments import whole_number
-from sb3_fpac.visualization.episode import find_extractor, record_episode
+from sb3_fpac.callbacks.another_env import another_env
+from sb3_fpac.visualization.episode import Episode, find_extractor, record_episode
+from sb3_fpac.visualization.ranking import most_important
 
 
 class FeaturePointCallback(BaseCallback):
@@ -28,12 +30,12 @@ class FeaturePointCallback(BaseCallback):
 
     :param freq: Agent steps, as SB3 counts them (over all environments), between episodes
     :param save_path: Folder of the files
-    :param eval_env: The environment to play in; None: a new environment like the first one of training
+    :param eval_env: The environment to play in; None: a new environment like the first one of training, with the same wrappers
     :param max_steps: Maximum number of agent steps of an episode; None: no limit
     :param n_maps: Number of feature maps to draw
     :param scale: Size of a pixel of the frame in the video, in pixels
-    :raises ValueError: if a number is not positive or, at the start of training, if the agent has no feature points or the
-        environment is not like that of training
+    :raises ValueError: if a number is not positive or, at the start of training, if the agent has no feature points, the
+        environment has other observations, or a wrapper of training cannot be applied again
     :raises ImportError: if a package is missing
     """
 
@@ -60,7 +62,7 @@ class FeaturePointCallback(BaseCallback):
 
     def _on_training_start(self) -> None:
         find_extractor(self.model)
-        self._env = self._another_env() if self.eval_env is None else self.eval_env
+        self._env = another_env(self.training_env) if self.eval_env is None else self.eval_env
         obs = self._env.reset() if isinstance(self._env, VecEnv) else self._env.reset()[0]
         try:
             self.model.policy.obs_to_tensor(obs)  # type: ignore[arg-type]
@@ -68,6 +70,7 @@ class FeaturePointCallback(BaseCallback):
             raise ValueError(
                 f"FeaturePointCallback needs an environment with the observations of training: pass one as eval_env ({error})"
             ) from error
+        self._pictures(record_episode(self.model, self._env, max_steps=2))  # what fails, fails before the first step
         self._drawn_at = self.num_timesteps
 
     def _on_step(self) -> bool:
@@ -83,24 +86,19 @@ class FeaturePointCallback(BaseCallback):
         if self.eval_env is None:
             self._env.close()
 
-    def _another_env(self) -> gym.Env:
-        spec = self.training_env.get_attr("spec")[0]
-        if spec is None:
-            raise ValueError(
-                "The training environment was not made by gym.make, so there is no second one like it: pass eval_env."
-            )
-        # The wrappers of SB3 and RL Zoo do not record their arguments, so they cannot be applied again
-        repeatable = tuple(wrapper for wrapper in spec.additional_wrappers if wrapper.kwargs is not None)
-        return gym.make(replace(spec, additional_wrappers=repeatable))
+    def _pictures(self, episode: Episode) -> tuple[list[np.ndarray], np.ndarray]:
+        """The frames of the episode with their points, and the feature maps that matter most"""
+        from sb3_fpac.visualization import video
+
+        pictures = list(video.render_episode(episode, scale=self.scale))
+        order = most_important(self.model, episode.observations)
+        return pictures, video.render_maps(self.model, episode, len(pictures) // 2, order[: self.n_maps])
 
     def _draw(self) -> None:
         from sb3_fpac.visualization import video
-        from sb3_fpac.visualization.ranking import rank_points
 
         episode = record_episode(self.model, self._env, max_steps=self.max_steps)
-        order = rank_points(self.model, episode.observations).order
-        pictures = list(video.render_episode(episode, scale=self.scale))
-        maps = video.render_maps(self.model, episode, len(pictures) // 2, order[: self.n_maps])
+        pictures, maps = self._pictures(episode)
         fps: Any = self._env.metadata.get("render_fps") or 30
         video.write_video(self.save_path / f"points_{self.num_timesteps}.mp4", pictures, fps)
         video.write_image(self.save_path / f"maps_{self.num_timesteps}.png", maps)

@@ -9,6 +9,8 @@ import gymnasium as gym
 import numpy as np
 import torch as th
 from gymnasium import spaces
+from sb3_contrib import MaskablePPO
+from sb3_contrib.common.maskable.utils import get_action_masks, is_masking_supported
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.preprocessing import preprocess_obs
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
@@ -90,7 +92,7 @@ def record_episode(
     """
     Play one episode and record what the agent sees.
 
-    :param model: Any SB3 algorithm with feature points
+    :param model: Any SB3 algorithm with feature points; MaskablePPO gets the masks of the environment
     :param env: An environment with the observations that the agent was trained on; vectorized ones must have one environment
     :param deterministic: Whether the agent takes the mean action
     :param max_steps: Maximum number of agent steps; None: no limit
@@ -105,6 +107,7 @@ def record_episode(
     if env.num_envs != 1:
         raise ValueError(f"An episode is recorded from one environment, got {env.num_envs}.")
     extractor = find_extractor(model)
+    is_masked = isinstance(model, MaskablePPO) and is_masking_supported(env)
     observations: list[np.ndarray | dict[str, np.ndarray]] = []
     steps: list[tuple[np.ndarray, ...]] = []
     obs, state, over = env.reset(), None, False
@@ -112,7 +115,8 @@ def record_episode(
         assert isinstance(obs, (np.ndarray, dict))
         observations.append(deepcopy(obs))  # some environments write the next one into it
         start = np.array([len(steps) == 0])
-        action, state = model.predict(obs, state=state, episode_start=start, deterministic=deterministic)
+        masks = dict(action_masks=get_action_masks(env)) if is_masked else {}
+        action, state = model.predict(obs, state=state, episode_start=start, deterministic=deterministic, **masks)
         seen = _see(model, extractor, obs)
         obs, reward, done, _ = env.step(action)
         steps.append((*seen, action[0], reward[0]))

@@ -23,6 +23,10 @@ _Decide = Callable[[PyTorchObs], th.Tensor]
 _Evaluate = Callable[[PyTorchObs, th.Tensor], th.Tensor]
 
 
+class NoRankingError(ValueError):
+    """An agent whose points cannot be ranked."""
+
+
 @dataclass(frozen=True)
 class PointRanking:
     """How much each of K feature points matters to an agent."""
@@ -98,6 +102,25 @@ def rank_points(model: BaseAlgorithm, observations: np.ndarray | dict[str, np.nd
     return PointRanking(action, value)
 
 
+def most_important(model: BaseAlgorithm, observations: np.ndarray | dict[str, np.ndarray]) -> np.ndarray:
+    """
+    Order an agent's points for pictures of the most important ones.
+
+    :param model: Any SB3 algorithm with feature points
+    :param observations: As in :func:`rank_points`
+    :return: ``(K,)``: numbers of the points, the most important first; in their own order where :func:`rank_points` does not
+        support the algorithm, or there are fewer than two observations
+    """
+    n_observations = len(next(iter(observations.values())) if isinstance(observations, dict) else observations)
+    in_order = np.arange(find_extractor(model).n_points)
+    if n_observations < 2:
+        return in_order
+    try:
+        return rank_points(model, observations).order
+    except NoRankingError:
+        return in_order
+
+
 def _extractors(model: BaseAlgorithm) -> list[BaseFeaturesExtractor]:
     return [module for module in model.policy.modules() if isinstance(module, BaseFeaturesExtractor)]
 
@@ -139,7 +162,7 @@ def _heads(model: BaseAlgorithm, extractor: FeaturePointExtractor) -> tuple[_Dec
         critic_sees = extractor
         decide, evaluate = partial(_advantages, policy), partial(_greedy_q_value, policy)
     else:
-        raise ValueError(
+        raise NoRankingError(
             "Points can be ranked for SAC, TD3, TQC, PPO, A2C, DQN, QR-DQN and their subclasses without memory, not for "
             f"{type(model).__name__}."
         )

@@ -121,6 +121,8 @@ def _resume_from_checkpoints(manager: Any) -> None:
         for callback in self.callbacks:
             if isinstance(callback, (ResumableCheckpoint, FeaturePointCallback)):
                 callback.save_path = Path(self.save_path, callback.save_path)
+            if isinstance(callback, FeaturePointCallback) and callback.eval_env is None:
+                callback.eval_env = self.create_envs(1, eval_env=True)  # with the wrappers of the run
 
     @wraps(load)
     def load_and_restore(self: Any, hyperparams: dict[str, Any], env: VecEnv) -> BaseAlgorithm:
