@@ -4,7 +4,7 @@ import sys
 
 from sb3_fpac.buffers import FrameBatch, FrameReplayBuffer
 from sb3_fpac.callbacks import ResumableCheckpoint, latest_checkpoint, resume, save_checkpoint
-from sb3_fpac.envs import ActionRepeat, CameraShift, CameraView, FrameStack, MujocoCamera, register_envs
+from sb3_fpac.envs import ActionRepeat, CameraShift, CameraView, FrameStack, MujocoCamera, PixelFrames, register_envs
 from sb3_fpac.features import (
     FeaturePointCombinedExtractor,
     FeaturePointExtractor,
@@ -44,6 +44,7 @@ __all__ = [
     "FrameStack",
     "MujocoCamera",
     "PixelExtractor",
+    "PixelFrames",
     "PretrainedPoints",
     "ResumableCheckpoint",
     "__version__",

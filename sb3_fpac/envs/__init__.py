@@ -5,6 +5,7 @@ from gymnasium.envs.registration import register, registry
 from sb3_fpac.envs.cameras import CameraView, MujocoCamera
 from sb3_fpac.envs.dmc import make_dmc
 from sb3_fpac.envs.keypoints import Keypoints
+from sb3_fpac.envs.pixel_frames import PixelFrames
 from sb3_fpac.envs.rendering import choose_backend
 from sb3_fpac.envs.tasks import TASKS, Task
 from sb3_fpac.envs.wrappers import ActionRepeat, CameraShift, FrameStack
@@ -17,6 +18,7 @@ __all__ = [
     "FrameStack",
     "Keypoints",
     "MujocoCamera",
+    "PixelFrames",
     "Task",
     "choose_backend",
     "make_dmc",

@@ -1,0 +1,157 @@
+"""One wrapper from any environment that draws to a stack of small frames."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from gymnasium.envs.registration import EnvSpec, WrapperSpec
+from gymnasium.utils import RecordConstructorArgs
+
+from sb3_fpac.arguments import whole_number
+from sb3_fpac.envs.rendering import check_process
+from sb3_fpac.envs.wrappers import ActionRepeat, FrameStack
+from sb3_fpac.observations import has_channels_first
+
+_MOST_CHANNELS = 4  # of one frame: RGB-D
+_SMALLEST = _MOST_CHANNELS  # pixels: the channels must be the smallest axis
+
+
+class PixelFrames(gym.Wrapper, RecordConstructorArgs):
+    """
+    Turns an environment into one that shows stacks of small frames: ``(frame_stack · C, height, width)`` uint8, oldest first.
+
+    If the observations are images, they become the frames: uint8 from 0 to 255, of shape (H, W, C), (C, H, W) or, if grey,
+    (H, W). Otherwise what ``env.render()`` draws replaces the observations. This needs ``render_mode="rgb_array"``. The frames
+    that an action repeat skips are not drawn.
+
+    A pixel of a frame is the mean of the area that it covers, rounded to the nearest byte.
+
+    >>> import gymnasium as gym
+    >>> env = PixelFrames(gym.make("Pendulum-v1", render_mode="rgb_array"), size=64)
+    >>> env.observation_space.shape
+    (6, 64, 64)
+
+    :param env: An environment with images or with ``render_mode="rgb_array"``
+    :param size: Height and width of a frame in pixels; or both, as (height, width)
+    :param action_repeat: Steps of the environment for each action, see :class:`~sb3_fpac.ActionRepeat`
+    :param frame_stack: Number of frames in a stack, see :class:`~sb3_fpac.FrameStack`
+    :raises ValueError: if there are neither images nor ``render_mode="rgb_array"``, an image has more than four channels, an
+        argument is out of range, or ``render()`` does not return pictures
+    :raises RuntimeError: at the first frame, if this process was forked from one that had drawn
+    """
+
+    def __init__(self, env: gym.Env, size: int | Sequence[int] = 84, action_repeat: int = 1, frame_stack: int = 2) -> None:
+        height, width = _height_and_width(size)
+        repeated = ActionRepeat(env, whole_number("action_repeat", action_repeat, at_least=1))
+        frames = FrameStack(_Frames(repeated, height, width), whole_number("frame_stack", frame_stack, at_least=1))
+        RecordConstructorArgs.__init__(
+            self,
+            size=height if height == width else [height, width],  # a list, as JSON and YAML have it
+            action_repeat=repeated.n,
+            frame_stack=frames.n,
+        )
+        gym.Wrapper.__init__(self, frames)
+        self._wrapped = env
+        if env.metadata.get("render_fps"):
+            self.metadata = {**env.metadata, "render_fps": env.metadata["render_fps"] / repeated.n}
+
+    @property
+    def spec(self) -> EnvSpec | None:  # type: ignore[override]
+        """Names this wrapper, and not the ones that it consists of, so that ``gym.make(env.spec)`` wraps once."""
+        spec = self._wrapped.spec
+        if spec is None:
+            return None
+        wrapper = WrapperSpec(type(self).__name__, f"{type(self).__module__}:{type(self).__name__}", self._saved_kwargs)
+        return replace(spec, additional_wrappers=(*spec.additional_wrappers, wrapper))
+
+
+class _Frames(gym.ObservationWrapper):
+    """Single frames, channel-first, of one size: the environment's images, or else what it draws"""
+
+    def __init__(self, env: gym.Env, height: int, width: int) -> None:
+        super().__init__(env)
+        self._height, self._width = height, width
+        shape = _image_shape(env.observation_space)
+        if shape is None and env.render_mode != "rgb_array":
+            name = repr(env.spec.id) if env.spec else "id"
+            raise ValueError(
+                f"PixelFrames needs images, but {env.unwrapped} has none in its observations and render_mode="
+                f'{env.render_mode!r}: make it with gym.make({name}, render_mode="rgb_array").'
+            )
+        self._must_draw = shape is None
+        self._channels_are_first = shape is not None and len(shape) == 3 and has_channels_first(shape)
+        n_channels = 3 if shape is None else 1 if len(shape) == 2 else shape[0 if self._channels_are_first else 2]
+        if n_channels > _MOST_CHANNELS:
+            raise ValueError(
+                f"PixelFrames needs single frames of at most {_MOST_CHANNELS} channels, got {n_channels} in images of shape "
+                f"{shape}: if these are stacks of frames already, leave PixelFrames out."
+            )
+        self.observation_space = spaces.Box(0, 255, (n_channels, height, width), np.uint8)
+
+    def observation(self, observation: Any) -> np.ndarray:
+        frame = self._draw() if self._must_draw else observation
+        if frame.ndim == 2:
+            frame = frame[None]
+        elif not self._channels_are_first:
+            frame = frame.transpose(2, 0, 1)
+        return resize_by_area(frame, self._height, self._width)
+
+    def _draw(self) -> np.ndarray:
+        check_process()
+        picture: Any = self.env.render()
+        if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8 or picture.shape[2:] not in ((3,), (4,)):
+            what = f"{picture.dtype} {picture.shape}" if isinstance(picture, np.ndarray) else type(picture).__name__
+            raise ValueError(
+                f"PixelFrames needs pictures of shape (H, W, 3) or (H, W, 4) and type uint8, but render() of "
+                f"{self.env.unwrapped} returned {what}."
+            )
+        return picture[:, :, :3]
+
+
+def resize_by_area(frame: np.ndarray, height: int, width: int) -> np.ndarray:
+    """
+    Resize an image: every new pixel is the mean of the area that it covers, rounded to the nearest byte.
+
+    Pixels that are covered in part count in part. The sums are exact, so the result is the same on every machine.
+
+    :param frame: ``(C, H, W)`` uint8
+    :param height: New height in pixels
+    :param width: New width in pixels
+    :return: ``(C, height, width)`` uint8
+    """
+    old_height, old_width = frame.shape[1:]
+    if (old_height, old_width) == (height, width):
+        return frame
+    sums = _overlaps(old_height, height) @ frame.astype(np.float64, order="C") @ _overlaps(old_width, width).T
+    return np.rint(sums / (old_height * old_width)).astype(np.uint8)
+
+
+@lru_cache(maxsize=16)
+def _overlaps(n_old: int, n_new: int) -> np.ndarray:
+    """
+    How much of every old pixel every new pixel covers along one axis, ``(n_new, n_old)``. The unit is 1/n_new of an old pixel,
+    in which all of these are whole numbers and every row sums to n_old.
+    """
+    new_start, old_start = np.arange(n_new)[:, None] * n_old, np.arange(n_old) * n_new
+    overlaps = np.minimum(new_start + n_old, old_start + n_new) - np.maximum(new_start, old_start)
+    return overlaps.clip(min=0).astype(np.float64)
+
+
+def _height_and_width(size: Any) -> tuple[int, int]:
+    if isinstance(size, (int, float, np.number)):
+        size = whole_number("size", size, at_least=_SMALLEST)
+        return size, size
+    if not isinstance(size, Sequence) or isinstance(size, str) or len(size) != 2:
+        raise ValueError(f"size must be a whole number or (height, width), got {size!r}.")
+    height, width = (whole_number(f"size[{i}]", pixels, at_least=_SMALLEST) for i, pixels in enumerate(size))
+    return height, width
+
+
+def _image_shape(space: spaces.Space) -> tuple[int, ...] | None:
+    """The shape of the images of a space; None if it has none"""
+    is_image = isinstance(space, spaces.Box) and len(space.shape) in (2, 3) and space.dtype == np.uint8
+    return space.shape if is_image and (space.low.min(), space.high.max()) == (0, 255) else None  # type: ignore[attr-defined]
