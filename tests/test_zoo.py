@@ -12,11 +12,13 @@ from helpers.processes import make_once, run_python
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FixedTrial, TrialState
+from torch import nn
 
 from sb3_fpac import FPAC, FeaturePointExtractor, FPACPolicy, FPACTQCPolicy, fpac_fast, fpac_hyperparams, fpac_kwargs
 from sb3_fpac.callbacks import LearningRateDrop
 from sb3_fpac.envs import TASKS
 from sb3_fpac.zoo.sampler import convert_fpac_fast_params, convert_fpac_params, sample_fpac_fast_params, sample_fpac_params
+from sb3_fpac.zoo.trials import SampledOnTop, merged
 
 PROJECT = Path(__file__).parents[1]
 TINY = ["--env-kwargs", "time_limit:0.4", "size:32", "-params", "learning_starts:30", "batch_size:8", "buffer_size:200"]
@@ -174,6 +176,67 @@ def test_trials_of_the_preset_keep_what_is_not_sampled():
     expected = {**preset["features_extractor_kwargs"], **of_paper["features_extractor_kwargs"]}
     assert sampled["policy_kwargs"] == {**preset, "features_extractor_kwargs": expected}
     assert expected.keys() == {"strides", "standardize", "n_points", "temperature"}
+
+
+def test_trials_keep_what_describes_the_images_and_what_params_says():
+    yaml_kwargs = dict(net_arch=[16], features_extractor_kwargs=dict(frame_channels=1, n_points=8))
+    of_yaml = dict(policy="CnnPolicy", policy_kwargs=yaml_kwargs, replay_buffer_kwargs=dict(frame_channels=1), tau=0.5)
+    sampled = convert_fpac_params(
+        dict(learning_rate=1e-3, tau=0.01, initial_ent_coef=0.1, n_points_pow=4, temperature=0.2, policy_delay=1, n_steps=2)
+    )
+    trial = SampledOnTop(of_yaml, fixed=dict(tau=0.5)).copy()
+    trial.update(sampled)
+    extractor_kwargs = dict(frame_channels=1, n_points=16, temperature=0.2)
+    assert trial["policy_kwargs"] == dict(net_arch=[16], features_extractor_kwargs=extractor_kwargs)
+    assert trial["replay_buffer_kwargs"] == dict(frame_channels=1)
+    assert (trial["tau"], trial["learning_rate"], trial["n_steps"]) == (0.5, 1e-3, 2)
+    assert of_yaml["policy_kwargs"] is yaml_kwargs and yaml_kwargs["features_extractor_kwargs"]["n_points"] == 8
+
+
+def test_keyword_arguments_may_be_strings_as_in_rl_zoos_yaml():
+    below = dict(policy_kwargs="dict(activation_fn=nn.ReLU, net_arch=[64])", policy="MlpPolicy")
+    assert merged(below, dict(policy_kwargs=dict(net_arch=[8]))) == dict(
+        policy_kwargs=dict(activation_fn=nn.ReLU, net_arch=[8]), policy="MlpPolicy"
+    )
+
+
+SAYS_ITS_LAYOUT = """
+from sb3_fpac.zoo import ZooFPAC
+
+setup = ZooFPAC._setup_model
+
+def setup_and_say(self):
+    setup(self)
+    extractor = self.policy.features_extractor
+    print("LAYOUT", extractor.layout, "| points", extractor.n_points, "| batch", self.batch_size)
+
+ZooFPAC._setup_model = setup_and_say
+"""
+
+
+@pytest.mark.slow
+def test_optimize_and_trial_id_keep_the_layout_of_the_images(installed, tmp_path):
+    own = dict(
+        policy="CnnPolicy",
+        n_timesteps=30,
+        buffer_size=100,
+        learning_starts=10,
+        batch_size=4,
+        compile=False,
+        env_kwargs=dict(size=32, time_limit=0.4),
+        policy_kwargs=dict(net_arch=[8], features_extractor_kwargs=dict(frame_channels=1, camera_shift=False, n_points=5)),
+    )
+    (tmp_path / "own.yml").write_text(yaml.safe_dump({"dmc-cartpole-swingup": own}))
+    (tmp_path / "custom_envs.py").write_text(SAYS_ITS_LAYOUT)
+    train = [*TRAIN, "fpac", "--env", "dmc-cartpole-swingup", "-conf", "own.yml", "-params", "batch_size:6"]
+    study = ["--storage", "sqlite:///study.db", "--study-name", "grey"]
+    optimize = ["-optimize", "--n-trials", "2", "--n-startup-trials", "0", "--n-evaluations", "1", "--eval-episodes", "1"]
+    output = run(installed, tmp_path, *train, *study, *optimize)
+    assert output.count("LAYOUT 6 grey frames of 32×32 | points") == 2 and output.count("| batch 6") == 2
+    output = run(installed, tmp_path, *train, *study, "--trial-id", "1", "--eval-freq", "-1", "-n", "20")
+    trials = optuna.load_study(storage=f"sqlite:///{tmp_path}/study.db", study_name="grey").trials
+    n_points = 2 ** trials[1].params["n_points_pow"]
+    assert f"LAYOUT 6 grey frames of 32×32 | points {n_points} | batch 6" in output
 
 
 DIVERGES_AT_FIRST = """

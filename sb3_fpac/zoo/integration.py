@@ -4,6 +4,7 @@ after rl_zoo3, or let rl_zoo3 import it.
 """
 
 import sys
+from collections import OrderedDict
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -24,6 +25,7 @@ from sb3_fpac.zoo.sampler import (
     sample_fpac_fast_params,
     sample_fpac_params,
 )
+from sb3_fpac.zoo.trials import SampledOnTop, as_mapping, merged
 
 
 class ZooFPAC(FPAC):
@@ -88,14 +90,26 @@ def _adapt_experiments() -> None:
         """
         if (self.env_name.gym_id in TASKS or self.algo in NAMES) and _is_rl_zoos_own(self.config):
             self.config = str(config_file(self.algo))
+        trial_id, self.trial_id = self.trial_id, None
         hyperparams, saved_hyperparams = read(self)
+        self.trial_id = trial_id
+        if self.storage and self.study_name and trial_id:
+            study = self.load_trial(self.storage, self.study_name, trial_id)
+            fixed = {name: hyperparams[name] for name in self.custom_hyperparams or {}}
+            hyperparams = merged(merged(hyperparams, study), fixed)
+            saved_hyperparams = OrderedDict(sorted(hyperparams.items()))
+            print(f"Hyperparameters of trial {trial_id}:", study)
         if self._eval_env_kwargs_args is None:
             self.eval_env_kwargs = hyperparams.get("env_kwargs") or self.env_kwargs
         return hyperparams, saved_hyperparams
 
     @wraps(objective)
     def prune_diverged(self: ExperimentManager, trial: optuna.Trial) -> float:
-        """RL Zoo prunes a diverged trial only if it raises a ValueError"""
+        """RL Zoo prunes a diverged trial only if it raises a ValueError, and replaces ``policy_kwargs`` as a whole"""
+        if _is_ours(self, self._hyperparams) and not isinstance(self._hyperparams, SampledOnTop):
+            given = self.custom_hyperparams or {}
+            fixed = {name: value for name, value in self._hyperparams.items() if name in given}
+            self._hyperparams = SampledOnTop(self._hyperparams, fixed)
         try:
             return objective(self, trial)
         except FloatingPointError as error:
@@ -151,6 +165,15 @@ class _ContinuedRun:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.model, name)
+
+
+def _is_ours(manager: Any, hyperparams: dict[str, Any]) -> bool:
+    """Whether a run has this package's algorithm, environment, policy or extractor"""
+    policy_kwargs = as_mapping(hyperparams.get("policy_kwargs")) or {}
+    classes = (hyperparams.get("policy"), policy_kwargs.get("features_extractor_class"))
+    modules = (each if isinstance(each, str) else getattr(each, "__module__", "") for each in classes)
+    is_used = any(module.split(".")[0] == "sb3_fpac" for module in modules)
+    return is_used or manager.algo in NAMES or manager.env_name.gym_id in TASKS
 
 
 def _is_rl_zoos_own(config: str) -> bool:
