@@ -12,43 +12,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.processes import make_once, run_python
-from helpers.runs import write_evaluations, write_monitor, write_settings
+from helpers.runs import CARTPOLE, make_run, write_monitor
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from sb3_fpac.cli import report as main
 from sb3_fpac.envs import TASKS
-from sb3_fpac.evaluation.curves import learning_curves
+from sb3_fpac.evaluation.curves import Curve, group_curves
+from sb3_fpac.evaluation.parts import read_runs
 from sb3_fpac.evaluation.published import METHODS, published_marks, published_scores
 from sb3_fpac.evaluation.run_files import read_episodes
-from sb3_fpac.evaluation.runs import Run, read_run, read_runs
-from sb3_fpac.evaluation.tables import hyperparameter_rows, mixed_settings, number, score_rows, step_label
+from sb3_fpac.evaluation.runs import Run, read_run
+from sb3_fpac.evaluation.tables import number, score_rows, significant, step_label
 from sb3_fpac.report.agent import AgentSection, show_agent, sprite
 from sb3_fpac.report.chart import draw_chart, nice_ticks
+from sb3_fpac.report.groups import group_runs
 from sb3_fpac.report.page import render, write_report
 from sb3_fpac.visualization.episode import Episode
 
-CARTPOLE = "dmc-cartpole-swingup"  # an action repeat of 8
 TRAIN = "import sb3_fpac.zoo; from rl_zoo3.train import train; train()"
 
 
-def make_run(
-    folder: Path,
-    algo: str = "fpac",
-    env: str = CARTPOLE,
-    seed: int = 1,
-    steps=(1250, 2500),
-    returns=((1.0, 3.0), (5.0, 7.0)),
-    env_kwargs: dict | None = None,
-    **config,
-) -> Path:
-    """A folder as RL Zoo leaves it"""
-    write_settings(
-        folder, dict(policy="CnnPolicy", **config), env, algo=algo, env_kwargs=env_kwargs, n_timesteps=-1, seed=seed
-    )
-    if steps is not None:
-        write_evaluations(folder, steps, returns)
-    return folder
+def learning_curves(runs: list[Run], seed: int = 0) -> list[Curve]:
+    return group_curves(group_runs(runs), seed)
 
 
 @pytest.fixture(scope="session")
@@ -268,21 +254,6 @@ def test_scores_stand_beside_published_ones(tmp_path):
     assert published_scores("dmc-fish-swim") == []
 
 
-def test_hyperparameters_that_differ_come_first_and_seeds_that_mix_them_are_named(tmp_path):
-    runs = read_runs(
-        [
-            make_run(tmp_path / "a", tau=0.01, policy_kwargs={"n": 1}),
-            make_run(tmp_path / "b", seed=2, tau=0.02, policy_kwargs={"n": 1}),
-            make_run(tmp_path / "c", algo="sac", batch_size=64, policy_kwargs={"n": 1}),
-        ]
-    )
-    rows = {row.name: row for row in hyperparameter_rows(runs)}
-    assert list(rows) == ["batch_size", "tau", "policy", "policy_kwargs"]
-    assert rows["tau"].values == ["0.01", "0.02", "not set"] and rows["tau"].differs
-    assert rows["policy_kwargs"].values == ["{'n': 1}"] * 3 and not rows["policy_kwargs"].differs
-    assert mixed_settings(learning_curves(runs)) == ["The runs of fpac differ in more than their seeds: tau."]
-
-
 @pytest.mark.parametrize(
     "low, high, expected",
     [
@@ -308,7 +279,14 @@ def test_numbers_have_three_figures():
         "−5.00",
         "100",
     ]
-    assert number(1.234, like=500) == "1"
+    assert number(1.234, like=500) == "1" and number(0) == "0.00"
+    assert [number(value) for value in (0.00417, -0.0995, 1.2e-5)] == ["0.0042", "−0.10", "0.000012"]
+
+
+def test_numbers_of_any_size_have_three_significant_digits():
+    values = (0, 0.4071, 0.00031249, -0.00031249, 1.2e-7, 9.999, 1203.6, 1.5e9, 99.96)
+    expected = ["0", "0.407", "0.000312", "−0.000312", "1.20e−7", "10.0", "1,200", "1.50e9", "100"]
+    assert [significant(value) for value in values] == expected
 
 
 def test_a_chart_shows_published_scores_that_the_runs_reach(tmp_path):
@@ -317,7 +295,7 @@ def test_a_chart_shows_published_scores_that_the_runs_reach(tmp_path):
     assert [(mark.method, mark.x, mark.place) for mark in chart.marks] == [("DrQ", 50, 0), ("CURL", 50, 1), ("DrQ-v2", 50, 2)]
     assert chart.marks[0].y == pytest.approx(100 - 75.9) and chart.marks[0].low == pytest.approx(100 - (75.9 - 9.2))
     assert chart.lines[0].points == "50.0,50.0 100.0,25.0"
-    assert [tick.label for tick in chart.x_ticks] == ["0", "50k", "100k", "150k", "200k"]
+    assert [tick.label for tick in chart.axes[0].ticks] == ["0", "50k", "100k", "150k", "200k"]
     early = read_run(make_run(tmp_path / "early"))
     assert draw_chart(learning_curves([early]), published_scores(CARTPOLE)).marks == []
 
@@ -345,7 +323,7 @@ def test_agents_that_cannot_be_shown_are_said(tmp_path, zoo_run):
     write_report([without, broken], tmp_path / "report.html")
     html = (tmp_path / "report.html").read_text()
     assert "Not shown: sac, seed 1. No model has been saved." in html and "Not shown: sac, seed 2." in html
-    assert "best_model.zip does not load as an agent of" in html
+    assert "best_model.zip is damaged or half written" in html
     assert "<video" not in html
 
 
@@ -423,10 +401,11 @@ def report(tmp_path_factory, agent) -> Path:
     runs = []
     for algo, seed, final in (("fpac", 1, 800), ("fpac", 2, 850), ("sac", 1, 400)):
         returns = np.linspace(0, final, 20)[:, None] + rng.normal(0, 20, (20, 3))
-        run = make_run(folder / f"{algo}_{seed}", algo=algo, seed=seed, steps=steps, returns=returns, tau=final)
+        run = make_run(folder / f"{algo}_{seed}", algo=algo, seed=seed, steps=steps, returns=returns, tau=0.01)
+        write_monitor(run / "0.monitor.csv", [(1.0, 1250, 6.0 * i * seed) for i in range(1, 21)])
         runs.append(read_run(run))
     path = folder / "report.html"
-    path.write_text(render(runs, agent, ["Not shown: sac, seed 1. No model has been saved."]))
+    path.write_text(render(group_runs(runs), agent, ["Not shown: sac, seed 1. No model has been saved."]))
     return path
 
 
@@ -500,6 +479,43 @@ def test_the_tooltip_stays_beside_the_pointer_and_inside_the_page(open_page):
         hover_step(page, fraction)
         box = page.locator(".tooltip").bounding_box()
         assert box["x"] >= 0 and box["x"] + box["width"] <= 360
+
+
+def test_the_numbers_stay_after_a_tap_until_the_next_one_elsewhere(open_page):
+    page = open_page(width=390, height=740, has_touch=True)
+    page.locator(".plot").scroll_into_view_if_needed()
+    page.locator(".plot").tap()
+    page.wait_for_timeout(200)  # for the events of a mouse that follow a tap
+    assert page.locator(".tooltip").inner_text().startswith("100,000 env steps")
+    page.locator("h1").tap()
+    page.wait_for_function("document.querySelector('.tooltip').hidden")
+
+
+def test_the_switch_shows_the_curves_over_wall_time(open_page):
+    page = open_page()
+    page.locator(".plot").scroll_into_view_if_needed()
+    time, steps = page.get_by_role("button", name="Wall time"), page.get_by_role("button", name="Env steps")
+    means = page.locator("polyline.mean")
+    assert means.count() == 4 and means.nth(0).is_visible() and means.nth(2).is_hidden()
+    time.click()
+    assert (time.get_attribute("aria-pressed"), steps.get_attribute("aria-pressed")) == ("true", "false")
+    assert means.nth(0).is_hidden() and means.nth(2).is_visible() and means.nth(3).is_visible()
+    assert page.locator(".axis.end:visible").inner_text() == "minutes"
+    assert page.locator("g.mark").first.is_hidden()  # nobody has published the wall time
+    assert hover_step(page, 0.99).startswith("3.00 minutes, 200,000 env steps: mean")  # of 2 seeds: 2 and 4 minutes
+    page.locator("[data-toggles=line-0]").click()
+    assert means.nth(2).is_hidden() and hover_step(page, 0.99).startswith("2.00 minutes, 200,000 env steps")
+    steps.click()
+    assert means.nth(0).is_hidden() and means.nth(1).is_visible() and page.locator("g.mark").first.is_visible()
+
+
+def test_the_numbers_can_be_downloaded(open_page):
+    page = open_page()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download the numbers as CSV").click()
+    lines = Path(download.value.path()).read_text().splitlines()
+    assert download.value.suggested_filename == f"{CARTPOLE}-curves.csv"
+    assert lines[0].startswith("name,kind,seed,steps,hours,return") and len(lines) == 1 + 2 * 20 + 3 * 20 + 3
 
 
 def test_the_legend_hides_published_scores(open_page):

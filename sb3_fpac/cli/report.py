@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from sb3_fpac.cli.arguments import add_seed
+from sb3_fpac.report.groups import Label
 from sb3_fpac.report.page import write_report
 
 
@@ -19,6 +20,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, default=Path("report.html"), help="HTML file to write (default: %(default)s)"
     )
+    parser.add_argument(
+        "--label",
+        action="append",
+        default=[],
+        type=label,
+        metavar="NAME=GLOB",
+        dest="labels",
+        help="name of the runs whose folders match a quoted pattern, such as hot='logs/hot/*'; repeat it for other runs "
+        "(default: the variant of an experiment or the algorithm, with the hyperparameters that differ)",
+    )
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="also write the numbers of the learning curves to a CSV file")
     add_seed(parser, "the bootstrap and of the episode shown")
     parser.add_argument("--no-agent", action="store_true", help="load no agent: show curves, scores and hyperparameters only")
 
@@ -30,6 +42,20 @@ def run(args: argparse.Namespace) -> None:
     :param args: The parsed options of :func:`add_arguments`
     :raises ValueError: as :func:`~sb3_fpac.report.page.write_report`
     """
-    write_report(args.folders, args.output, args.seed, not args.no_agent)
+    write_report(args.folders, args.output, args.seed, not args.no_agent, args.labels, args.csv)
     n_runs = len(args.folders)
     print(f"{args.output}: {n_runs} run{'s' * (n_runs > 1)}, {args.output.stat().st_size // 1000:,} kB")
+
+
+def label(text: str) -> Label:
+    """
+    Parse ``NAME=GLOB``, as a type of argparse.
+
+    :param text: What was given
+    :return: Name and pattern
+    :raises argparse.ArgumentTypeError: if one of them is missing
+    """
+    name, _, pattern = (part.strip() for part in text.partition("="))
+    if not name or not pattern:
+        raise argparse.ArgumentTypeError(f"must be NAME=GLOB, such as hot='logs/hot/*', got {text!r}.")
+    return Label(name, pattern)

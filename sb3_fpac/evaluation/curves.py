@@ -27,7 +27,7 @@ class Curve:
     """
 
     group: str
-    """Name of the group of runs, such as the algorithm"""
+    """Name of the group of runs, which differ in their seeds only"""
     label: str
     """Name of the group; with the seed, if the runs of the group have no step in common"""
     runs: tuple[Run, ...]
@@ -51,6 +51,11 @@ class Curve:
         """Number of runs"""
         return len(self.runs)
 
+    @property
+    def hours(self) -> np.ndarray:
+        """``(T,)``: wall time, averaged over the runs; NaN where it is not known of all"""
+        return np.mean([run.hours[_rows(run, self.steps)] for run in self.runs], axis=0)
+
     def at(self, step: int) -> int | None:
         """
         Find the evaluation nearest to a number of steps.
@@ -60,20 +65,6 @@ class Curve:
         """
         nearest = int(np.abs(self.steps - step).argmin())
         return nearest if abs(self.steps[nearest] - step) <= TOLERANCE * step else None
-
-
-def learning_curves(runs: Sequence[Run], seed: int = 0) -> list[Curve]:
-    """
-    Compute one curve for each algorithm, as :func:`group_curves` does.
-
-    :param runs: Runs of one task
-    :param seed: Seed of the bootstrap: the same seed gives the same intervals
-    :return: Curves, in the order in which the algorithms first occur
-    """
-    groups: dict[str, list[Run]] = {}
-    for run in runs:
-        groups.setdefault(run.algorithm, []).append(run)
-    return group_curves(groups, seed)
 
 
 def group_curves(groups: Mapping[str, Sequence[Run]], seed: int = 0) -> list[Curve]:
@@ -111,8 +102,7 @@ def _curve(group: str, label: str, runs: Sequence[Run], seed: int) -> Curve:
     steps = common_steps(runs)
     returns = []
     for run in runs:
-        row = {step: index for index, step in enumerate(run.steps.tolist())}
-        returns.append(run.returns[[row[step] for step in steps.tolist()]])
+        returns.append(run.returns[_rows(run, steps)])
     scores = returns[0].T if len(runs) == 1 else np.stack([each.mean(axis=1) for each in returns])  # (seeds or episodes, T)
     if len(runs) == 1:
         low, high = scores.min(axis=0), scores.max(axis=0)
@@ -131,6 +121,11 @@ def _curve(group: str, label: str, runs: Sequence[Run], seed: int) -> Curve:
         iqm=np.array([metrics.aggregate_iqm(scores[:, [step]]) for step in range(len(steps))]),
         final_iqm_interval=(float(iqm_low), float(iqm_high)),
     )
+
+
+def _rows(run: Run, steps: np.ndarray) -> list[int]:
+    row = {step: index for index, step in enumerate(run.steps.tolist())}
+    return [row[step] for step in steps.tolist()]
 
 
 def _bootstrap(scores: np.ndarray, function: Callable[[np.ndarray], np.ndarray], seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -5,6 +5,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from sb3_fpac.envs import TASKS
+from sb3_fpac.evaluation.runs import Run
+
 FILE = Path(__file__).with_name("published.csv")
 METHODS = ("DrQ", "CURL", "DrQ-v2")  # in the order of the file
 
@@ -58,3 +61,34 @@ def published_marks(scores: Iterable[PublishedScore], last_step: int) -> list[Pu
         PublishedMark(score, METHODS.index(score.method), steps[:index].count(score.env_steps))
         for index, score in enumerate(shown)
     ]
+
+
+def published_remarks(runs: Iterable[Run], methods: Iterable[str]) -> list[str]:
+    """
+    Say where runs and published scores are of different tasks: the published ones are from pixels, over whole episodes and
+    with the action repeat of the task.
+
+    :param runs: Runs of one task of DeepMind Control
+    :param methods: Methods whose scores are shown
+    :return: Sentences; empty if the scores can be compared
+    """
+    runs, methods = list(runs), list(methods)
+    if not methods:
+        return []
+    repeat = TASKS[runs[0].env_id].action_repeat
+    remarks = [f"DrQ-v2 repeats every action 2 times, not {repeat} times."] if "DrQ-v2" in methods and repeat != 2 else []
+    others: dict[str, list[str]] = {}
+    for run in runs:
+        kwargs = {name.removeprefix("env_kwargs."): value for name, value in run.hyperparameters.items()}
+        kwargs["action_repeat"] = kwargs.get("action_repeat") or repeat
+        expected = {"observation": "pixels", "time_limit": None, "action_repeat": repeat}
+        differing = [f"{name}={kwargs[name]}" for name, value in expected.items() if kwargs.get(name, value) != value]
+        if differing:
+            names = others.setdefault(", ".join(differing), [])
+            names += [name for name in [run.label or run.algorithm] if name not in names]
+    for what, names in others.items():
+        remarks.append(
+            f"The published scores are of another task than those of {'; '.join(names)} ({what}): they are from pixels, "
+            f"over whole episodes of 1,000 env steps, with an action repeat of {repeat}."
+        )
+    return remarks

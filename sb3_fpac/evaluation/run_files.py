@@ -14,6 +14,8 @@ import yaml
 
 EVALUATIONS = "evaluations.npz"
 EPISODES = "0.monitor.csv"
+CONFIG_FILE = "run.yml"
+"""The configuration of an experiment's run, in its folder"""
 
 
 class Evaluations(NamedTuple):
@@ -78,17 +80,18 @@ def monitor_files(folder: Path) -> dict[float, list[Path]]:
     return dict(sorted(parts.items()))
 
 
-def read_episodes(folder: Path, skip_unfinished: bool = False) -> list[EpisodeEnd]:
+def read_episodes(folder: Path, skip_unfinished: bool = False, start: int = 0) -> list[EpisodeEnd]:
     """
     Read the training episodes of a run, over all interruptions and environments.
 
     :param folder: Folder of a run
     :param skip_unfinished: Skip the last line of a file if it is incomplete, because the run is still writing it or was killed
+    :param start: Agent steps of the checkpoint from which the folder continues the run of another folder
     :return: Its episodes so far, in the order in which they ended
     :raises ValueError: if a file is damaged, or half written and ``skip_unfinished`` is False
     """
     episodes: list[EpisodeEnd] = []
-    step, started = 0, 0.0
+    step, started = start, 0.0
     for until, paths in monitor_files(folder).items():
         monitors = [monitor for path in paths if (monitor := _read_monitor(path, skip_unfinished))]
         first_start = min((start for start, _ in monitors), default=0.0)

@@ -1,6 +1,7 @@
 """The training runs of RL Zoo, read from their folders."""
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 
 from sb3_fpac.envs import TASKS
 from sb3_fpac.evaluation.run_files import (
+    CONFIG_FILE,
     EVALUATIONS,
     EpisodeEnd,
     read_episodes,
@@ -41,40 +43,35 @@ class Run:
     """The best model of the evaluations, else the last model; None if no model was saved"""
     system: dict[str, str]
     """Versions and machine of the training, as saved by SB3 with the model; empty without a model"""
+    action_repeat: int
+    """Env steps of an agent step; 1 for ids of other projects"""
+    episodes: tuple[EpisodeEnd, ...]
+    """The training episodes; empty if their files cannot be read and there are evaluations"""
+    label: str | None
+    """Name of the settings: that of the variant of an experiment; None for other runs"""
+    start: int
+    """Env steps of the checkpoint at which the folder continues the run of another folder; 0 for a whole run"""
+    trained_agent: str | None
+    """The model from which training started, as RL Zoo saved it: empty if there was none, None if it was not saved"""
+    folders: tuple[Path, ...]
+    """The folders of all parts of the run, the first part first"""
 
     @property
     def name(self) -> str:
         """Short name for headings: ``"fpac, seed 1"``"""
-        return f"{self.algorithm}, seed {self.seed}"
+        return f"{self.label or self.algorithm}, seed {self.seed}"
+
+    @property
+    def hours(self) -> np.ndarray:
+        """``(N,)``: wall time at the last training episode before every evaluation, without interruptions; NaN if unknown"""
+        ends = [episode.step * self.action_repeat for episode in self.episodes]
+        seconds = [np.nan, *np.maximum.accumulate([episode.seconds for episode in self.episodes])]
+        return np.array(seconds)[np.searchsorted(ends, self.steps, side="right")] / 3600
 
     @property
     def step_unit(self) -> str:
         """The unit of :attr:`steps` for labels"""
         return "env steps" if self.env_id in TASKS else "steps"
-
-
-def read_runs(folders: Iterable[str | Path]) -> list[Run]:
-    """
-    Read the runs of one task.
-
-    :param folders: Folders of the runs, such as ``logs/fpac/dmc-cheetah-run_1``
-    :return: One run for each folder, in their order
-    :raises ValueError: if there is no folder, one cannot be read, one is given twice, or their tasks differ
-    """
-    paths = [Path(folder) for folder in folders]
-    if not paths:
-        raise ValueError("A report needs the folder of at least one run.")
-    for path in paths:
-        if [other.resolve() for other in paths].count(path.resolve()) > 1:
-            raise ValueError(f"{path} is given twice: name every run once.")
-    runs = [read_run(path) for path in paths]
-    for run in runs:
-        if run.env_id != runs[0].env_id:
-            raise ValueError(
-                f"A report is about one task, but {runs[0].folder} is a run of {runs[0].env_id} and {run.folder} one of "
-                f"{run.env_id}: write a report for each."
-            )
-    return runs
 
 
 def read_run(folder: str | Path) -> Run:
@@ -105,10 +102,27 @@ def read_run(folder: str | Path) -> Run:
     env_kwargs = {**(config.pop("env_kwargs", None) or {}), **(args.get("env_kwargs") or {})}
     if args.get("n_timesteps", -1) > 0:
         config["n_timesteps"] = args["n_timesteps"]  # -n overrides the YAML
+    planned = read_yaml(folder / CONFIG_FILE) if (folder / CONFIG_FILE).is_file() else {}
+    trained_agent = "" if planned else args.get("trained_agent")  # an experiment continues a run in its own folder
+    checkpoint = checkpoint_step(trained_agent or "")
+    if trained_agent and checkpoint is None:
+        config["trained_agent"] = trained_agent  # another agent's weights, not a continued run
+    config |= {name: planned[name] for name in ("pretrain", "matmul_precision") if planned.get(name) is not None}
     env_id = args["env"]
     repeat = env_kwargs.get("action_repeat") or TASKS[env_id].action_repeat if env_id in TASKS else 1
     evaluated = (folder / EVALUATIONS).is_file()
-    steps, returns = _evaluation_returns(folder) if evaluated else _training_returns(folder)
+    start = checkpoint or 0
+    if evaluated:
+        steps, returns = _evaluation_returns(folder)
+        start = start if steps[0] > start else 0  # RL Zoo has restarted its count: the checkpoint was not complete
+        episodes = _episodes_if_readable(folder, start)
+    else:
+        episodes = tuple(read_episodes(folder, start=start))
+        if not episodes:
+            raise ValueError(
+                f"{folder} has neither an evaluation nor a finished training episode yet: wait for the first one."
+            )
+        steps, returns = episode_windows(episodes, "r")
     models = (folder / "best_model.zip", folder / f"{settings.name}.zip")
     model = next((path for path in models if path.is_file()), None)
     return Run(
@@ -122,7 +136,24 @@ def read_run(folder: str | Path) -> Run:
         hyperparameters=config | {f"env_kwargs.{name}": value for name, value in env_kwargs.items()},
         model=model,
         system=read_system_info(model) if model else {},
+        action_repeat=repeat,
+        episodes=episodes,
+        label=planned.get("label") or planned.get("variant"),
+        start=start * repeat,
+        trained_agent=trained_agent,
+        folders=(folder,),
     )
+
+
+def checkpoint_step(model: str) -> int | None:
+    """
+    Tell from the path of a model at how many steps it was saved.
+
+    :param model: Such as ``logs/fpac/dmc-cheetah-run_1/checkpoint/step_10000/model.zip``
+    :return: Agent steps, ``10000``; None if the model is not that of a ResumableCheckpoint
+    """
+    step = re.search(r"(?:^|[/\\])step_(\d+)[/\\][^/\\]+$", model)
+    return int(step[1]) if step else None
 
 
 def episode_windows(episodes: Sequence[EpisodeEnd], column: str) -> tuple[np.ndarray, np.ndarray]:
@@ -151,8 +182,9 @@ def _evaluation_returns(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     return np.array(evaluations.steps, dtype=np.int64), returns
 
 
-def _training_returns(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    episodes = read_episodes(folder)
-    if not episodes:
-        raise ValueError(f"{folder} has neither an evaluation nor a finished training episode yet: wait for the first one.")
-    return episode_windows(episodes, "r")
+def _episodes_if_readable(folder: Path, start: int) -> tuple[EpisodeEnd, ...]:
+    """They only date the evaluations: a damaged file is no reason to refuse the run"""
+    try:
+        return tuple(read_episodes(folder, skip_unfinished=True, start=start))
+    except ValueError:
+        return ()

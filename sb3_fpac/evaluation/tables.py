@@ -1,11 +1,12 @@
-"""Tables of scores and hyperparameters, as text."""
+"""Tables of scores, as text."""
 
+import math
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from sb3_fpac.evaluation.curves import Curve
 from sb3_fpac.evaluation.published import PublishedScore
-from sb3_fpac.evaluation.runs import Run
 
 CHECKPOINTS = (100_000, 500_000)  # env steps at which scores are usually published
 MISSING = "–"
@@ -22,15 +23,6 @@ class ScoreRow(NamedTuple):
     checkpoints: tuple[str, ...]
     """At :data:`CHECKPOINTS`"""
     published: bool
-
-
-class HyperparameterRow(NamedTuple):
-    """A hyperparameter as text."""
-
-    name: str
-    values: list[str]
-    """One value for each run"""
-    differs: bool
 
 
 def score_rows(curves: Sequence[Curve], published: Sequence[PublishedScore]) -> list[ScoreRow]:
@@ -76,47 +68,33 @@ def final_scores(curve: Curve) -> tuple[str, str, str, str, str]:
     return curve.label, seeds, f"{curve.steps[-1]:,}", _mean_std(curve.mean[-1], curve.std[-1]), interval
 
 
-def hyperparameter_rows(runs: Sequence[Run]) -> list[HyperparameterRow]:
-    """
-    Compare the hyperparameters of runs.
-
-    :param runs: At least one
-    :return: First the hyperparameters that differ, then the others, both in alphabetical order
-    """
-    names = {name for run in runs for name in run.hyperparameters}
-    rows = []
-    for name in names:
-        values = [_text(run.hyperparameters[name]) if name in run.hyperparameters else "not set" for run in runs]
-        rows.append(HyperparameterRow(name, values, len(set(values)) > 1))
-    return sorted(rows, key=lambda row: (not row.differs, row.name))
-
-
-def mixed_settings(curves: Sequence[Curve]) -> list[str]:
-    """
-    Find the curves whose runs differ in more than their seeds.
-
-    :param curves: The curves
-    :return: One sentence for each of them
-    """
-    sentences = []
-    for curve in curves:
-        differing = [row.name for row in hyperparameter_rows(curve.runs) if row.differs]
-        if differing:
-            sentences.append(f"The runs of {curve.label} differ in more than their seeds: {', '.join(differing)}.")
-    return sentences
-
-
 def number(value: float, like: float | None = None) -> str:
     """
     Format a return.
 
     :param value: The return
     :param like: Return whose number of decimals is used; None to use that of ``value``
-    :return: Three digits or more, with at most two decimals: ``"1,204"``, ``"173"``, ``"17.3"``, ``"0.17"``
+    :return: Three digits or more, with at most two decimals: ``"1,204"``, ``"17.3"``, ``"0.17"``; of numbers below 0.1, two
+        significant digits: ``"0.0042"``
     """
     size = abs(value if like is None else like)
-    digits = 0 if size >= 99.95 else 1 if size >= 9.995 else 2
+    digits = 0 if size >= 99.95 else 1 if size >= 9.995 else 2 if size >= 0.0995 or not size else min(1 - _exponent(size), 9)
     return f"{value:,.{digits}f}".replace("-", "−")
+
+
+def significant(value: float) -> str:
+    """
+    Format a number of any size.
+
+    :param value: The number
+    :return: Three significant digits: ``"0.407"``, ``"0.000312"``, ``"1.20e−7"``, ``"1,204"``; ``"0"`` for zero
+    """
+    if not value:
+        return "0"
+    rounded = float(f"{value:.2e}")
+    exponent = _exponent(abs(rounded))
+    text = f"{rounded:,.{max(2 - exponent, 0)}f}" if -5 < exponent < 6 else re.sub(r"e([+-])0*", r"e\1", f"{rounded:.2e}")
+    return text.replace("-", "−").replace("e+", "e")
 
 
 def step_label(steps: float) -> str:
@@ -136,5 +114,5 @@ def _mean_std(mean: float, std: float) -> str:
     return f"{number(mean)} ± {number(std, like=mean)}"
 
 
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else repr(value)
+def _exponent(size: float) -> int:
+    return math.floor(math.log10(size))

@@ -10,12 +10,11 @@ import yaml
 
 from sb3_fpac.envs import TASKS
 from sb3_fpac.envs.torso_height import TORSO_HEIGHT
-from sb3_fpac.evaluation.run_files import read_episodes, read_evaluations, trained_steps
+from sb3_fpac.evaluation.run_files import CONFIG_FILE, read_episodes, read_evaluations, trained_steps
 from sb3_fpac.experiment.config import Experiment, Variant
 from sb3_fpac.zoo import config_file
 
-CONFIG_FILE = "run.yml"
-_CHANGEABLE = ("env_steps", "save_freq", "keep_checkpoint", "device")  # between two starts of a run
+_CHANGEABLE = ("label", "env_steps", "save_freq", "keep_checkpoint", "device")  # between two starts of a run
 
 
 @dataclass(frozen=True)
@@ -56,6 +55,8 @@ class RunConfig:
     matmul_precision: str | None
     torso_height: bool
     """Whether the torso height is recorded with every training episode"""
+    label: str | None = None
+    """Name of the variant in figures, tables and reports; None: that of its folder"""
 
     @property
     def name(self) -> str:
@@ -214,6 +215,7 @@ def _make_config(
         pretrain=variant.pretrain and dict(variant.pretrain),
         matmul_precision=variant.matmul_precision,
         torso_height=TORSO_HEIGHT in experiment.draw,
+        label=variant.label,
         **asdict(options),
     )
 

@@ -1,13 +1,13 @@
 """The layout of the chart of learning curves, in percent of its width and height."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from sb3_fpac.evaluation.curves import Curve
 from sb3_fpac.evaluation.published import PublishedScore, published_marks
-from sb3_fpac.evaluation.tables import number, step_label
+from sb3_fpac.evaluation.tables import number, significant, step_label
 
 MAX_DOTS = 40  # curves with more evaluations are drawn without dots
 MAX_INTERVALS = 6  # between the ticks of an axis
@@ -35,6 +35,19 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Axis:
+    """The curves over one horizontal axis."""
+
+    name: str
+    """Key for the script: ``"steps"`` or ``"time"``"""
+    title: str
+    """What the switch between the axes calls it"""
+    unit: str
+    ticks: list[Tick]
+    lines: list[Line]
+
+
+@dataclass(frozen=True)
 class Mark:
     """A published score."""
 
@@ -52,10 +65,16 @@ class Mark:
 class Chart:
     """The chart as the template draws it."""
 
-    x_ticks: list[Tick]
     y_ticks: list[Tick]
-    lines: list[Line]
+    axes: list[Axis]
+    """Steps and, if the wall time of a run is known, wall time"""
     marks: list[Mark]
+    """Over steps"""
+
+    @property
+    def lines(self) -> list[Line]:
+        """The curves over steps"""
+        return self.axes[0].lines
 
 
 def draw_chart(curves: Sequence[Curve], published: Sequence[PublishedScore]) -> Chart:
@@ -74,42 +93,23 @@ def draw_chart(curves: Sequence[Curve], published: Sequence[PublishedScore]) -> 
     for score, _, _ in published_at:
         y_values += [score.mean - score.std, score.mean + score.std]
     y_ticks = nice_ticks(min(y_values), max(y_values))
-    x_ticks = [tick for tick in nice_ticks(0, last) if tick <= last]
     bottom, top = y_ticks[0], y_ticks[-1]
 
     def x(step: float) -> float:
-        return round(100 * step / max(last, 1), 3)
+        return _percent(step, last)
 
     def y(value: float) -> float:
         return round(100 * (top - value) / (top - bottom), 3)
 
-    def path(steps: np.ndarray, values: np.ndarray) -> str:
-        return " ".join(f"{x(step)},{y(value)}" for step, value in zip(steps, values, strict=True))
-
-    lines = [
-        Line(
-            label=curve.label,
-            points=path(curve.steps, curve.mean),
-            band=path(curve.steps, curve.high) + " " + path(curve.steps[::-1], curve.low[::-1]),
-            runs=[path(run.steps, run.returns.mean(axis=1)) for run in curve.runs] if curve.seeds > 1 else [],
-            dots=[(x(step), y(mean)) for step, mean in zip(curve.steps, curve.mean, strict=True)]
-            if len(curve.steps) <= MAX_DOTS
-            else [],
-            hover=[
-                {
-                    "step": f"{int(step):,}",
-                    "x": x(step),
-                    "y": y(mean),
-                    "mean": number(mean),
-                    "low": number(low, like=mean),
-                    "high": number(high, like=mean),
-                    "iqm": number(iqm, like=mean),
-                }
-                for step, mean, low, high, iqm in zip(curve.steps, curve.mean, curve.low, curve.high, curve.iqm, strict=True)
-            ],
-        )
-        for curve in curves
-    ]
+    unit = curves[0].runs[0].step_unit
+    steps = Axis(
+        "steps",
+        unit.capitalize(),
+        unit,
+        [Tick(x(tick), step_label(tick)) for tick in nice_ticks(0, last) if tick <= last],
+        [_line(curve, curve.steps, [run.steps for run in curve.runs], last, y) for curve in curves],
+    )
+    time = _time_axis(curves, y)
     marks = [
         Mark(
             method=score.method,
@@ -122,12 +122,71 @@ def draw_chart(curves: Sequence[Curve], published: Sequence[PublishedScore]) -> 
         )
         for score, shape, place in published_at
     ]
-    return Chart(
-        x_ticks=[Tick(x(tick), step_label(tick)) for tick in x_ticks],
-        y_ticks=[Tick(y(tick), f"{tick:,g}") for tick in y_ticks],
-        lines=lines,
-        marks=marks,
+    return Chart([Tick(y(tick), f"{tick:,g}") for tick in y_ticks], [steps, time] if time else [steps], marks)
+
+
+def _time_axis(curves: Sequence[Curve], y: Callable[[float], float]) -> Axis | None:
+    """None if the wall time of no evaluation is known"""
+    known = [hours for curve in curves for hours in curve.hours if np.isfinite(hours)]
+    if not known:
+        return None
+    latest = max(hours for curve in curves for run in curve.runs for hours in run.hours if np.isfinite(hours))
+    unit, scale = ("hours", 1.0) if latest >= 2 else ("minutes", 60.0)
+    last = latest * scale
+    return Axis(
+        "time",
+        "Wall time",
+        unit,
+        [Tick(_percent(tick, last), f"{tick:g}") for tick in nice_ticks(0, last) if tick <= last],
+        [_line(curve, curve.hours * scale, [run.hours * scale for run in curve.runs], last, y, unit) for curve in curves],
     )
+
+
+def _line(
+    curve: Curve,
+    places: np.ndarray,
+    run_places: Sequence[np.ndarray],
+    last: float,
+    y: Callable[[float], float],
+    time_unit: str | None = None,
+) -> Line:
+    """A curve whose evaluations are at ``places`` of an axis that ends at ``last``; those at NaN are left out"""
+
+    def path(places: np.ndarray, values: np.ndarray) -> str:
+        known = np.isfinite(places)
+        return " ".join(
+            f"{_percent(place, last)},{y(value)}" for place, value in zip(places[known], values[known], strict=True)
+        )
+
+    dots = [(_percent(place, last), y(mean)) for place, mean in zip(places, curve.mean, strict=True) if np.isfinite(place)]
+    hover: list[dict[str, str | float]] = []
+    for index in np.flatnonzero(np.isfinite(places)).tolist():
+        mean = float(curve.mean[index])
+        at = f"{int(curve.steps[index]):,} {curve.runs[0].step_unit}"
+        hover.append(
+            {
+                "at": f"{significant(places[index])} {time_unit}, {at}" if time_unit else at,
+                "x": _percent(places[index], last),
+                "y": y(mean),
+                "mean": number(mean),
+                "low": number(curve.low[index], like=mean),
+                "high": number(curve.high[index], like=mean),
+                "iqm": number(curve.iqm[index], like=mean),
+            }
+        )
+    several = zip(curve.runs, run_places, strict=True) if curve.seeds > 1 else ()
+    return Line(
+        label=curve.label,
+        points=path(places, curve.mean),
+        band=f"{path(places, curve.high)} {path(places[::-1], curve.low[::-1])}".strip(),
+        runs=[path(at, run.returns.mean(axis=1)) for run, at in several],
+        dots=dots if len(dots) <= MAX_DOTS else [],
+        hover=hover,
+    )
+
+
+def _percent(place: float, last: float) -> float:
+    return round(100 * float(place) / max(last, 1e-9), 3)
 
 
 def nice_ticks(low: float, high: float) -> list[float]:

@@ -1,19 +1,23 @@
 """The page of a report: one file, without references to other files or to the network."""
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sb3_fpac.evaluation.curves import learning_curves
-from sb3_fpac.evaluation.published import published_scores
-from sb3_fpac.evaluation.runs import Run, read_runs
-from sb3_fpac.evaluation.tables import CHECKPOINTS, hyperparameter_rows, mixed_settings, number, score_rows, step_label
+from sb3_fpac.evaluation.curves import group_curves
+from sb3_fpac.evaluation.parts import read_runs
+from sb3_fpac.evaluation.published import published_remarks, published_scores
+from sb3_fpac.evaluation.runs import Run
+from sb3_fpac.evaluation.tables import CHECKPOINTS, number, score_rows, significant, step_label
 from sb3_fpac.optional import needs_viz
 from sb3_fpac.report.agent import AgentSection, find_agent, sprite
 from sb3_fpac.report.chart import Chart, draw_chart
+from sb3_fpac.report.drawn import drawn_csv
+from sb3_fpac.report.groups import Label, group_runs
+from sb3_fpac.report.hyperparameters import hyperparameter_rows
 from sb3_fpac.report.system import describe_system
 
 with needs_viz():
@@ -23,7 +27,14 @@ FOLDER = Path(__file__).parent
 SPRITE_COLUMNS = 25
 
 
-def write_report(folders: Iterable[str | Path], path: str | Path, seed: int = 0, with_agent: bool = True) -> None:
+def write_report(
+    folders: Iterable[str | Path],
+    path: str | Path,
+    seed: int = 0,
+    with_agent: bool = True,
+    labels: Iterable[Label] = (),
+    csv_path: str | Path | None = None,
+) -> None:
     """
     Write a report about runs of RL Zoo on one task.
 
@@ -31,29 +42,41 @@ def write_report(folders: Iterable[str | Path], path: str | Path, seed: int = 0,
     :param path: HTML file to write; its folder is created if it does not exist
     :param seed: Seed of the bootstrap and of the environment in which the agent plays
     :param with_agent: Whether to show an agent: that of the first run whose agent has feature points
-    :raises ValueError: if a folder is not that of a run, a file is damaged, or the runs are of different tasks
+    :param labels: Names of groups of runs, see :func:`~sb3_fpac.report.groups.group_runs`
+    :param csv_path: CSV file to write, with the numbers of the learning curves; None: no file
+    :raises ValueError: if a folder is not that of a run, a file is damaged, the runs are of different tasks, or a label does
+        not fit
     """
-    runs = read_runs(folders)
+    groups = group_runs(read_runs(folders), labels)
+    runs = [run for group in groups.values() for run in group]
     agent, sentences = find_agent(runs, seed) if with_agent else (None, [])
-    page = render(runs, agent, sentences, seed)
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
+    page = render(groups, agent, sentences, seed)
+    _write(Path(path), page)
+    if csv_path is not None:
+        _write(Path(csv_path), drawn_csv(group_curves(groups, seed), published_scores(runs[0].env_id)))
 
 
-def render(runs: Sequence[Run], agent: AgentSection | None = None, not_shown: Sequence[str] = (), seed: int = 0) -> str:
+def render(
+    groups: Mapping[str, Sequence[Run]],
+    agent: AgentSection | None = None,
+    not_shown: Sequence[str] = (),
+    seed: int = 0,
+) -> str:
     """
     Render the HTML of a report.
 
-    :param runs: Runs of one task
+    :param groups: Runs of one task by group, as :func:`~sb3_fpac.report.groups.group_runs` makes them
     :param agent: The agent to show; None to show none
     :param not_shown: Sentences about agents that cannot be shown
     :param seed: Seed of the bootstrap
     :return: The page
     """
-    curves = learning_curves(runs, seed)
+    runs = [run for group in groups.values() for run in group]
+    curves = group_curves(groups, seed)
     published = published_scores(runs[0].env_id)
+    scores = score_rows(curves, published)
     chart = draw_chart(curves, published)
+    shown = {mark.method for mark in chart.marks} | {row.method for row in scores if row.published}
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER),
         autoescape=True,
@@ -64,16 +87,20 @@ def render(runs: Sequence[Run], agent: AgentSection | None = None, not_shown: Se
     return environment.get_template("template.html.j2").render(
         style=(FOLDER / "style.css").read_text(encoding="utf-8"),
         script=(FOLDER / "script.js").read_text(encoding="utf-8"),
-        data=_data(chart, agent) | {"unit": runs[0].step_unit},
+        data=_data(chart, agent),
         number=number,
+        significant=significant,
         step_label=step_label,
         runs=runs,
+        groups=groups,
         curves=curves,
         chart=chart,
-        scores=score_rows(curves, published),
+        csv=_base64(drawn_csv(curves, published).encode()),
+        no_time=[curve.label for curve in curves if not np.isfinite(curve.hours).any()],
+        scores=scores,
+        remarks=published_remarks(runs, shown),
         checkpoints=CHECKPOINTS,
-        mixed=mixed_settings(curves),
-        hyperparameters=hyperparameter_rows(runs),
+        hyperparameters=hyperparameter_rows(groups),
         agent=agent,
         video=_base64(agent.video_mp4) if agent else "",
         maps=_base64(agent.maps_png) if agent else "",
@@ -83,9 +110,19 @@ def render(runs: Sequence[Run], agent: AgentSection | None = None, not_shown: Se
     )
 
 
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
 def _data(chart: Chart, agent: AgentSection | None) -> dict[str, Any]:
     """Data for the script"""
-    data: dict[str, Any] = {"lines": [{"label": line.label, "hover": line.hover} for line in chart.lines]}
+    data: dict[str, Any] = {
+        "axes": {
+            axis.name: {"unit": axis.unit, "lines": [{"label": line.label, "hover": line.hover} for line in axis.lines]}
+            for axis in chart.axes
+        }
+    }
     if agent:
         episode = agent.episode
         n_frames, height, width = episode.frames.shape[:3]

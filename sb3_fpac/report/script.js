@@ -5,16 +5,17 @@ function clamp(value, low, high) {
   return Math.min(Math.max(value, low), high);
 }
 
-/* Learning curves: the legend hides and shows them; the pointer or the arrow keys select an evaluation. */
+/* Learning curves: the legend hides and shows them, the switch selects the axis, the pointer or the arrow keys an evaluation. */
 function chart() {
   const plot = document.querySelector(".plot");
   const cursor = plot.querySelector(".cursor");
   const tooltip = plot.querySelector(".tooltip");
   const hidden = new Set();
+  let axis = "steps";
   let at = null; // percent of the width
 
   function evaluations() {
-    const places = data.lines.flatMap((line, index) => hidden.has(`line-${index}`) ? [] : line.hover.map(({ x }) => x));
+    const places = data.axes[axis].lines.flatMap((line, index) => hidden.has(`line-${index}`) ? [] : line.hover.map(({ x }) => x));
     return [...new Set(places)].sort((a, b) => a - b);
   }
 
@@ -26,7 +27,7 @@ function chart() {
 
   function show(x) {
     at = x;
-    const shown = x === undefined ? [] : data.lines.flatMap((line, index) => {
+    const shown = x === undefined ? [] : data.axes[axis].lines.flatMap((line, index) => {
       const evaluation = hidden.has(`line-${index}`) ? undefined : line.hover.find((candidate) => candidate.x === x);
       return evaluation ? [{ index, label: line.label, ...evaluation }] : [];
     });
@@ -35,7 +36,7 @@ function chart() {
     if (!shown.length) return;
     cursor.setAttribute("x1", `${x}%`);
     cursor.setAttribute("x2", `${x}%`);
-    tooltip.replaceChildren(paragraph(`${shown[0].step} ${data.unit}: mean [band], IQM`), ...shown.map(({ index, label, mean, low, high, iqm }) => {
+    tooltip.replaceChildren(paragraph(`${shown[0].at}: mean [band], IQM`), ...shown.map(({ index, label, mean, low, high, iqm }) => {
       const name = document.createElement("b");
       name.className = `series-${index % 6}`;
       name.textContent = label;
@@ -55,8 +56,13 @@ function chart() {
 
   plot.addEventListener("pointermove", point);
   plot.addEventListener("pointerdown", point);
-  plot.addEventListener("pointerleave", () => show());
+  plot.addEventListener("pointerleave", ({ pointerType }) => {
+    if (pointerType !== "touch") show(); // a finger leaves after every tap: the numbers stay until the next one elsewhere
+  });
   plot.addEventListener("blur", () => show());
+  document.addEventListener("pointerdown", ({ target }) => {
+    if (!plot.contains(target)) show();
+  });
   plot.addEventListener("keydown", (event) => {
     const places = evaluations();
     const here = places.indexOf(at);
@@ -66,6 +72,15 @@ function chart() {
     event.preventDefault();
     show(places[clamp(next, 0, places.length - 1)]);
   });
+  for (const button of document.querySelectorAll("[data-axis-switch]")) {
+    button.parentElement.hidden = false;
+    button.addEventListener("click", () => {
+      axis = button.dataset.axisSwitch;
+      for (const other of button.parentElement.children) other.setAttribute("aria-pressed", other === button);
+      for (const part of document.querySelectorAll("[data-axis]")) part.toggleAttribute("hidden", part.dataset.axis !== axis);
+      show();
+    });
+  }
   for (const button of document.querySelectorAll("[data-toggles]")) {
     button.addEventListener("click", () => {
       const name = button.dataset.toggles;

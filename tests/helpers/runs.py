@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import yaml
 
+CARTPOLE = "dmc-cartpole-swingup"  # an action repeat of 8
+
 
 def write_settings(folder: Path, config: dict[str, Any], env: str, **args: Any) -> Path:
     """The arguments and the hyperparameters of a run of ``env``"""
@@ -28,3 +30,22 @@ def write_monitor(path: Path, episodes: Sequence[tuple], start: float = 1.0, env
     """The training episodes: reward, length, seconds since start, and what the extra columns have"""
     rows = "".join(",".join(map(str, episode)) + "\n" for episode in episodes)
     path.write_text(f'#{{"t_start": {start}, "env_id": "{env}"}}\nr,l,t{extra}\n{rows}')
+
+
+def make_run(
+    folder: Path,
+    algo: str = "fpac",
+    env: str = CARTPOLE,
+    seed: int = 1,
+    steps=(1250, 2500),
+    returns=((1.0, 3.0), (5.0, 7.0)),
+    env_kwargs: dict | None = None,
+    args: dict | None = None,
+    **config,
+) -> Path:
+    """A folder as RL Zoo leaves it"""
+    arguments = dict(algo=algo, env_kwargs=env_kwargs, n_timesteps=-1, seed=seed) | (args or {})
+    write_settings(folder, {"policy": "CnnPolicy", **config}, env, **arguments)
+    if steps is not None:
+        write_evaluations(folder, steps, np.asarray(returns)[: len(steps)])
+    return folder
