@@ -3,6 +3,9 @@
 import argparse
 import sys
 from importlib import import_module
+from importlib.metadata import version
+
+from sb3_fpac.version import __version__
 
 COMMANDS = {  # modules of sb3_fpac.cli
     "watch": "Play episodes of a trained agent and write a video with its feature points.",
@@ -15,6 +18,7 @@ COMMANDS = {  # modules of sb3_fpac.cli
 def main() -> None:
     """Run the command that was typed; exit with one sentence if it is wrong."""
     parser = argparse.ArgumentParser(prog="python -m sb3_fpac", description=__doc__.partition(": ")[2])
+    parser.add_argument("--version", action=_Version, nargs=0, help="print versions and exit")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, description in COMMANDS.items():
         command = commands.add_parser(name, help=description, description=description)
@@ -30,6 +34,12 @@ def main() -> None:
         args.run(args)
     except ValueError as error:
         sys.exit(f"error: {error}")
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        others = ", ".join(f"{name} {version(name)}" for name in ("stable-baselines3", "torch", "gymnasium", "mujoco"))
+        parser.exit(message=f"sb3-fpac {__version__} ({others})\n")
 
 
 if __name__ == "__main__":

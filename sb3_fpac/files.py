@@ -27,7 +27,7 @@ def reading(path: Any) -> Iterator[None]:
     except (FileNotFoundError, DamagedFileError):
         raise
     except Exception as error:
-        raise DamagedFileError(path, f"{type(error).__name__}: {error}") from error
+        raise DamagedFileError(path, " ".join(f"{type(error).__name__}: {error}".split())) from error
 
 
 def check_zip(path: str | Path) -> None:

@@ -398,7 +398,7 @@ def test_from_the_command_line_to_an_agent(monkeypatch, capsys, tmp_path):
         (["--sigma", 0], "--sigma: must be positive, got 0.0."),
         (["--env-kwargs", "sice:24"], "dmc-cartpole-swingup cannot be made with {'sice': 24}"),
         (["--device", "abacus"], "PyTorch has no device 'abacus'"),
-        (["--env", "Pendulum-v1"], "got a vector of shape \\(3,\\)"),
+        (["--env", "Pendulum-v1"], "got a vector of shape (3,)"),
     ],
 )
 def test_what_is_asked_wrongly_is_said_in_one_sentence(monkeypatch, capsys, options, sentence):

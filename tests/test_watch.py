@@ -1,5 +1,6 @@
 """Agents from disk, and their episodes as videos and pictures."""
 
+import json
 import sys
 
 import gymnasium as gym
@@ -128,7 +129,7 @@ def test_what_is_asked_wrongly_is_said_in_one_sentence(monkeypatch, capsys, logs
     assert "trained on other observations or actions than those of" in refused(monkeypatch, capsys, *there)
     assert "does not load as an agent of 'ppo'" in refused(monkeypatch, capsys, *there, "--algo", "ppo")
     (tmp_path / "half.zip").write_bytes((tmp_path / "model.zip").read_bytes()[:2000])
-    assert "does not load as an agent of 'fpac'" in refused(monkeypatch, capsys, "--model", tmp_path / "half.zip")
+    assert "is damaged or half written" in refused(monkeypatch, capsys, "--model", tmp_path / "half.zip")
     assert "--output: must end in .mp4, .gif or .png, got agent.avi" in refused(
         monkeypatch, capsys, "-f", logs, "-o", "agent.avi"
     )
@@ -176,7 +177,7 @@ def test_videos_are_refused_where_they_cannot_be_written(tmp_path):
     picture = np.zeros((5, 7, 3), np.uint8)
     with pytest.raises(ValueError, match=r"must end in \.mp4 or \.gif"):
         write_video(tmp_path / "a.avi", [picture], 30)
-    with pytest.raises(ValueError, match="fps must be positive"):
+    with pytest.raises(ValueError, match="fps must be greater than 0"):
         write_video(tmp_path / "a.mp4", [picture], 0)
     write_video(tmp_path / "odd.mp4", [picture] * 3, 30)
     assert len(gif([picture, picture + 9], 10)) > 20
@@ -188,3 +189,97 @@ def test_a_missing_package_is_named():
     code += "from sb3_fpac.__main__ import main; main()"
     result = run_python("-c", code, expect=1)
     assert result.stderr.strip().endswith('imageio is missing: pip install "sb3-fpac[viz]"')
+
+
+MY_ENVS = """
+import gymnasium as gym
+import sb3_fpac
+
+gym.register("MyCartpole-v0", entry_point="sb3_fpac.envs:make_dmc", kwargs=dict(domain="cartpole", task="swingup", size=24))
+
+def make(size=24, **kwargs):
+    return gym.make("dmc-cartpole-swingup", size=size, **kwargs)
+"""
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--env", "my_envs:MyCartpole-v0"], ["--env", "MyCartpole-v0", "--gym-packages", "my_envs"], ["--env", "my_envs:make"]],
+)
+def test_environments_of_ones_own_are_found(monkeypatch, tmp_path, capsys, model, options):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_envs.py").write_text(MY_ENVS)
+    model.save(tmp_path / "model")
+    arguments = ["--model", "model.zip", "-o", "agent.png", "--max-steps", 3, "--quiet", "--json", *options]
+    monkeypatch.setattr(sys, "argv", ["sb3_fpac", "watch", *map(str, arguments)])
+    main()
+    said = json.loads(capsys.readouterr().out)
+    assert said["file"] == "agent.png" and said["steps"] == [3] and len(said["returns"]) == 1
+
+
+def test_packages_of_the_run_are_imported(monkeypatch, tmp_path, capsys, model):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "envs_of_the_run.py").write_text(MY_ENVS.replace("MyCartpole", "RunsCartpole"))
+    run = tmp_path / "logs" / "fpac" / "RunsCartpole-v0_1"
+    write_settings(run, dict(policy="CnnPolicy"), "RunsCartpole-v0", algo="fpac", gym_packages=["envs_of_the_run"])
+    model.save(run / "RunsCartpole-v0")
+    monkeypatch.setattr(sys, "argv", ["sb3_fpac", "watch", "--env", "RunsCartpole-v0", "-o", "agent.png", "--max-steps", "3"])
+    main()
+    assert "1 episode with a return of" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--env", "no_such_module:make"], "The module no_such_module cannot be imported"),
+        (["--env", "json:nothing"], "json neither registers an environment 'nothing' nor has a function"),
+        (["--env", "Nothing-v0"], "pass --gym-packages or write module:id"),
+    ],
+)
+def test_environments_that_are_not_found_say_where_they_were_looked_for(monkeypatch, tmp_path, model, options, words):
+    model.save(tmp_path / "model")
+    arguments = ["--model", tmp_path / "model.zip", "-o", tmp_path / "agent.png", *options]
+    monkeypatch.setattr(sys, "argv", ["sb3_fpac", "watch", *map(str, arguments)])
+    with pytest.raises(SystemExit, match=words):
+        main()
+
+
+def test_a_file_is_not_overwritten_without_force(monkeypatch, capsys, tmp_path, logs):
+    (tmp_path / "agent.png").write_text("precious")
+    arguments = ["-f", logs, "-o", tmp_path / "agent.png", "--max-steps", 3]
+    assert "exists already: pass --force" in refused(monkeypatch, capsys, *arguments)
+    assert (tmp_path / "agent.png").read_text() == "precious"
+    watch(monkeypatch, *arguments, "--force")
+    assert (tmp_path / "agent.png").stat().st_size > 100
+
+
+def test_a_bad_env_kwarg_is_one_sentence(monkeypatch, capsys, logs):
+    assert "write each as key:value, such as size:64, got 'size=24'" in refused(
+        monkeypatch, capsys, "-f", logs, "--env-kwargs", "size=24"
+    )
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data[: len(data) // 2],
+        lambda data: b"",
+        lambda data: data[:2000] + bytes([data[2000] ^ 255]) + data[2001:],
+    ],
+)
+def test_a_damaged_model_is_named(monkeypatch, capsys, tmp_path, model, damage):
+    path = tmp_path / "model.zip"
+    model.save(path)
+    path.write_bytes(damage(path.read_bytes()))
+    message = refused(monkeypatch, capsys, "--model", path, "--env-kwargs", f"size:{SIZE}", "-o", tmp_path / "agent.png")
+    assert f"{path} is damaged or half written" in message
+
+
+@pytest.mark.parametrize("name", ["config.yml", "args.yml"])
+@pytest.mark.parametrize("content", ["", "!!omap [", "- a"])
+def test_damaged_settings_are_named(monkeypatch, capsys, tmp_path, model, name, content):
+    run = tmp_path / "fpac" / f"{CARTPOLE}_1"
+    write_settings(run, dict(policy="CnnPolicy"), CARTPOLE, algo="fpac", env_kwargs=dict(size=SIZE))
+    model.save(run / CARTPOLE)
+    (run / CARTPOLE / name).write_text(content)
+    assert f"{name} is damaged or half written" in refused(monkeypatch, capsys, "-f", tmp_path, "-o", tmp_path / "agent.png")

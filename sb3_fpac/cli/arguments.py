@@ -1,12 +1,12 @@
 """Types of arguments, and options that several commands share."""
 
 import argparse
+import ast
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-from sb3_fpac.optional import needs_viz
 
 
 def at_least(lowest: float, kind: type[int] | type[float] = int) -> Callable[[str], Any]:
@@ -70,6 +70,52 @@ def path_ending_in(*suffixes: str) -> Callable[[str], Path]:
     return parse
 
 
+def add_output(parser: argparse.ArgumentParser, default: str, *suffixes: str) -> None:
+    """
+    Add ``--output``, ``--force``, ``--quiet`` and ``--json``.
+
+    :param parser: Gets the options
+    :param default: The file that is written by default
+    :param suffixes: The suffixes that are allowed
+    """
+    *others, last = suffixes
+    kinds = f"{', '.join(others)} or {last}" if others else last
+    path = path_ending_in(*suffixes)
+    parser.add_argument(
+        "-o", "--output", type=path, default=Path(default), help=f"{kinds} file to write (default: %(default)s)"
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite the file if it exists")
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
+    parser.add_argument("--json", action="store_true", help="print the results as JSON")
+
+
+def check_output(args: argparse.Namespace, *more: Path) -> Path:
+    """
+    Check that the files of a command can be written, before it works for them.
+
+    :param args: The parsed options of :func:`add_output`
+    :param more: Files that are written beside ``--output``
+    :return: The output file
+    :raises ValueError: if a file exists and ``--force`` was not given
+    """
+    output: Path = args.output
+    for path in (output, *more):
+        if path.exists() and not args.force:
+            raise ValueError(f"{path} exists already: pass --force to overwrite it, or choose another file with -o.")
+    return output
+
+
+def say(args: argparse.Namespace, sentence: str, **results: Any) -> None:
+    """
+    Print the results of a command: one sentence, or with ``--json`` one object.
+
+    :param args: The parsed options of :func:`add_output`
+    :param sentence: For people
+    :param results: For programs
+    """
+    print(json.dumps(results) if args.json else sentence)
+
+
 def add_device(parser: argparse.ArgumentParser) -> None:
     """
     Add ``--device``.
@@ -89,13 +135,29 @@ def add_seed(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument("--seed", type=at_least(0), default=0, help=f"seed of {what} (default: %(default)s)")
 
 
-def add_env_kwargs(parser: argparse.ArgumentParser) -> None:
+def add_env(parser: argparse.ArgumentParser) -> None:
     """
-    Add ``--env-kwargs``, in RL Zoo's syntax.
+    Add ``--env``, and ``--gym-packages`` and ``--env-kwargs`` in RL Zoo's syntax.
 
-    :param parser: Gets the option
+    :param parser: Gets the options
     """
-    with needs_viz():
-        from rl_zoo3.utils import StoreDict
+    parser.add_argument("--env", required=True, help="environment: an id, module:id, or module:function, which makes it")
+    parser.add_argument("--gym-packages", nargs="+", default=[], metavar="MODULE", help="modules that register environments")
+    meaning = "keyword arguments of the environment"
+    parser.add_argument("--env-kwargs", nargs="+", action=_StoreKwargs, default={}, metavar="KEY:VALUE", help=meaning)
 
-    parser.add_argument("--env-kwargs", nargs="+", action=StoreDict, help="keyword arguments of the environment: key:value")
+
+class _StoreKwargs(argparse.Action):
+    """Reads ``key:value`` as RL Zoo does, where a value is a Python literal or, without quotes, a text"""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, *_: Any) -> None:
+        kwargs = {}
+        for text in values:
+            key, colon, value = text.partition(":")
+            if not (colon and key.isidentifier()):
+                parser.error(f"argument --env-kwargs: write each as key:value, such as size:64, got {text!r}")
+            try:
+                kwargs[key] = ast.literal_eval(value)
+            except (SyntaxError, ValueError):
+                kwargs[key] = value
+        setattr(namespace, self.dest, kwargs)

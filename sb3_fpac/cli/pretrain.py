@@ -1,7 +1,6 @@
 """The command ``pretrain``: feature points from the frames of a random policy."""
 
 import argparse
-from pathlib import Path
 
 import gymnasium as gym
 import torch as th
@@ -9,12 +8,14 @@ from stable_baselines3.common.utils import get_device
 
 from sb3_fpac.cli.arguments import (
     add_device,
-    add_env_kwargs,
+    add_env,
+    add_output,
     add_seed,
     at_least,
-    path_ending_in,
+    check_output,
     positive_float,
     positive_int,
+    say,
 )
 from sb3_fpac.optional import needs_viz
 from sb3_fpac.pretraining.frames import collect_frames
@@ -25,6 +26,7 @@ with needs_viz():
     from tqdm import tqdm
 
     from sb3_fpac.visualization.video import write_image
+    from sb3_fpac.zoo.environments import find_env
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,9 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     :param parser: Gets the options
     """
     add = parser.add_argument
-    add("--env", required=True, help="environment id")
-    points = Path("points.pt")
-    add("-o", "--output", type=path_ending_in(".pt"), default=points, help=".pt file to write (default: %(default)s)")
+    add_env(parser)
+    add_output(parser, "points.pt", ".pt")
     add("--frames", type=at_least(2), default=10_000, help="frames of a random policy (default: %(default)s)")
     add("--updates", type=positive_int, default=4000, help="updates of encoder and decoder (default: %(default)s)")
     add("--batch-size", type=positive_int, default=32, help="pairs of frames of an update (default: %(default)s)")
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--n-points", type=positive_int, default=32, help="number of feature points (default: %(default)s)")
     add("--temperature", type=positive_float, default=0.5, help="temperature of the softmax (default: %(default)s)")
     add("--softmax", default="separable", choices=["separable", "full"], help="kind of softmax (default: %(default)s)")
-    add("--frame-channels", type=int, default=3, choices=[1, 3], help="1 for grey frames (default: %(default)s)")
+    add("--frame-channels", type=positive_int, default=3, help="3 for RGB, 1 for grey frames (default: %(default)s)")
     add(
         "--strides",
         type=positive_int,
@@ -55,7 +56,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--sigma", type=positive_float, default=0.1, help="width of the Gaussians drawn at the points (default: %(default)s)")
     add_seed(parser, "environment, actions and weights")
     add_device(parser)
-    add_env_kwargs(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -65,25 +65,25 @@ def run(args: argparse.Namespace) -> None:
     :param args: The parsed options of :func:`add_arguments`
     :raises ValueError: if there is no such environment, device or folder, or the loss diverges
     """
-    output: Path = args.output
+    picture = args.output.with_suffix(".png")
+    output = check_output(args, picture)
     if not output.parent.is_dir():
         raise ValueError(f"There is no folder {output.parent} for {output.name}: create it first.")
     try:
         th.empty(0, device=get_device(args.device))
     except (AssertionError, RuntimeError) as error:
         raise ValueError(f"PyTorch has no device {args.device!r}: {str(error).splitlines()[0]}") from error
+    env_id = find_env(args.env, args.gym_packages)
     try:
-        env = gym.make(args.env, **(args.env_kwargs or {}))
-    except gym.error.Error as error:
-        raise ValueError(f"There is no environment {args.env!r}: {error}") from error
+        env = gym.make(env_id, **args.env_kwargs)
     except (TypeError, RuntimeError) as error:  # an unknown keyword; nothing to draw with
-        raise ValueError(f"{args.env} cannot be made with {args.env_kwargs or {}}: {error}") from error
+        raise ValueError(f"{args.env} cannot be made with {args.env_kwargs}: {error}") from error
     try:
-        with tqdm(total=args.frames, unit=" frames", desc=f"Playing {args.env} at random") as progress:
+        with tqdm(total=args.frames, unit=" frames", desc=f"Playing {args.env} at random", disable=args.quiet) as progress:
             episodes = collect_frames(env, args.frames, args.seed, args.frame_channels, args.strides, progress.update)
     finally:
         env.close()
-    with tqdm(total=args.updates, unit=" updates", desc="Pre-training") as progress:
+    with tqdm(total=args.updates, unit=" updates", desc="Pre-training", disable=args.quiet) as progress:
 
         def show(loss: float) -> None:
             progress.set_postfix(loss=f"{loss:.5f}", refresh=False)
@@ -107,6 +107,7 @@ def run(args: argparse.Namespace) -> None:
         except FloatingPointError as error:
             raise ValueError(str(error)) from error
     pretraining.save(output)
-    picture = output.with_suffix(".png")
     write_image(picture, render_reconstructions(pretraining, episodes))
-    print(f"{output}: {args.n_points} points, loss {pretraining.losses[-100:].mean():.5f} (last updates); see {picture}")
+    loss = float(pretraining.losses[-100:].mean())
+    sentence = f"{output}: {args.n_points} points, loss {loss:.5f} (last updates); see {picture}"
+    say(args, sentence, file=str(output), picture=str(picture), loss=loss)

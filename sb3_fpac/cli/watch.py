@@ -3,7 +3,16 @@
 import argparse
 from pathlib import Path
 
-from sb3_fpac.cli.arguments import add_device, add_env_kwargs, add_seed, path_ending_in, positive_float, positive_int
+from sb3_fpac.cli.arguments import (
+    add_device,
+    add_env,
+    add_output,
+    add_seed,
+    check_output,
+    positive_float,
+    positive_int,
+    say,
+)
 from sb3_fpac.optional import needs_viz
 from sb3_fpac.visualization.episode import find_extractor, record_episode
 from sb3_fpac.visualization.ranking import rank_points
@@ -34,13 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
     add = parser.add_argument
     add("--algo", default="fpac", help="algorithm of the agent, as RL Zoo calls it (default: %(default)s)")
-    add("--env", required=True, help="environment id")
+    add_env(parser)
     add("-f", "--folder", type=Path, default=Path("logs"), help="RL Zoo's log folder (default: %(default)s)")
     add("--exp-id", type=int, default=0, help="number of the run (default: the latest)")
     add("--load-best", action="store_true", help="load the best model of the run instead of the last one")
     add("--model", type=Path, help="zip file of a model, instead of a run in the folder")
-    video, output_type = Path("agent.mp4"), path_ending_in(*VIDEOS, ".png")
-    add("-o", "--output", type=output_type, default=video, help=".mp4, .gif or .png file to write (default: %(default)s)")
+    add_output(parser, "agent.mp4", *VIDEOS, ".png")
     add("-n", "--episodes", type=positive_int, default=1, help="number of episodes (default: %(default)s)")
     add("--top", type=positive_int, metavar="N", help="draw the N points that matter most to the agent (default: all)")
     add("--maps", action="store_true", help=f"draw feature maps, too, of the top N points; without --top of the top {MAPS}")
@@ -50,7 +58,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--stochastic", action="store_true", help="sample actions instead of taking their mean")
     add_seed(parser, "the environment")
     add_device(parser)
-    add_env_kwargs(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -58,19 +65,20 @@ def run(args: argparse.Namespace) -> None:
     Load the agent, play episodes, write the file, and print its path.
 
     :param args: The parsed options of :func:`add_arguments`
-    :raises ValueError: if a picture of several episodes is asked for, there is no such agent, or it has no feature points
+    :raises ValueError: if a picture of several episodes is asked for, the file exists, there is no such agent, or it has no
+        feature points
     """
-    output: Path = args.output
+    output = check_output(args)
     if args.episodes > 1 and output.suffix == ".png":
         raise ValueError(f"A picture shows one episode, got --episodes {args.episodes}: write .mp4 or .gif.")
     path = args.model or find_model(args.folder, args.algo, args.env, args.exp_id, args.load_best)
-    model, env = load_agent(path, args.algo, args.env, args.env_kwargs, args.seed, args.device)
+    model, env = load_agent(path, args.algo, args.env, args.env_kwargs, args.seed, args.device, args.gym_packages)
     is_video = output.suffix in VIDEOS
     episodes = []
     try:
         find_extractor(model)  # before anything is played
         fps = args.fps or env.get_attr("metadata")[0].get("render_fps") or 30
-        with tqdm(unit=" steps", desc=f"Playing {path}") as progress:
+        with tqdm(unit=" steps", desc=f"Playing {path}", disable=args.quiet) as progress:
             for _ in range(args.episodes):
                 episodes.append(record_episode(model, env, not args.stochastic, args.max_steps, progress.update))
     finally:
@@ -88,10 +96,14 @@ def run(args: argparse.Namespace) -> None:
         if args.maps:
             maps = (render_maps(model, episode, t, mapped, columns=2) for episode, t in moments)
             pictures = (side_by_side(*pair) for pair in zip(pictures, maps, strict=True))
-        write_video(output, tqdm(pictures, total=len(moments), unit=" pictures", desc=f"Writing {output}"), fps)
+        write_video(
+            output, tqdm(pictures, total=len(moments), unit=" pictures", desc=f"Writing {output}", disable=args.quiet), fps
+        )
     elif args.maps:
         write_image(output, render_maps(model, episodes[0], len(episodes[0].frames) // 2, mapped))
     else:
         write_image(output, render_moments(episodes[0], drawn, args.scale))
-    returns = ", ".join(f"{episode.rewards.sum():.1f}" for episode in episodes)
-    print(f"{output}: {len(episodes)} episode{'s' * (len(episodes) > 1)} with a return of {returns}")
+    returns = [float(episode.rewards.sum()) for episode in episodes]
+    rounded = ", ".join(f"{each:.1f}" for each in returns)
+    sentence = f"{output}: {len(episodes)} episode{'s' * (len(episodes) > 1)} with a return of {rounded}"
+    say(args, sentence, file=str(output), model=str(path), returns=returns, steps=[len(each.rewards) for each in episodes])

@@ -1,11 +1,10 @@
 """Loads agents that RL Zoo or ``model.save`` saved, together with their environments."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
-import gymnasium as gym
 import yaml
 from huggingface_sb3 import EnvironmentName
 from rl_zoo3 import ALGOS, create_test_env, get_saved_hyperparams
@@ -16,6 +15,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 import sb3_fpac.zoo  # noqa: F401  the algorithm fpac
 from sb3_fpac.files import check_zip, reading
+from sb3_fpac.zoo.environments import find_env
 
 
 def find_model(folder: Path, algo: str, env_id: str, exp_id: int = 0, best: bool = False) -> Path:
@@ -41,18 +41,25 @@ def find_model(folder: Path, algo: str, env_id: str, exp_id: int = 0, best: bool
 
 
 def load_agent(
-    path: Path, algo: str, env_id: str, env_kwargs: Mapping[str, Any] | None = None, seed: int = 0, device: str = "auto"
+    path: Path,
+    algo: str,
+    env_id: str,
+    env_kwargs: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    gym_packages: Sequence[str] = (),
 ) -> tuple[BaseAlgorithm, VecEnv]:
     """
     Load an agent and make the environment on which it was trained.
 
     :param path: The model's zip file. If RL Zoo's ``<env_id>/config.yml`` is in the same folder, the environment gets the
-        wrappers and keyword arguments of the run.
+        wrappers and keyword arguments of the run, and the packages of its ``--gym-packages`` are imported.
     :param algo: RL Zoo's name of the algorithm that saved it: ``"fpac"``, ``"sac"``, …
-    :param env_id: The environment
+    :param env_id: The environment, as :func:`~sb3_fpac.zoo.environments.find_env` takes it
     :param env_kwargs: Keyword arguments of the environment, which override those of the run
     :param seed: Seed of the environment
     :param device: PyTorch device
+    :param gym_packages: Modules that register environments
     :return: The agent, with a replay buffer of a single transition, and its vectorized environment
     :raises ValueError: if the file or the environment does not exist, the algorithm is another, or the environment's spaces
         are not the agent's
@@ -61,10 +68,9 @@ def load_agent(
         raise ValueError(f"There is no algorithm {algo!r}: choose from {', '.join(sorted(ALGOS))}.")
     if not path.is_file():
         raise ValueError(f"There is no model {path}.")
-    try:
-        gym.spec(env_id)
-    except gym.error.Error as error:
-        raise ValueError(f"There is no environment {env_id!r}: {error}") from error
+    settings = path.parent / EnvironmentName(env_id)
+    arguments = _read_arguments(settings)
+    found = find_env(env_id, [*(arguments.get("gym_packages") or ()), *gym_packages])
     algorithm = ALGOS[algo]
     dummy_buffer: dict[str, Any] = dict(buffer_size=1) if issubclass(algorithm, OffPolicyAlgorithm) else {}
     check_zip(path)
@@ -72,7 +78,7 @@ def load_agent(
         model = algorithm.load(path, device=device, **dummy_buffer)
     except (AttributeError, EOFError, ImportError, KeyError, RuntimeError, TypeError, UnpicklingError, ValueError) as error:
         raise ValueError(f"{path} does not load as an agent of {algo!r}: {error}") from error
-    env = _make_env(path.parent / EnvironmentName(env_id), env_id, env_kwargs, seed)
+    env = _make_env(settings, found, {**(arguments.get("env_kwargs") or {}), **(env_kwargs or {})}, seed)
     model.n_envs = env.num_envs  # the number in training may be another
     try:
         model.set_env(env)
@@ -87,15 +93,19 @@ def load_agent(
     return model, wrapped
 
 
-def _make_env(stats_path: Path, env_id: str, env_kwargs: Mapping[str, Any] | None, seed: int) -> VecEnv:
+def _read_arguments(settings: Path) -> dict[str, Any]:
+    """What was typed for a run of RL Zoo; empty for a model alone"""
+    arguments = settings / "args.yml"
+    if not arguments.is_file():
+        return {}
+    with reading(arguments):
+        return dict(yaml.load(arguments.read_text(), yaml.UnsafeLoader))  # as RL Zoo reads its files
+
+
+def _make_env(stats_path: Path, env_id: str, env_kwargs: Mapping[str, Any], seed: int) -> VecEnv:
     with reading(stats_path / "config.yml"):
         hyperparams, stats = get_saved_hyperparams(str(stats_path), test_mode=True)
-    kwargs = dict(hyperparams.pop("env_kwargs", None) or {})
-    arguments = stats_path / "args.yml"
-    if arguments.is_file():
-        with reading(arguments):
-            kwargs |= yaml.load(arguments.read_text(), yaml.UnsafeLoader)["env_kwargs"] or {}  # as RL Zoo reads its files
-    kwargs |= env_kwargs or {}
+    kwargs = {**(hyperparams.pop("env_kwargs", None) or {}), **env_kwargs}
     try:
         return create_test_env(
             env_id, stats_path=stats, seed=seed, should_render=False, hyperparams=hyperparams, env_kwargs=kwargs

@@ -1,0 +1,52 @@
+"""Finds environments as Gymnasium and RL Zoo do, and those of a user's own module."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from types import ModuleType
+
+import gymnasium as gym
+
+
+def find_env(name: str, gym_packages: Sequence[str] = ()) -> str:
+    """
+    Find an environment. Modules are looked for in the current folder, too.
+
+    :param name: An id; ``"module:id"``, where importing the module registers the id; or ``"module:function"``, a function that
+        takes keyword arguments and returns an environment
+    :param gym_packages: Modules that are imported first because they register environments
+    :return: The id under which ``gym.make`` makes it
+    :raises ValueError: if there is no such environment, or a module cannot be imported
+    """
+    for package in gym_packages:
+        _import(package)
+    module_name, _, name = name.rpartition(":")
+    module = _import(module_name) if module_name else None
+    try:
+        return gym.spec(name).id
+    except gym.error.Error as error:
+        factory = getattr(module, name, None)
+        if callable(factory):
+            env_id = f"{module_name}.{name}"
+            if env_id not in gym.registry:
+                gym.register(env_id, entry_point=factory)
+            return env_id
+        if module is None:
+            raise ValueError(
+                f"There is no environment {name!r}: {error} If a module registers it, pass --gym-packages or write module:id; "
+                "a function that makes it is module:function."
+            ) from error
+        raise ValueError(
+            f"The module {module_name} neither registers an environment {name!r} nor has a function of this name."
+        ) from error
+
+
+def _import(name: str) -> ModuleType:
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # as python -m does
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise ValueError(
+            f"The module {name} cannot be imported: {error}. Install it, or start in the folder that contains it."
+        ) from error
