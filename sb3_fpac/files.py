@@ -41,5 +41,8 @@ def check_zip(path: str | Path) -> None:
     """
     with reading(path), zipfile.ZipFile(path) as archive:
         broken = archive.testzip()
+        start = min((member.header_offset for member in archive.infolist()), default=0)
+    if start:  # the end is missing, and zipfile found a smaller archive inside
+        raise DamagedFileError(path, "it is not complete")
     if broken is not None:
         raise DamagedFileError(path, f"the checksum of {broken} is wrong")

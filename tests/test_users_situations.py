@@ -1,0 +1,279 @@
+"""What users do besides calling learn: wrap, save parts, load what does not fit, fork, run out of memory."""
+
+import json
+import multiprocessing
+import pickle
+import warnings
+from types import SimpleNamespace
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium import spaces
+from gymnasium.envs.registration import EnvSpec
+from helpers.environments import Noise, StackedNoise
+from helpers.processes import run_python
+from stable_baselines3 import DQN, SAC, TD3
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecNormalize, VecTransposeImage
+
+from sb3_fpac import FPAC, FeaturePointExtractor, FPACPolicy, FrameReplayBuffer, FrameStack, fpac_kwargs
+from sb3_fpac.envs import TASKS, CameraShift, rendering
+from sb3_fpac.fpac import sb3_setup
+
+SMALL = dict(buffer_size=60, learning_starts=12, batch_size=4, compile=False, seed=0)
+
+
+def fpac(env, **kwargs):
+    return FPAC("CnnPolicy", env, **{**SMALL, **kwargs})
+
+
+# ------------------------------------------------------------------------------------------------------- normalized rewards
+
+
+class Frames(Noise):
+    """Single channel-last frames, a reward of 100"""
+
+    def _reward(self, action):
+        return 100.0
+
+
+def stacked():
+    return VecFrameStack(DummyVecEnv([Frames] * 2), 2)
+
+
+WRAPPED = {
+    "channel-last": lambda: VecNormalize(stacked(), norm_obs=False),
+    "transposed above": lambda: VecTransposeImage(VecNormalize(stacked(), norm_obs=False)),
+    "stacked above": lambda: VecFrameStack(VecNormalize(DummyVecEnv([Frames] * 2), norm_obs=False), 2),
+    "channel-first": lambda: VecNormalize(DummyVecEnv([lambda: FrameStack(Frames())] * 2), norm_obs=False),
+}
+
+
+@pytest.mark.parametrize("wrapped", WRAPPED.values(), ids=WRAPPED)
+def test_normalized_rewards_under_any_order_of_wrappers(wrapped, tmp_path):
+    env = wrapped()
+    model = fpac(env).learn(40)
+    buffer = model.replay_buffer
+    batch = buffer.sample(200)
+    assert batch.observations.shape[1:] == (6, 17, 17) and (buffer.rewards[:10] == 100).all()
+    assert (batch.observations[:, 3:] == batch.next_observations[:, :3]).all()
+    normalized = buffer.sample(20, env=model.get_vec_normalize_env()).rewards
+    assert (normalized < 100).all() and (normalized > 0).all()
+
+
+# --------------------------------------------------------------------------------------------------------- what is loaded
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        (
+            lambda: SAC("CnnPolicy", FrameStack(Noise()), buffer_size=60),
+            "contains a ReplayBuffer, and FPAC needs a FrameReplay",
+        ),
+        (lambda: fpac(FrameStack(Noise(), 3)), "its observation_space is"),
+        (lambda: fpac(DummyVecEnv([lambda: FrameStack(Noise())] * 2)), "its n_envs is 2, that of the model is 1"),
+        (lambda: fpac(FrameStack(Noise()), n_steps=3), "its n_steps is 3, that of the model is 1"),
+    ],
+)
+def test_a_replay_buffer_is_checked_when_it_is_loaded(other, words, tmp_path):
+    path = tmp_path / "buffer.pkl"
+    other().save_replay_buffer(path)
+    model = fpac(FrameStack(Noise()))
+    before = model.replay_buffer
+    with pytest.raises(ValueError, match=f"buffer.pkl does not fit: {words}"):
+        model.load_replay_buffer(path)
+    assert model.replay_buffer is before
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(ValueError, match=r"buffer\.pkl is damaged or half written"):
+        model.load_replay_buffer(path)
+    model.learn(20)
+
+
+@pytest.mark.parametrize("part", ["actor", "critic", "critic_target"])
+@pytest.mark.parametrize("algorithm", [FPAC, SAC])
+def test_a_part_of_the_policy_is_not_saved_alone(algorithm, part, tmp_path):
+    policy = "CnnPolicy" if algorithm is FPAC else FPACPolicy
+    model = algorithm(policy, FrameStack(Noise()), buffer_size=10)
+    with pytest.raises(ValueError, match=r"save the policy, model\.policy\.save\(path\)"):
+        getattr(model, part).save(tmp_path / "part.pth")
+    assert not list(tmp_path.iterdir())
+    obs = model.observation_space.sample()
+    model.policy.save(tmp_path / "policy.pth")
+    loaded = type(model.policy).load(tmp_path / "policy.pth")
+    np.testing.assert_array_equal(loaded.predict(obs, deterministic=True)[0], model.predict(obs, deterministic=True)[0])
+
+
+def test_features_extractor_kwargs_may_be_none():
+    assert fpac(FrameStack(Noise()), policy_kwargs=dict(features_extractor_kwargs=None)).learn(16)._n_updates > 0
+
+
+# ----------------------------------------------------------------------------------------------------------------- memory
+
+
+@pytest.fixture
+def memory(monkeypatch):
+    def set_memory(total, available):
+        monkeypatch.setattr(sb3_setup.psutil, "virtual_memory", lambda: SimpleNamespace(total=total, available=available))
+
+    return set_memory
+
+
+def points(**kwargs):
+    return dict(features_extractor_class=FeaturePointExtractor, **kwargs)
+
+
+class Buttons(Noise):
+    def __init__(self):
+        super().__init__()
+        self.action_space = spaces.Discrete(2)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda **kwargs: SAC("CnnPolicy", FrameStack(Noise()), policy_kwargs=dict(fpac_kwargs), **kwargs),
+        lambda **kwargs: SAC(FPACPolicy, FrameStack(Noise()), **kwargs),
+        lambda **kwargs: TD3("CnnPolicy", FrameStack(Noise()), policy_kwargs=points(), **kwargs),
+        lambda **kwargs: DQN("CnnPolicy", FrameStack(Buttons()), policy_kwargs=points(), **kwargs),
+    ],
+)
+def test_sb3s_replay_buffer_is_refused_before_it_exceeds_the_memory(make, memory):
+    memory(total=1e9, available=5e8)
+    with pytest.raises(MemoryError, match=r"1,000,000 transitions needs 3\.5 GB .* of 1\.0 GB of memory 0\.5 GB are free"):
+        make(buffer_size=1_000_000)
+    with pytest.raises(MemoryError, match=r"replay_buffer_class=FrameReplayBuffer.*such as 100_000"):
+        make(buffer_size=1_000_000)
+    memory(total=1e9, available=1e3)
+    with pytest.warns(UserWarning, match="replay_buffer_class=FrameReplayBuffer"):
+        make(buffer_size=1000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        memory(total=1e9, available=5e8)
+        make(buffer_size=1000)
+        make(buffer_size=1000, replay_buffer_class=FrameReplayBuffer)
+
+
+def test_agents_without_points_are_left_alone(memory):
+    memory(total=10, available=1)
+    SAC("MlpPolicy", "Pendulum-v1", buffer_size=100)
+    SAC("CnnPolicy", FrameStack(Noise((36, 36, 3))), buffer_size=100)
+
+
+# ----------------------------------------------------------------------------------------------------------------- losses
+
+
+class Watch(BaseCallback):
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def _on_step(self):
+        self.seen.append(dict(self.logger.name_to_value))
+        return True
+
+
+def test_callbacks_see_the_losses_on_a_cpu():
+    watch = Watch()
+    fpac(FrameStack(Noise()), policy_delay=1).learn(16, callback=watch)
+    last = watch.seen[-1]
+    for name in ("actor_loss", "critic_loss", "ent_coef", "ent_coef_loss", "n_updates"):
+        assert np.isfinite(last[f"train/{name}"])
+    assert last["train/n_updates"] == 3  # of the steps before
+
+
+# ------------------------------------------------------------------------------------------------------------ environments
+
+
+WITH_SHIFT = "dmc-cheetah-run"
+
+
+def test_specs_of_all_ids_are_plain_data():
+    for env_id in TASKS:
+        spec = gym.spec(env_id)
+        assert EnvSpec.from_json(spec.to_json()) == spec
+
+
+@pytest.mark.parametrize("kwargs", [{}, dict(camera_id="back", size=40)])
+def test_an_environment_with_camera_shift_is_made_again_from_json_and_pickled(kwargs):
+    env = gym.make(WITH_SHIFT, **kwargs)
+    spec = EnvSpec.from_json(json.loads(json.dumps(env.spec.to_json())))
+    assert spec == env.spec
+    again = gym.make(spec)
+    for each in (env, again):
+        each.reset(seed=3)
+    copy = pickle.loads(pickle.dumps(env))
+    action = np.ones(6, np.float32)
+    expected = env.step(action)[0]
+    assert expected[0].any()  # the camera moved
+    np.testing.assert_array_equal(again.step(action)[0], expected)
+    np.testing.assert_array_equal(copy.step(action)[0], expected)
+    for each in (env, again, copy):
+        each.close()
+
+
+def test_a_camera_that_is_not_there_is_refused_by_the_constructor():
+    env = gym.make(WITH_SHIFT, camera_shift=False, size=24)
+    assert CameraShift(env, "side").reset()[0].shape == (7, 24, 24)
+    with pytest.raises(ValueError, match="The model has no camera 'track': its cameras are"):
+        CameraShift(env, "track")
+    with pytest.raises(ValueError, match="needs a dm_control or Gymnasium MuJoCo environment"):
+        CameraShift(FrameStack(Noise()), 0)
+    env.close()
+
+
+def draw_after_fork(queue):
+    try:
+        gym.make("dmc-cartpole-swingup", size=24).reset()
+        queue.put("drew")
+    except RuntimeError as error:
+        queue.put(str(error))
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork on this system")
+def test_a_forked_process_is_refused_instead_of_blocking_for_ever():
+    env = gym.make("dmc-cartpole-swingup", size=24)
+    env.reset()
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    process = context.Process(target=draw_after_fork, args=(queue,))
+    process.start()
+    message = queue.get(timeout=120)
+    process.join(30)
+    assert "forked from one that had drawn a frame" in message and "'spawn' or 'forkserver'" in message
+    env.reset()  # this process still draws
+    env.close()
+
+
+ASYNC = """
+import gymnasium as gym
+import sb3_fpac
+if __name__ == "__main__":
+    gym.make("dmc-cartpole-swingup", size=24).reset()
+    how = dict(vectorization_mode="async", vector_kwargs=dict(context="spawn"))
+    env = gym.make_vec("dmc-cartpole-swingup", num_envs=2, size=24, **how)
+    print("SHAPE", env.reset()[0].shape)
+    env.close()
+"""
+
+
+@pytest.mark.slow
+def test_the_cure_for_forked_processes_cures(tmp_path):
+    (tmp_path / "script.py").write_text(ASYNC)
+    assert "SHAPE (2, 6, 24, 24)" in run_python(tmp_path / "script.py").stdout
+
+
+def test_the_first_process_that_draws_is_remembered(monkeypatch):
+    monkeypatch.setattr(rendering, "_drawn_by", None)
+    rendering.check_process()
+    monkeypatch.setattr(rendering.os, "getpid", lambda: -1)
+    with pytest.raises(RuntimeError, match="spawn"):
+        rendering.check_process()
+
+
+def test_a_stack_that_the_environment_repeats_above_is_told_to_repeat_below():
+    from sb3_fpac import ActionRepeat
+
+    with pytest.raises(ValueError, match="repeat actions below it"):
+        fpac(ActionRepeat(StackedNoise(), 3)).learn(20)
