@@ -14,6 +14,7 @@ from helpers.runs import CARTPOLE, make_run, write_evaluations, write_monitor
 from sb3_fpac.cli import report as main
 from sb3_fpac.evaluation.curves import group_curves
 from sb3_fpac.evaluation.parts import read_runs
+from sb3_fpac.evaluation.progress import read_losses
 from sb3_fpac.evaluation.published import published_remarks, published_scores
 from sb3_fpac.evaluation.runs import checkpoint_step, read_run
 from sb3_fpac.experiment.config import load_experiment
@@ -22,6 +23,7 @@ from sb3_fpac.report.chart import draw_chart
 from sb3_fpac.report.drawn import COLUMNS, drawn_csv
 from sb3_fpac.report.groups import Label, group_runs
 from sb3_fpac.report.hyperparameters import Cell, hyperparameter_rows
+from sb3_fpac.report.losses import draw_losses
 from sb3_fpac.report.page import render, write_report
 from sb3_fpac.report.settings import flatten
 
@@ -191,7 +193,10 @@ def test_a_continued_run_is_one_curve_and_one_seed(tmp_path):
     assert run.folders == (first, second, third) and run.hyperparameters["n_timesteps"] == 60
     (curve,) = group_curves(group_runs(runs))
     assert curve.seeds == 2 and curve.steps.tolist() == [80, 160, 280] and curve.mean.tolist() == [1, 3, 6]
-    assert "fpac, seed 1 was continued: its parts are x_1, x_2, x_3." in render(group_runs(runs))
+    page = render(group_runs(runs))
+    assert "fpac, seed 1 was continued: its parts are x_1, x_2, x_3." in page
+    assert "The mean of fpac ends at 280 env steps, the last at which all of its seeds were evaluated." in page
+    assert write_report([first, second, third, other], tmp_path / "report.html", with_agent=False) == 2
 
 
 def test_evaluations_that_continue_are_one_run_where_the_checkpoint_is_not_known(tmp_path):
@@ -324,7 +329,7 @@ def test_curves_are_drawn_over_wall_time_where_it_is_known(tmp_path):
     steps, time = chart.axes
     assert (steps.unit, time.unit) == ("env steps", "minutes") and [tick.label for tick in time.ticks][-1] == "80"
     assert [hover["x"] for hover in time.lines[0].hover] == [37.5, 75]  # of 80 minutes
-    assert time.lines[0].hover[0]["at"] == "30.0 minutes, 800 env steps"
+    assert [time.lines[0].hover[0][key] for key in ("at", "note")] == ["30.0 minutes", ", after 800 env steps"]
     assert time.lines[0].runs[1].startswith("50.0,") and time.lines[1].points == "" and time.lines[1].hover == []
     page = render(group_runs(read_runs(folders)))
     assert 'data-axis-switch="time"' in page and "It is unknown for sac." in page
@@ -335,7 +340,7 @@ def test_long_runs_are_drawn_in_hours_and_evaluations_before_the_first_episode_a
     folder = timed(tmp_path / "a", 60.0)
     write_evaluations(folder, [20, 200], [[0.0], [1.0]])
     _, time = draw_chart(group_curves(group_runs([read_run(folder)])), []).axes
-    assert time.unit == "hours" and [hover["at"] for hover in time.lines[0].hover] == ["4.00 hours, 1,600 env steps"]
+    assert time.unit == "hours" and [hover["at"] for hover in time.lines[0].hover] == ["4.00 hours"]
 
 
 def test_a_damaged_monitor_file_only_costs_the_wall_time(tmp_path):
@@ -370,9 +375,32 @@ def test_published_scores_of_another_task_are_shown_with_that_remark(tmp_path):
     )
     assert published_remarks(read_runs([same, other]), []) == []
     cartpole = read_run(make_run(tmp_path / "cartpole"))
-    assert published_remarks([cartpole], ["DrQ-v2"]) == ["DrQ-v2 repeats every action 2 times, not 8 times."]
+    assert published_remarks([cartpole], ["DrQ-v2"]) == [
+        "The published scores of DrQ-v2 are of an action repeat of 2 instead of 8."
+    ]
     write_report([other], tmp_path / "report.html", with_agent=False)
     assert remark in (tmp_path / "report.html").read_text()
+
+
+LOSSES = "time/total_timesteps,train/critic_loss,train/n_updates,rollout/loss"
+
+
+def test_losses_are_drawn_where_sb3_has_logged_them(tmp_path):
+    first = make_run(tmp_path / "x_1", steps=[10, 20], args=dict(trained_agent=""))
+    second = continued(tmp_path / "x_2", 20, first, steps=[30])
+    other = make_run(tmp_path / "y_1", algo="sac")
+    folders = [first, second, other]
+    assert '<h2 id="losses">' not in render(group_runs(read_runs(folders)))
+    (first / "progress.csv").write_text(f"{LOSSES}\n10,1.0,5,6\n15,nan,5,6\n,2.0,,\n20,,5,6\n25,9.0,5,6\n")
+    (second / "progress.csv").write_text(f"{LOSSES}\n21,3.0,5,6\n40,4.0,5,6\n50,1e")  # still being written
+    assert {name: points.tolist() for name, points in read_losses(first).items()} == {"train/critic_loss": [[10, 1], [25, 9]]}
+    (other / "progress.csv").write_text(f"{LOSSES.replace('critic_loss', 'ent_coef')}\n10,0.5,,\n20,0.25,,\n")
+    groups = group_runs(read_runs(folders))
+    critic, ent_coef = draw_losses(group_curves(groups))
+    assert (critic.name, ent_coef.name) == ("critic_loss", "ent_coef")
+    assert critic.lines == [(0, "25.00,100.0 52.50,33.33 100.00,0.0")]  # 80, 168 and 320 env steps, from 1 to 4
+    assert [index for index, _ in ent_coef.lines] == [1] and ent_coef.y_ticks[0].label == "0.25"
+    assert render(groups).count('<polyline class="loss-line"') == 2
 
 
 def test_runs_can_be_copied_elsewhere(tmp_path):

@@ -42,8 +42,7 @@ def run(args: argparse.Namespace) -> None:
     :param args: The parsed options of :func:`add_arguments`
     :raises ValueError: as :func:`~sb3_fpac.report.page.write_report`
     """
-    write_report(args.folders, args.output, args.seed, not args.no_agent, args.labels, args.csv)
-    n_runs = len(args.folders)
+    n_runs = write_report(args.folders, args.output, args.seed, not args.no_agent, args.labels, args.csv)
     print(f"{args.output}: {n_runs} run{'s' * (n_runs > 1)}, {args.output.stat().st_size // 1000:,} kB")
 
 

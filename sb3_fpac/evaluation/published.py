@@ -76,7 +76,11 @@ def published_remarks(runs: Iterable[Run], methods: Iterable[str]) -> list[str]:
     if not methods:
         return []
     repeat = TASKS[runs[0].env_id].action_repeat
-    remarks = [f"DrQ-v2 repeats every action 2 times, not {repeat} times."] if "DrQ-v2" in methods and repeat != 2 else []
+    remarks = (
+        [f"The published scores of DrQ-v2 are of an action repeat of 2 instead of {repeat}."]
+        if "DrQ-v2" in methods and repeat != 2
+        else []
+    )
     others: dict[str, list[str]] = {}
     for run in runs:
         kwargs = {name.removeprefix("env_kwargs."): value for name, value in run.hyperparameters.items()}

@@ -162,10 +162,11 @@ def _line(
     hover: list[dict[str, str | float]] = []
     for index in np.flatnonzero(np.isfinite(places)).tolist():
         mean = float(curve.mean[index])
-        at = f"{int(curve.steps[index]):,} {curve.runs[0].step_unit}"
+        steps = f"{int(curve.steps[index]):,} {curve.runs[0].step_unit}"
         hover.append(
             {
-                "at": f"{significant(places[index])} {time_unit}, {at}" if time_unit else at,
+                "at": f"{significant(places[index])} {time_unit}" if time_unit else steps,
+                "note": f", after {steps}" if time_unit else "",
                 "x": _percent(places[index], last),
                 "y": y(mean),
                 "mean": number(mean),

@@ -18,6 +18,7 @@ from sb3_fpac.report.chart import Chart, draw_chart
 from sb3_fpac.report.drawn import drawn_csv
 from sb3_fpac.report.groups import Label, group_runs
 from sb3_fpac.report.hyperparameters import hyperparameter_rows
+from sb3_fpac.report.losses import draw_losses
 from sb3_fpac.report.system import describe_system
 
 with needs_viz():
@@ -34,7 +35,7 @@ def write_report(
     with_agent: bool = True,
     labels: Iterable[Label] = (),
     csv_path: str | Path | None = None,
-) -> None:
+) -> int:
     """
     Write a report about runs of RL Zoo on one task.
 
@@ -44,6 +45,7 @@ def write_report(
     :param with_agent: Whether to show an agent: that of the first run whose agent has feature points
     :param labels: Names of groups of runs, see :func:`~sb3_fpac.report.groups.group_runs`
     :param csv_path: CSV file to write, with the numbers of the learning curves; None: no file
+    :return: Number of runs; a run that was continued in other folders counts once
     :raises ValueError: if a folder is not that of a run, a file is damaged, the runs are of different tasks, or a label does
         not fit
     """
@@ -54,6 +56,7 @@ def write_report(
     _write(Path(path), page)
     if csv_path is not None:
         _write(Path(csv_path), drawn_csv(group_curves(groups, seed), published_scores(runs[0].env_id)))
+    return len(runs)
 
 
 def render(
@@ -95,7 +98,9 @@ def render(
         groups=groups,
         curves=curves,
         chart=chart,
+        losses=draw_losses(curves),
         csv=_base64(drawn_csv(curves, published).encode()),
+        cut=[curve for curve in curves if max(run.steps[-1] for run in curve.runs) > curve.steps[-1]],
         no_time=[curve.label for curve in curves if not np.isfinite(curve.hours).any()],
         scores=scores,
         remarks=published_remarks(runs, shown),

@@ -36,11 +36,11 @@ function chart() {
     if (!shown.length) return;
     cursor.setAttribute("x1", `${x}%`);
     cursor.setAttribute("x2", `${x}%`);
-    tooltip.replaceChildren(paragraph(`${shown[0].at}: mean [band], IQM`), ...shown.map(({ index, label, mean, low, high, iqm }) => {
+    tooltip.replaceChildren(paragraph(`${shown[0].at}: mean [band], IQM`), ...shown.map(({ index, label, mean, low, high, iqm, note }) => {
       const name = document.createElement("b");
       name.className = `series-${index % 6}`;
       name.textContent = label;
-      return paragraph(name, ` ${mean} [${low}, ${high}], IQM ${iqm}`);
+      return paragraph(name, ` ${mean} [${low}, ${high}], IQM ${iqm}${note}`);
     }));
     const room = plot.clientWidth - tooltip.offsetWidth;
     const beside = x / 100 * plot.clientWidth + (x < 50 ? 14 : -14 - tooltip.offsetWidth);
