@@ -408,6 +408,45 @@ def test_what_cannot_be_resumed_is_refused(tmp_path):
         resume(tmp_path, envs())
 
 
+@pytest.mark.parametrize("name", ["model.zip", "replay_buffer.pkl", "random_states.pth"])
+@pytest.mark.parametrize("damage", [lambda data: b"", lambda data: data[: len(data) // 2]], ids=["empty", "half"])
+def test_a_damaged_file_is_named(name, damage, tmp_path):
+    path = save_checkpoint(make(learning_starts=1000).learn(7), tmp_path) / name
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(ValueError, match=rf"{name} is damaged or half written: copy or save it again"):
+        resume(tmp_path, envs())
+
+
+def test_a_byte_that_has_changed_is_noticed(tmp_path):
+    path = save_checkpoint(make(learning_starts=1000).learn(7), tmp_path) / "random_states.pth"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 3] ^= 255
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"random_states\.pth is damaged"):
+        resume(tmp_path, envs())
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "error"),
+    [
+        (FPAC, "save_replay_buffer", OSError(28, "No space left on device")),
+        (th, "save", RuntimeError("[enforce fail at inline_container.cc:672] PytorchStreamWriter failed writing file")),
+    ],
+)
+def test_a_full_disk_keeps_the_checkpoint_before_and_leaves_nothing_half_written(owner, name, error, tmp_path, monkeypatch):
+    model = make(learning_starts=1000).learn(7)
+    before = save_checkpoint(model, tmp_path)
+    model.learn(7, reset_num_timesteps=False)
+
+    def full(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(owner, name, full)
+    with pytest.raises(OSError, match=r"step_14 could not be written, and \d+\.\d\d GB were free: .*Older checkpoints"):
+        save_checkpoint(model, tmp_path)
+    assert list(tmp_path.iterdir()) == [before] == [latest_checkpoint(tmp_path)]
+
+
 def test_a_subclass_with_the_same_update_resumes(tmp_path):
     class Renamed(FPAC):
         pass

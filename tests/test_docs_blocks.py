@@ -25,6 +25,7 @@ FEWER = {  # text of the page: what the test has instead
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_blocks_run_in_the_order_of_the_page(tmp_path):
     text = PAGE.read_text(encoding="utf-8")
     for long, short in FEWER.items():

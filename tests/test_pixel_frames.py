@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import signal
 
 import gymnasium as gym
 import numpy as np
@@ -10,6 +11,7 @@ import yaml
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 from helpers.environments import Noise
+from helpers.processes import run_python
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rl_zoo3.utils import get_wrapper_class
@@ -241,6 +243,19 @@ def test_pendulum_learns_from_pixels_in_one_line():
     model = FPAC("CnnPolicy", PixelFrames(gym.make("Pendulum-v1", render_mode="rgb_array"), size=32), **SMALL)
     model.learn(14)
     assert model._n_updates == 4 and model.observation_space.shape == (6, 32, 32)
+
+
+def test_a_process_that_has_drawn_with_pygame_can_be_terminated():
+    """Otherwise RL Zoo does not end with --vec-env subproc"""
+    program = """
+import os, signal, time
+import gymnasium as gym
+from sb3_fpac import PixelFrames
+PixelFrames(gym.make("Pendulum-v1", render_mode="rgb_array")).reset()
+os.kill(os.getpid(), signal.SIGTERM)
+time.sleep(1)
+"""
+    run_python("-c", program, expect=-signal.SIGTERM)
 
 
 def test_make_vec_env_takes_it():

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import sys
+from dataclasses import replace
 from functools import partial
 
 import gymnasium as gym
@@ -330,6 +331,19 @@ def test_what_does_not_fit_is_refused(pretraining, file, tmp_path):
     for name in ("weights.pt", "code.pt"):
         with pytest.raises(ValueError, match="holds no pre-trained feature points"):
             extractor(tmp_path / name)
+
+
+def test_a_points_file_with_a_changed_byte_or_foreign_weights_is_refused(pretraining, file, tmp_path):
+    data = bytearray(file.read_bytes())
+    weight = pretraining.points.weights["convolutions.0.weight"].numpy().tobytes()
+    data[data.index(weight) + 5] ^= 255
+    (tmp_path / "flipped.pt").write_bytes(data)
+    with pytest.raises(ValueError, match=r"flipped\.pt is damaged .*checksum"):
+        PretrainedPoints.load(tmp_path / "flipped.pt")
+    foreign = replace(pretraining.points, weights={"convolutions.0.weight": th.zeros(3)})
+    space = spaces.Box(0, 255, (6, SIZE, SIZE), np.uint8)
+    with pytest.raises(ValueError, match="The pre-trained weights are not those of this encoder"):
+        FeaturePointExtractor(space, **kwargs_of(foreign))
 
 
 def test_frames_that_make_no_pairs_are_refused():

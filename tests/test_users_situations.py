@@ -69,8 +69,8 @@ def test_normalized_rewards_under_any_order_of_wrappers(wrapped, tmp_path):
     ("other", "words"),
     [
         (
-            lambda: SAC("CnnPolicy", FrameStack(Noise()), buffer_size=60),
-            "contains a ReplayBuffer, and FPAC needs a FrameReplay",
+            lambda: SAC(FPACPolicy, FrameStack(Noise()), buffer_size=60),
+            "it contains a ReplayBuffer, and FPAC needs a FrameRe",
         ),
         (lambda: fpac(FrameStack(Noise(), 3)), "its observation_space is"),
         (lambda: fpac(DummyVecEnv([lambda: FrameStack(Noise())] * 2)), "its n_envs is 2, that of the model is 1"),
