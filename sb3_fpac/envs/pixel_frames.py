@@ -1,5 +1,6 @@
 """One wrapper from any environment that draws to a stack of small frames."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -30,6 +31,9 @@ class PixelFrames(gym.Wrapper, RecordConstructorArgs):
 
     A pixel of a frame is the mean of the area that it covers, rounded to the nearest byte.
 
+    The wrapper sets the environment variable ``SDL_NO_SIGNAL_HANDLERS=1`` unless it has a value. Without it, a process in
+    which pygame draws ignores SIGTERM, and RL Zoo does not end with ``--vec-env subproc``.
+
     >>> import gymnasium as gym
     >>> env = PixelFrames(gym.make("Pendulum-v1", render_mode="rgb_array"), size=64)
     >>> env.observation_space.shape
@@ -45,6 +49,7 @@ class PixelFrames(gym.Wrapper, RecordConstructorArgs):
     """
 
     def __init__(self, env: gym.Env, size: int | Sequence[int] = 84, action_repeat: int = 1, frame_stack: int = 2) -> None:
+        os.environ.setdefault("SDL_NO_SIGNAL_HANDLERS", "1")  # read by pygame when it starts to draw
         height, width = _height_and_width(size)
         repeated = ActionRepeat(env, whole_number("action_repeat", action_repeat, at_least=1))
         frames = FrameStack(_Frames(repeated, height, width), whole_number("frame_stack", frame_stack, at_least=1))
