@@ -1,6 +1,7 @@
 """Agents from disk, and their episodes as videos and pictures."""
 
 import json
+import shutil
 import sys
 
 import gymnasium as gym
@@ -215,6 +216,23 @@ def test_environments_of_ones_own_are_found(monkeypatch, tmp_path, capsys, model
     main()
     said = json.loads(capsys.readouterr().out)
     assert said["file"] == "agent.png" and said["steps"] == [3] and len(said["returns"]) == 1
+
+
+def test_the_folder_of_a_run_is_enough(monkeypatch, capsys, logs, tmp_path):
+    run = tmp_path / "anywhere"
+    shutil.copytree(logs / "fpac" / f"{CARTPOLE}_1", run)
+    arguments = ["--agent", run, "-o", tmp_path / "agent.png", "--max-steps", 3]
+    monkeypatch.setattr(sys, "argv", ["sb3_fpac", "watch", *map(str, arguments)])
+    main()
+    assert "1 episode with a return of" in capsys.readouterr().out
+    for more, words in (
+        (["--agent", tmp_path], "is not the folder of a run"),
+        (["--agent", run, "--load-best"], "There is no best_model.zip"),
+        ([], "Name the agent's environment with --env"),
+    ):
+        monkeypatch.setattr(sys, "argv", ["sb3_fpac", "watch", "-o", "new.png", *map(str, more)])
+        with pytest.raises(SystemExit, match=words):
+            main()
 
 
 def test_packages_of_the_run_are_imported(monkeypatch, tmp_path, capsys, model):

@@ -135,13 +135,14 @@ def add_seed(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument("--seed", type=at_least(0), default=0, help=f"seed of {what} (default: %(default)s)")
 
 
-def add_env(parser: argparse.ArgumentParser) -> None:
+def add_env(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """
     Add ``--env``, and ``--gym-packages`` and ``--env-kwargs`` in RL Zoo's syntax.
 
     :param parser: Gets the options
+    :param required: Whether ``--env`` must be given
     """
-    parser.add_argument("--env", required=True, help="environment: an id, module:id, or module:function, which makes it")
+    parser.add_argument("--env", required=required, help="environment: an id, module:id, or module:function, which makes it")
     parser.add_argument("--gym-packages", nargs="+", default=[], metavar="MODULE", help="modules that register environments")
     meaning = "keyword arguments of the environment"
     parser.add_argument("--env-kwargs", nargs="+", action=_StoreKwargs, default={}, metavar="KEY:VALUE", help=meaning)

@@ -30,7 +30,7 @@ from sb3_fpac.visualization.video import (
 with needs_viz():
     from tqdm import tqdm
 
-    from sb3_fpac.zoo.saved_agents import find_model, load_agent
+    from sb3_fpac.zoo.saved_agents import find_agent, find_model, load_agent
 
 MAPS = 4  # number of feature maps without --top
 
@@ -42,8 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     :param parser: Gets the options
     """
     add = parser.add_argument
+    add("--agent", type=Path, metavar="RUN", help="folder of a run, instead of --algo, --env, --folder and --exp-id")
     add("--algo", default="fpac", help="algorithm of the agent, as RL Zoo calls it (default: %(default)s)")
-    add_env(parser)
+    add_env(parser, required=False)
     add("-f", "--folder", type=Path, default=Path("logs"), help="RL Zoo's log folder (default: %(default)s)")
     add("--exp-id", type=int, default=0, help="number of the run (default: the latest)")
     add("--load-best", action="store_true", help="load the best model of the run instead of the last one")
@@ -71,8 +72,14 @@ def run(args: argparse.Namespace) -> None:
     output = check_output(args)
     if args.episodes > 1 and output.suffix == ".png":
         raise ValueError(f"A picture shows one episode, got --episodes {args.episodes}: write .mp4 or .gif.")
-    path = args.model or find_model(args.folder, args.algo, args.env, args.exp_id, args.load_best)
-    model, env = load_agent(path, args.algo, args.env, args.env_kwargs, args.seed, args.device, args.gym_packages)
+    algo, env_id, path = args.algo, args.env, args.model
+    if args.agent is not None:
+        algo, env_id, path = find_agent(args.agent, args.load_best)
+    elif env_id is None:
+        raise ValueError("Name the agent's environment with --env, or the folder of its run with --agent.")
+    elif path is None:
+        path = find_model(args.folder, algo, env_id, args.exp_id, args.load_best)
+    model, env = load_agent(path, algo, env_id, args.env_kwargs, args.seed, args.device, args.gym_packages)
     is_video = output.suffix in VIDEOS
     episodes = []
     try:

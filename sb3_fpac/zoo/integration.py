@@ -3,6 +3,7 @@ Adds this package's environments, their hyperparameters and the algorithms ``fpa
 after rl_zoo3, or let rl_zoo3 import it.
 """
 
+import inspect
 import sys
 from collections import OrderedDict
 from collections.abc import Callable
@@ -101,6 +102,10 @@ def _adapt_experiments() -> None:
             print(f"Hyperparameters of trial {trial_id}:", study)
         if self._eval_env_kwargs_args is None:
             self.eval_env_kwargs = hyperparams.get("env_kwargs") or self.env_kwargs
+        if self.algo in NAMES:
+            defaults = {name: value for name, value in _defaults().items() if name not in hyperparams}
+            print("FPAC's defaults, which apply beside them:", defaults)
+            saved_hyperparams = OrderedDict(sorted({**defaults, **saved_hyperparams}.items()))
         return hyperparams, saved_hyperparams
 
     @wraps(objective)
@@ -165,6 +170,17 @@ class _ContinuedRun:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.model, name)
+
+
+def _defaults() -> dict[str, Any]:
+    """The hyperparameters of FPAC that are numbers or texts"""
+    parameters = inspect.signature(FPAC).parameters.values()
+    left_out = ("verbose", "stats_window_size", "device")
+    return {
+        each.name: each.default
+        for each in parameters
+        if isinstance(each.default, (int, float, str)) and each.name not in left_out and not each.name.startswith("_")
+    }
 
 
 def _is_ours(manager: Any, hyperparams: dict[str, Any]) -> bool:

@@ -40,6 +40,25 @@ def find_model(folder: Path, algo: str, env_id: str, exp_id: int = 0, best: bool
     return Path(path)
 
 
+def find_agent(run: Path, best: bool = False) -> tuple[str, str, Path]:
+    """
+    Find the agent in the folder of a run of RL Zoo, wherever the folder is.
+
+    :param run: Such as ``logs/fpac/dmc-cheetah-run_1``
+    :param best: Whether to return the best model of the evaluations instead of the last one
+    :return: RL Zoo's name of the algorithm, the environment, and the zip file
+    :raises ValueError: if it is no such folder, or has no model yet
+    """
+    settings = sorted(run.glob("*/args.yml"))
+    if len(settings) != 1:
+        raise ValueError(f"{run} is not the folder of a run of RL Zoo, which contains one <env>/args.yml.")
+    arguments = _read_arguments(settings[0].parent)
+    path = run / ("best_model.zip" if best else f"{EnvironmentName(arguments['env'])}.zip")
+    if not path.is_file():
+        raise ValueError(f"There is no {path.name} in {run}: train longer, or {'leave out' if best else 'pass'} --load-best.")
+    return arguments["algo"], arguments["env"], path
+
+
 def load_agent(
     path: Path,
     algo: str,
