@@ -16,6 +16,7 @@ import time
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import gymnasium as gym
 import numpy as np
@@ -37,7 +38,7 @@ from sb3_fpac.experiment.evaluations import COLUMNS, all_evaluations
 from sb3_fpac.experiment.figure import draw_figure
 from sb3_fpac.experiment.plan import RunConfig, RunOptions, plan_runs, read_config, read_progress
 from sb3_fpac.experiment.process import RunResult
-from sb3_fpac.experiment.progress import ProgressTable
+from sb3_fpac.experiment.progress import ProgressTable, duration
 from sb3_fpac.experiment.resume import truncate_episodes, truncate_evaluations
 from sb3_fpac.experiment.scores import comma_separated, markdown, read_curves
 
@@ -603,6 +604,27 @@ def test_only_draw_draws_what_there_is(tmp_path, capsys):
 def test_the_report_reads_the_runs_of_an_experiment(tmp_path):
     runs = finished(write_experiment(tmp_path / "mine.yml"), tmp_path / "logs", dict(points=100))
     assert [run.seed for run in read_runs(run.folder for run in runs)] == [1, 2, 3]
+
+
+def test_a_running_run_says_how_long_it_will_take(tmp_path, monkeypatch):
+    (run, *_) = finished(write_experiment(tmp_path / "mine.yml"), tmp_path / "logs", dict(points=100))
+    output, now, steps = StringIO(), iter(range(600, 10**6, 600)), iter([0, 0, 120, 240])
+    monkeypatch.setattr("sb3_fpac.experiment.progress.time.monotonic", lambda: next(now))
+    monkeypatch.setattr(
+        "sb3_fpac.experiment.progress.read_progress",
+        lambda run: SimpleNamespace(env_steps=(n := next(steps)), score=float(n), done=False),
+    )
+    table = ProgressTable([run], Console(file=output, width=200))
+    run.log.write_text("it has begun")
+    for _ in range(3):
+        table.update(None)
+    first, second, third = output.getvalue().splitlines()
+    assert "left" not in first  # nothing is known yet
+    assert "120 of 480 env steps, return 120.0, about" in second and "left" in third
+
+
+def test_durations_are_written_for_people():
+    assert [duration(seconds) for seconds in (40, 725, 11_100)] == ["40 s", "12 min", "3 h 5 min"]
 
 
 @pytest.mark.parametrize("terminal", [True, False])

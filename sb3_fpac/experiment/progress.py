@@ -30,6 +30,7 @@ class ProgressTable:
         self._progress = {run.folder: read_progress(run) for run in runs}
         self._states = {run.folder: DONE if self._progress[run.folder].done else WAITING for run in runs}
         self._log_sizes = {run.folder: _size(run) for run in runs}
+        self._started: dict[Path, tuple[float, int]] = {}  # when a run was first seen running, and its env steps then
         self._read_at = 0.0
         self._console = console
         texts = [TextColumn(text) for text in ("{task.description}", "{task.fields[text]}")]
@@ -74,12 +75,21 @@ class ProgressTable:
         progress = self._progress[run.folder] = read_progress(run)
         self._states[run.folder] = state
         score = "" if progress.score is None else f", return {progress.score:.1f}"
+        score += self._time_left(run, progress.env_steps) if state == RUNNING else ""
         text = f"{state}, {progress.env_steps:,} env steps{score}"
         self._bars.update(self._tasks[run.folder], completed=progress.env_steps, text=text, visible=state != DONE)
         self._bars.update(self._total, completed=Counter(self._states.values())[DONE], text=self.summary())
         if not self._console.is_terminal and before != (state, progress.score):
             steps = f"{progress.env_steps:,} of {run.env_steps:,} env steps"
             self._console.print(f"{run.name}: {state}, {steps}{score}", highlight=False, soft_wrap=True)
+
+    def _time_left(self, run: RunConfig, env_steps: int) -> str:
+        now = time.monotonic()
+        since, steps_then = self._started.setdefault(run.folder, (now, env_steps))
+        if env_steps <= steps_then:
+            return ""
+        seconds = (run.env_steps - env_steps) * (now - since) / (env_steps - steps_then)
+        return f", about {duration(seconds)} left"
 
     def summary(self) -> str:
         """
@@ -90,6 +100,19 @@ class ProgressTable:
         counts = Counter(self._states.values())
         others = [f"{counts[state]} {state}" for state in (RUNNING, FAILED, WAITING) if counts[state]]
         return ", ".join([f"{counts[DONE]} of {len(self.runs)} runs are done", *others])
+
+
+def duration(seconds: float) -> str:
+    """
+    Format a duration.
+
+    :param seconds: Not negative
+    :return: ``"40 s"``, ``"12 min"``, ``"3 h 5 min"``
+    """
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
 def _size(run: RunConfig) -> int:
