@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from sb3_fpac.cli.arguments import add_seed
+from sb3_fpac.cli.arguments import add_output, add_seed, check_output, path_ending_in, say
 from sb3_fpac.report.groups import Label
 from sb3_fpac.report.page import write_report
 
@@ -17,9 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "folders", nargs="+", type=Path, metavar="run", help="folder of a run, such as logs/fpac/dmc-cheetah-run_1"
     )
-    parser.add_argument(
-        "-o", "--output", type=Path, default=Path("report.html"), help="HTML file to write (default: %(default)s)"
-    )
+    add_output(parser, "report.html", ".html")
     parser.add_argument(
         "--label",
         action="append",
@@ -30,7 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="name of the runs whose folders match a quoted pattern, such as hot='logs/hot/*'; repeat it for other runs "
         "(default: the variant of an experiment or the algorithm, with the hyperparameters that differ)",
     )
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="also write the numbers of the learning curves to a CSV file")
+    parser.add_argument(
+        "--csv",
+        type=path_ending_in(".csv"),
+        metavar="FILE",
+        help="also write the numbers of the learning curves to a CSV file",
+    )
     add_seed(parser, "the bootstrap and of the episode shown")
     parser.add_argument("--no-agent", action="store_true", help="load no agent: show curves, scores and hyperparameters only")
 
@@ -40,10 +43,13 @@ def run(args: argparse.Namespace) -> None:
     Write the report, and print its path.
 
     :param args: The parsed options of :func:`add_arguments`
-    :raises ValueError: as :func:`~sb3_fpac.report.page.write_report`
+    :raises ValueError: as :func:`~sb3_fpac.report.page.write_report`, or if a file exists
     """
-    n_runs = write_report(args.folders, args.output, args.seed, not args.no_agent, args.labels, args.csv)
-    print(f"{args.output}: {n_runs} run{'s' * (n_runs > 1)}, {args.output.stat().st_size // 1000:,} kB")
+    output = check_output(args, *([args.csv] if args.csv else []))
+    n_runs = write_report(args.folders, output, args.seed, not args.no_agent, args.labels, args.csv)
+    kilobytes = output.stat().st_size // 1000
+    sentence = f"{output}: {n_runs} run{'s' * (n_runs > 1)}, {kilobytes:,} kB"
+    say(args, sentence, file=str(output), csv=str(args.csv) if args.csv else None, runs=n_runs)
 
 
 def label(text: str) -> Label:

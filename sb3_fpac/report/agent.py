@@ -13,7 +13,7 @@ from sb3_fpac.evaluation.runs import Run
 from sb3_fpac.optional import needs_viz
 from sb3_fpac.visualization import point_colours, to_rgb
 from sb3_fpac.visualization.episode import Episode, find_extractor, record_episode
-from sb3_fpac.visualization.ranking import rank_points
+from sb3_fpac.visualization.ranking import NoRankingError, rank_points
 from sb3_fpac.visualization.video import render_episode, render_maps, write_video
 
 with needs_viz():
@@ -39,8 +39,8 @@ class AgentSection:
     """The episode with its points"""
     maps_png: bytes
     """Feature maps of the most important points"""
-    ranking_action: np.ndarray
-    """``(K,)``: importance of every point for the action"""
+    ranking_action: np.ndarray | None
+    """``(K,)``: importance of every point for the action; None if the points of the algorithm cannot be ranked"""
     ranking_value: np.ndarray | None
     """``(K,)``: importance of every point for the value; None if the critic does not see the agent's points"""
     order: np.ndarray
@@ -86,18 +86,22 @@ def show_agent(run: Run, seed: int = 0) -> AgentSection:
         fps = env.get_attr("metadata")[0].get("render_fps") or 30.0
     finally:
         env.close()
-    ranking = rank_points(model, episode.observations)
-    maps = render_maps(model, episode, len(episode.frames) // 2, ranking.order[:MAPS])
+    try:
+        ranking = rank_points(model, episode.observations)
+    except NoRankingError:
+        ranking = None
+    order = np.arange(episode.points.shape[1]) if ranking is None else ranking.order
+    maps = render_maps(model, episode, len(episode.frames) // 2, order[:MAPS])
     return AgentSection(
         name=f"{run.name} ({path.name})",
         episode=episode,
         fps=fps,
         video_mp4=_video(episode, fps),
         maps_png=_png(maps),
-        ranking_action=ranking.action,
-        ranking_value=ranking.value,
-        order=ranking.order,
-        colours=point_colours(len(ranking.order)),
+        ranking_action=None if ranking is None else ranking.action,
+        ranking_value=None if ranking is None else ranking.value,
+        order=order,
+        colours=point_colours(len(order)),
     )
 
 
