@@ -353,7 +353,7 @@ def test_the_command_line_writes_one_file_that_refers_to_nothing_else(tmp_path, 
     assert "&lt;b&gt;evil &amp; co" in html and "<b>evil" not in html
     assert "fpac, seed 1 (best_model.zip): one episode" in html and "Not shown: sac, seed 1." in html
 
-    main.run(parser.parse_args([str(zoo_run), "-o", str(report), "--no-agent"]))
+    main.run(parser.parse_args([str(zoo_run), "-o", str(report), "--no-agent", "--force"]))
     assert "What the agent looks at" not in report.read_text()
 
 

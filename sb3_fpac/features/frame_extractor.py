@@ -129,7 +129,7 @@ class FrameExtractor(BaseFeaturesExtractor):
             self._check_range(observations)
             self._range_is_checked = True
         frames = observations[:, 1:] if self.camera_shift else observations
-        if self._images_to_compare and not self.training:
+        if self._images_to_compare and not (self.training or th.jit.is_tracing() or th.compiler.is_compiling()):
             self._compare_with_past(frames)
         frames = frames.reshape(frames.shape[0] * self.n_frames, self.frame_channels, *frames.shape[-2:])
         return frames if self._scale == 1 else frames * self._scale
