@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from contextlib import nullcontext, redirect_stdout
 from importlib import import_module
 from importlib.metadata import version
 
@@ -30,8 +31,10 @@ def main() -> None:
                 sys.exit(f"error: {error}")
             command.set_defaults(run=module.run)
     args = parser.parse_args()
+    args.results_to = sys.stdout
     try:
-        args.run(args)
+        with redirect_stdout(sys.stderr) if getattr(args, "json", False) else nullcontext():  # RL Zoo and SB3 print, too
+            args.run(args)
     except ValueError as error:
         sys.exit(f"error: {error}")
 

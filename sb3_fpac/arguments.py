@@ -81,6 +81,16 @@ def one_of(name: str, value: _Choice, choices: Sequence[_Choice]) -> _Choice:
     :raises ValueError: if it is none of them
     """
     if not any(type(value) is type(choice) and value == choice for choice in choices):
-        *others, last = (repr(choice) for choice in choices)
-        raise ValueError(f"{name} must be {', '.join(others)} or {last}, got {value!r}.")
+        raise ValueError(f"{name} must be {either([repr(choice) for choice in choices])}, got {value!r}.")
     return value
+
+
+def either(words: Sequence[str]) -> str:
+    """
+    List alternatives.
+
+    :param words: At least one
+    :return: ``"a, b or c"``
+    """
+    *others, last = words
+    return f"{', '.join(others)} or {last}" if others else last

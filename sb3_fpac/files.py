@@ -20,12 +20,16 @@ def reading(path: Any) -> Iterator[None]:
     Name the file in any error of the code that reads it. Pickled bytes that have changed can raise anything.
 
     :param path: The file
-    :raises DamagedFileError: instead of the error
+    :raises DamagedFileError: instead of the error, unless a module or memory is missing
     """
     try:
         yield
     except (FileNotFoundError, DamagedFileError):
         raise
+    except MemoryError as error:
+        raise MemoryError(f"{path} does not fit into memory, or is damaged: {error}") from error
+    except ImportError as error:
+        raise ValueError(f"{path} needs a module that cannot be imported: {error}") from error
     except Exception as error:
         raise DamagedFileError(path, " ".join(f"{type(error).__name__}: {error}".split())) from error
 

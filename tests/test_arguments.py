@@ -162,7 +162,8 @@ def test_bad_values_are_refused(make, name, value):
     ],
 )
 def test_numpys_numbers_are_numbers(make, kwargs):
-    make(**kwargs)
+    made = make(**kwargs)
+    assert {name: getattr(made, name, value) for name, value in kwargs.items()} == kwargs
 
 
 def test_fpac_trains_and_saves_with_numpys_numbers(tmp_path):

@@ -167,6 +167,7 @@ def test_colours_get_no_such_warning():
         warnings.simplefilter("error")
         model = FPAC("CnnPolicy", FrameStack(Noise()), buffer_size=50, learning_starts=5, batch_size=4, compile=False)
         model.learn(40)
+    assert model._n_updates == 35 and model.policy.features_extractor._images_to_compare == 0  # it has looked
 
 
 def test_a_single_frame_is_told_that_it_has_no_velocity():
@@ -243,3 +244,11 @@ def test_sb3s_own_frame_stack_is_read_alike():
     env = VecFrameStack(DummyVecEnv([Noise]), 2)
     model = FPAC("CnnPolicy", env, buffer_size=50)
     assert model.policy.features_extractor.layout == Layout(2, 3, False, 17, 17)
+
+
+def test_two_cameras_alike_are_both_described(capsys):
+    space = spaces.Dict(front=box(6, SIZE, SIZE), wrist=box(6, SIZE, SIZE))
+    extractor_class = dict(features_extractor_class=FeaturePointCombinedExtractor)
+    SAC("MultiInputPolicy", Spaces(space), buffer_size=9, policy_kwargs=extractor_class, verbose=1)
+    said = capsys.readouterr().out
+    assert all(said.count(f"{key}: 2 RGB frames of 24×24, 32 points, 192 features") == 1 for key in ("front", "wrist"))

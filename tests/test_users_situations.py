@@ -157,8 +157,11 @@ def test_sb3s_replay_buffer_is_refused_before_it_exceeds_the_memory(make, memory
 
 def test_agents_without_points_are_left_alone(memory):
     memory(total=10, available=1)
-    SAC("MlpPolicy", "Pendulum-v1", buffer_size=100)
-    SAC("CnnPolicy", FrameStack(Noise((36, 36, 3))), buffer_size=100)
+    for model in (
+        SAC("MlpPolicy", "Pendulum-v1", buffer_size=100),
+        SAC("CnnPolicy", FrameStack(Noise((36, 36, 3))), buffer_size=100),
+    ):
+        assert model.replay_buffer.buffer_size == 100
 
 
 # ----------------------------------------------------------------------------------------------------------------- losses

@@ -235,6 +235,11 @@ def test_the_folder_of_a_run_is_enough(monkeypatch, capsys, logs, tmp_path):
             main()
 
 
+def test_json_is_alone_on_standard_output(monkeypatch, capsys, logs, tmp_path):
+    watch(monkeypatch, "-f", logs, "-o", tmp_path / "agent.png", "--max-steps", 3, "--json")  # RL Zoo prints what it loads
+    assert json.loads(capsys.readouterr().out)["steps"] == [3]
+
+
 def test_packages_of_the_run_are_imported(monkeypatch, tmp_path, capsys, model):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "envs_of_the_run.py").write_text(MY_ENVS.replace("MyCartpole", "RunsCartpole"))

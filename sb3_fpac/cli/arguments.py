@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from sb3_fpac.arguments import either
+
 
 def at_least(lowest: float, kind: type[int] | type[float] = int) -> Callable[[str], Any]:
     """
@@ -58,13 +60,11 @@ def path_ending_in(*suffixes: str) -> Callable[[str], Path]:
     :param suffixes: The suffixes that are allowed, such as ``".mp4"``
     :return: A function that parses the path
     """
-    *others, last = suffixes
-    allowed = f"{', '.join(others)} or {last}" if others else last
 
     def parse(text: str) -> Path:
         path = Path(text)
         if path.suffix not in suffixes:
-            raise argparse.ArgumentTypeError(f"must end in {allowed}, got {path}.")
+            raise argparse.ArgumentTypeError(f"must end in {either(suffixes)}, got {path}.")
         return path
 
     return parse
@@ -78,12 +78,8 @@ def add_output(parser: argparse.ArgumentParser, default: str, *suffixes: str) ->
     :param default: The file that is written by default
     :param suffixes: The suffixes that are allowed
     """
-    *others, last = suffixes
-    kinds = f"{', '.join(others)} or {last}" if others else last
-    path = path_ending_in(*suffixes)
-    parser.add_argument(
-        "-o", "--output", type=path, default=Path(default), help=f"{kinds} file to write (default: %(default)s)"
-    )
+    meaning = f"{either(suffixes)} file to write (default: %(default)s)"
+    parser.add_argument("-o", "--output", type=path_ending_in(*suffixes), default=Path(default), help=meaning)
     parser.add_argument("--force", action="store_true", help="overwrite the file if it exists")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
@@ -113,7 +109,7 @@ def say(args: argparse.Namespace, sentence: str, **results: Any) -> None:
     :param sentence: For people
     :param results: For programs
     """
-    print(json.dumps(results) if args.json else sentence)
+    print(json.dumps(results) if args.json else sentence, file=getattr(args, "results_to", None))
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:

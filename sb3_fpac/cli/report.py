@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> None:
     :raises ValueError: as :func:`~sb3_fpac.report.page.write_report`, or if a file exists
     """
     output = check_output(args, *([args.csv] if args.csv else []))
-    n_runs = write_report(args.folders, output, args.seed, not args.no_agent, args.labels, args.csv)
+    n_runs = write_report(args.folders, output, args.seed, not args.no_agent, args.labels, args.csv, args.quiet)
     kilobytes = output.stat().st_size // 1000
     sentence = f"{output}: {n_runs} run{'s' * (n_runs > 1)}, {kilobytes:,} kB"
     say(args, sentence, file=str(output), csv=str(args.csv) if args.csv else None, runs=n_runs)

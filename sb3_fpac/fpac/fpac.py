@@ -323,8 +323,10 @@ class FPAC(SAC):
         if normalization is not None:  # of rewards alone: the observations are those that the policy gets
             reward = normalization.get_original_reward()
         self._vec_normalize_env = None
-        super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
-        self._vec_normalize_env = normalization
+        try:
+            super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
+        finally:
+            self._vec_normalize_env = normalization
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """

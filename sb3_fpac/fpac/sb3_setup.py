@@ -21,13 +21,12 @@ def describe(model: OffPolicyAlgorithm) -> str | None:
     :return: ``"2 RGB frames of 84×84, camera shift, 32 points, 192 features"``, one line for each image; None without
         feature points
     """
-    policy = model.policy
     lines: list[str] = []
-    for name, module in policy.named_modules():
-        if isinstance(module, FrameExtractor) and not any(module.summary in line for line in lines):
+    for name, module in model.policy.named_modules():
+        if isinstance(module, FrameExtractor):
             parent, _, key = name.rpartition(".")
             lines.append(f"{key}: {module.summary}" if parent.endswith(".extractors") else module.summary)
-    return "\n".join(lines) or None
+    return "\n".join(dict.fromkeys(lines)) or None  # actor and critic may have one each
 
 
 def check_memory(model: OffPolicyAlgorithm) -> None:

@@ -49,12 +49,13 @@ class AgentSection:
     """``(K, 3)`` uint8, RGB"""
 
 
-def find_agent(runs: Sequence[Run], seed: int) -> tuple[AgentSection | None, list[str]]:
+def find_agent(runs: Sequence[Run], seed: int, quiet: bool = False) -> tuple[AgentSection | None, list[str]]:
     """
     Find the first run whose agent can be shown.
 
     :param runs: Runs in the order in which they are tried; after the first success, only missing models are reported
     :param seed: Seed of the environment
+    :param quiet: Whether to show no progress
     :return: The agent, or None if no agent can be shown; and one sentence for each reason why others cannot be shown
     """
     found = None
@@ -62,18 +63,19 @@ def find_agent(runs: Sequence[Run], seed: int) -> tuple[AgentSection | None, lis
     for run in runs:
         try:
             _require_model(run)
-            found = found or show_agent(run, seed)
+            found = found or show_agent(run, seed, quiet)
         except (ValueError, gym.error.Error) as error:
             reasons.setdefault(str(error), []).append(run.name)
     return found, [f"Not shown: {'; '.join(names)}. {reason}" for reason, names in reasons.items()]
 
 
-def show_agent(run: Run, seed: int = 0) -> AgentSection:
+def show_agent(run: Run, seed: int = 0, quiet: bool = False) -> AgentSection:
     """
     Load the agent of a run and play one episode.
 
     :param run: The run
     :param seed: Seed of the environment
+    :param quiet: Whether to show no progress
     :return: The section
     :raises ValueError: if there is no model, it does not load, or it has no feature points
     """
@@ -81,7 +83,7 @@ def show_agent(run: Run, seed: int = 0) -> AgentSection:
     model, env = load_agent(path, run.algorithm, run.env_id, seed=seed)
     try:
         find_extractor(model)  # raises before the episode is played
-        with tqdm(unit=" steps", desc=f"Playing {path}") as progress:
+        with tqdm(unit=" steps", desc=f"Playing {path}", disable=quiet) as progress:
             episode = record_episode(model, env, max_steps=MAX_STEPS, on_step=progress.update)
         fps = env.get_attr("metadata")[0].get("render_fps") or 30.0
     finally:

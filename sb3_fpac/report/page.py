@@ -35,6 +35,7 @@ def write_report(
     with_agent: bool = True,
     labels: Iterable[Label] = (),
     csv_path: str | Path | None = None,
+    quiet: bool = False,
 ) -> int:
     """
     Write a report about runs of RL Zoo on one task.
@@ -45,13 +46,14 @@ def write_report(
     :param with_agent: Whether to show an agent: that of the first run whose agent has feature points
     :param labels: Names of groups of runs, see :func:`~sb3_fpac.report.groups.group_runs`
     :param csv_path: CSV file to write, with the numbers of the learning curves; None: no file
+    :param quiet: Whether to show no progress
     :return: Number of runs; a run that was continued in other folders counts once
     :raises ValueError: if a folder is not that of a run, a file is damaged, the runs are of different tasks, or a label does
         not fit
     """
     groups = group_runs(read_runs(folders), labels)
     runs = [run for group in groups.values() for run in group]
-    agent, sentences = find_agent(runs, seed) if with_agent else (None, [])
+    agent, sentences = find_agent(runs, seed, quiet) if with_agent else (None, [])
     page = render(groups, agent, sentences, seed)
     _write(Path(path), page)
     if csv_path is not None:

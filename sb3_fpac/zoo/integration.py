@@ -97,7 +97,10 @@ def _adapt_experiments() -> None:
         if self.storage and self.study_name and trial_id:
             study = self.load_trial(self.storage, self.study_name, trial_id)
             fixed = {name: hyperparams[name] for name in self.custom_hyperparams or {}}
-            hyperparams = merged(merged(hyperparams, study), fixed)
+            if _is_ours(self, hyperparams):
+                hyperparams = merged(merged(hyperparams, study), fixed)
+            else:
+                hyperparams = {**hyperparams, **study, **fixed}  # as RL Zoo does
             saved_hyperparams = OrderedDict(sorted(hyperparams.items()))
             print(f"Hyperparameters of trial {trial_id}:", study)
         if self._eval_env_kwargs_args is None:
