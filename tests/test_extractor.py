@@ -381,7 +381,7 @@ def test_dict_observations_give_points_for_every_image_and_the_rest_as_it_is():
     obs["eye"], obs["hand"] = obs["eye"] / 255, obs["hand"] / 255
     features = extractor(obs)
     assert features.shape == (1, extractor.features_dim) == (1, 4 + 4 * 6 + 4 * 3)
-    parts = [obs["joints"], extractor.extractors["eye"](obs["eye"]), extractor.extractors["hand"](obs["hand"])]
+    parts = [extractor.extractors["eye"](obs["eye"]), extractor.extractors["hand"](obs["hand"]), obs["joints"]]
     th.testing.assert_close(features, th.cat(parts, dim=1))
 
 

@@ -7,16 +7,21 @@ from sb3_fpac.observations.camera_shift import (
     encode_camera_shift,
 )
 from sb3_fpac.observations.grey_frames import look_like_grey_frames
+from sb3_fpac.observations.keys import check_keys, check_options, options_of, split_keys
 from sb3_fpac.observations.layout import Layout, has_channels_first, read_layout, why_no_stack
 
 __all__ = [
     "UNITS_PER_PIXEL",
     "Layout",
     "check_header_fits",
+    "check_keys",
+    "check_options",
     "decode_camera_shift",
     "encode_camera_shift",
     "has_channels_first",
     "look_like_grey_frames",
+    "options_of",
     "read_layout",
+    "split_keys",
     "why_no_stack",
 ]

@@ -1,0 +1,114 @@
+"""What the keys of Dict observations are taken for, and options that belong to one of them."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from stable_baselines3.common.preprocessing import is_image_space
+from torch import nn
+
+from sb3_fpac.observations.layout import why_no_stack
+
+_VECTORS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
+_SMALLEST_IMAGE_SIDE = 12
+
+
+def split_keys(space: spaces.Space, normalized: bool = False) -> tuple[dict[str, spaces.Box], dict[str, spaces.Space]]:
+    """
+    Tell images from vectors, either in alphabetical order of their keys.
+
+    :param space: Dict
+    :param normalized: Whether floats, and values from 0 to 1, are accepted as images
+    :return: The stacks of images, and everything else: Box, Discrete, MultiDiscrete or MultiBinary
+    :raises ValueError: if the space is no Dict, has no image, or a key cannot be used; the message names the key
+    """
+    if not isinstance(space, spaces.Dict):
+        raise ValueError(
+            f"FeaturePointCombinedExtractor needs a Dict observation space, got {space}: use FeaturePointExtractor for a "
+            "single image."
+        )
+    images: dict[str, spaces.Box] = {}
+    vectors: dict[str, spaces.Space] = {}
+    problems: list[str] = []
+    for key in sorted(space, key=str):
+        part = space[key]
+        _check_name(key)
+        if isinstance(part, spaces.Box) and is_image_space(part, normalized_image=normalized):
+            images[key] = part
+            continue
+        if not isinstance(part, _VECTORS):
+            raise ValueError(f"Observations contain images and vectors, but {key!r} is {part}: flatten it or leave it out.")
+        problems.append(f"{key!r}: {why_no_stack(part, normalized)}")
+        vectors[key] = part
+    if not images:
+        raise ValueError(f"No key of the observation space holds an image. {' '.join(problems)}")
+    for key, part in vectors.items():
+        if isinstance(part, spaces.Box) and _is_nearly_image(part):
+            raise ValueError(
+                f"{key!r} looks like an image, but images are expected as uint8 from 0 to 255 with the axes channels, height "
+                f"and width, got {part.dtype} from {part.low.min():g} to {part.high.max():g} of shape {part.shape}: convert "
+                "it, or flatten it if it is no image, with Gymnasium's TransformObservation."
+            )
+    return images, vectors
+
+
+def options_of(key: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Select the options of one image.
+
+    :param key: Key of the image
+    :param options: Values for all images, or dicts by key
+    :return: The values for this image, without those whose dict lacks the key
+    """
+    return {
+        name: value[key] if isinstance(value, Mapping) else value
+        for name, value in options.items()
+        if not isinstance(value, Mapping) or key in value
+    }
+
+
+def check_options(options: Mapping[str, Any], images: Iterable[str]) -> None:
+    """
+    Check that options by key name images.
+
+    :param options: Values for all images, or dicts by key
+    :param images: Keys of the images
+    :raises ValueError: if a dict has another key
+    """
+    images = list(images)
+    for name, value in options.items():
+        for key in value if isinstance(value, Mapping) else ():
+            if key not in images:
+                raise ValueError(f"{name} has the key {key!r}, but the images are {', '.join(map(repr, images))}.")
+
+
+def check_keys(observation: Mapping[str, Any], space: spaces.Dict) -> None:
+    """
+    Check that an observation has the keys of its space.
+
+    :param observation: Observation
+    :param space: Its space
+    :raises ValueError: if a key is missing or left over
+    """
+    missing, extra = sorted(set(space) - set(observation)), sorted(set(observation) - set(space))
+    if missing or extra:
+        problems = [f"lacks {', '.join(map(repr, missing))}"] * bool(missing)
+        problems += [f"has {', '.join(map(repr, extra))}, which the space lacks"] * bool(extra)
+        raise ValueError(f"An observation {' and '.join(problems)}: it must have the keys {', '.join(map(repr, space))}.")
+
+
+def _check_name(key: Any) -> None:
+    is_name = isinstance(key, str) and key and "." not in key
+    if not is_name or hasattr(nn.ModuleDict(), key):
+        raise ValueError(
+            f"PyTorch cannot name a network after the key {key!r}: rename it, without a dot, for example with Gymnasium's "
+            "TransformObservation."
+        )
+
+
+def _is_nearly_image(space: spaces.Box) -> bool:
+    """Whether a Box that is no stack of images was probably meant to be one, rather than a vector of some shape"""
+    sides = sorted(space.shape)[-2:]
+    is_large = len(sides) == 2 and sides[0] >= _SMALLEST_IMAGE_SIDE
+    return is_large and (len(space.shape) in (3, 4) or (len(space.shape) == 2 and space.dtype == np.uint8))
