@@ -2,7 +2,7 @@
 
 import sys
 
-from sb3_fpac.buffers import FrameBatch, FrameReplayBuffer
+from sb3_fpac.buffers import FrameBatch, FrameReplayBuffer, HerFrameReplayBuffer
 from sb3_fpac.callbacks import ResumableCheckpoint, latest_checkpoint, resume, save_checkpoint
 from sb3_fpac.envs import ActionRepeat, CameraShift, CameraView, FrameStack, MujocoCamera, PixelFrames, register_envs
 from sb3_fpac.features import (
@@ -42,6 +42,7 @@ __all__ = [
     "FrameExtractor",
     "FrameReplayBuffer",
     "FrameStack",
+    "HerFrameReplayBuffer",
     "MujocoCamera",
     "PixelExtractor",
     "PixelFrames",

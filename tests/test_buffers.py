@@ -367,7 +367,6 @@ STACK = spaces.Box(0, 255, (6, HEIGHT, WIDTH), np.uint8)
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        (dict(observation_space=spaces.Dict(image=STACK)), "not Dict observations"),
         (dict(optimize_memory_usage=True), "leave optimize_memory_usage=False"),
         (dict(buffer_size=0), "buffer_size must be at least 1, got 0"),
         (dict(n_envs=0), "n_envs must be at least 1, got 0"),

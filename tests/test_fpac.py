@@ -620,10 +620,8 @@ def test_an_extractor_that_knows_its_frames_wants_a_buffer_that_does():
     "message, env, kwargs",
     [
         ("CnnPolicy.*MlpPolicy.*SAC", Noise, dict(policy="MlpPolicy")),
-        ("CnnPolicy.*MultiInputPolicy.*SAC", dicts, dict(policy="MultiInputPolicy")),
         ("CnnPolicy.*SACCnnPolicy", Noise, dict(policy=SACCnnPolicy)),
         ("MultiInputPolicy", dicts, {}),
-        ("Dict.*SAC.*FeaturePointCombinedExtractor", dicts, dict(policy=FPACPolicy)),
         ("images.*state vectors use SAC", states, {}),
         ("NatureCNN", Noise, dict(policy_kwargs=dict(features_extractor_class=NatureCNN))),
         ("policy_delay.*actor_update_interval", Noise, dict(policy_kwargs=dict(actor_update_interval=1))),

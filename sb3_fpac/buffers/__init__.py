@@ -1,7 +1,9 @@
-"""A replay buffer that stores every frame once."""
+"""Replay buffers that store every frame once."""
 
 from sb3_fpac.buffers.frame_batch import FrameBatch
 from sb3_fpac.buffers.frame_pool import FramePool
 from sb3_fpac.buffers.frame_replay_buffer import FrameReplayBuffer
+from sb3_fpac.buffers.frame_storage import FrameStorage
+from sb3_fpac.buffers.her_frame_replay_buffer import HerFrameReplayBuffer
 
-__all__ = ["FrameBatch", "FramePool", "FrameReplayBuffer"]
+__all__ = ["FrameBatch", "FramePool", "FrameReplayBuffer", "FrameStorage", "HerFrameReplayBuffer"]

@@ -87,16 +87,24 @@ class FeaturePointCombinedExtractor(BaseFeaturesExtractor):
         """
         return th.cat([extractor(observations[key]) for key, extractor in self.extractors.items()], dim=1)
 
+    def flatten(self, vectors: dict[str, th.Tensor]) -> dict[str, th.Tensor]:
+        """
+        Preprocess and flatten vectors as SB3 does: integers become one-hot.
+
+        :param vectors: ``(B, …)`` by key, as the environment returned them
+        :return: ``(B, numbers)`` float32 by key
+        """
+        return {key: th.as_tensor(preprocess_obs(vectors[key], space)).flatten(1) for key, space in self.vectors.items()}
+
     def combine(self, features: dict[str, th.Tensor], vectors: dict[str, th.Tensor]) -> th.Tensor:
         """
-        Combine features of images with vectors that SB3 has not preprocessed.
+        Combine features of images with vectors.
 
         :param features: ``(B, features_dim)`` of every image
-        :param vectors: ``(B, …)`` of every other key, as the environment returned them
+        :param vectors: ``(B, numbers)`` of every other key, as :meth:`flatten` returns them
         :return: ``(B, features_dim)``
         """
-        flat = [th.as_tensor(preprocess_obs(vectors[key], space)).flatten(1) for key, space in self.vectors.items()]
-        return th.cat([*(features[key] for key in self.images), *flat], dim=1)
+        return th.cat([*(features[key] for key in self.images), *(vectors[key] for key in self.vectors)], dim=1)
 
     def _share_encoder(self, point_kwargs: Mapping[str, Any]) -> None:
         for name in _OF_THE_ENCODER:

@@ -74,6 +74,25 @@ class FrameExtractor(BaseFeaturesExtractor):
         """What the observations are taken for: ``"2 RGB frames of 84×84, camera shift, 192 features"``"""
         return f"{self.layout}, {self.features_dim} features"
 
+    @property
+    def images(self) -> dict[str | None, "FrameExtractor"]:
+        """By key, as FeaturePointCombinedExtractor has them: this extractor, of a single image, whose key is None"""
+        return {None: self}
+
+    def flatten(self, vectors: dict[str, th.Tensor]) -> dict[str, th.Tensor]:
+        """There are no vectors beside a single image"""
+        return vectors
+
+    def combine(self, features: dict[str | None, th.Tensor], vectors: dict[str, th.Tensor]) -> th.Tensor:
+        """
+        Return the features of the single image, as FeaturePointCombinedExtractor combines those of several.
+
+        :param features: ``(B, features_dim)`` of the key None
+        :param vectors: Empty
+        :return: ``(B, features_dim)``
+        """
+        return features[None]
+
     @abstractmethod
     def encode_frames(self, frames: th.Tensor) -> th.Tensor:
         """

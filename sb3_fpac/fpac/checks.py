@@ -1,19 +1,20 @@
 """What FPAC refuses: each function raises a ValueError that names the cause and the cure."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from gymnasium import spaces
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.vec_env import VecNormalize
-from torch import nn
 
 from sb3_fpac.arguments import number, one_of, whole_number
-from sb3_fpac.buffers import FrameReplayBuffer
+from sb3_fpac.buffers import FrameStorage
+from sb3_fpac.features.combined_extractor import FeaturePointCombinedExtractor
 from sb3_fpac.features.frame_extractor import FrameExtractor
 from sb3_fpac.fpac.policies import FPACPolicy
-from sb3_fpac.observations import why_no_stack
+from sb3_fpac.observations import Layout, check_options, split_keys, why_no_stack
 
 _WHOLE_NUMBERS = dict(
     buffer_size=1, learning_starts=0, batch_size=1, gradient_steps=-1, n_steps=1, policy_delay=1, target_update_interval=1
@@ -42,34 +43,40 @@ def check_hyperparameters(model: Any) -> None:
     one_of("compile", model.compile, (True, False, "auto"))
 
 
-def check_random_shift(random_shift: Any, space: spaces.Space) -> int:
+def check_random_shift(random_shift: Any, layouts: Mapping[Any, Layout]) -> Any:
     """
-    Check that a random shift leaves something of the image.
+    Check that random shifts leave something of every image.
 
-    :param random_shift: Padding in pixels
-    :param space: A stack of images, (C, H, W)
-    :return: The padding
+    :param random_shift: Padding in pixels, or a dict of paddings by the keys of images
+    :param layouts: Of all images, by key
+    :return: The padding, or the paddings
     """
-    assert space.shape is not None
-    return whole_number("random_shift", random_shift, at_least=0, at_most=min(space.shape[-2:]) - 1)
+    check_options(dict(random_shift=random_shift), [key for key in layouts if key is not None])
+    if isinstance(random_shift, Mapping):
+        return {
+            key: whole_number(f"random_shift of {key!r}", pixels, at_least=0, at_most=min(layouts[key][-2:]) - 1)
+            for key, pixels in random_shift.items()
+        }
+    smallest_side = min(min(layout[-2:]) for layout in layouts.values())
+    return whole_number("random_shift", random_shift, at_least=0, at_most=smallest_side - 1)
 
 
 def check_policy(policy: str | type[BasePolicy], policy_kwargs: dict[str, Any], policy_delay: int) -> None:
     """
     Check that the policy has the networks of FPAC's update.
 
-    :param policy: ``"CnnPolicy"`` or a subclass of FPACPolicy
+    :param policy: ``"CnnPolicy"``, ``"MultiInputPolicy"`` or a subclass of FPACPolicy
     :param policy_kwargs: Their extractor encodes single frames; their ``actor_update_interval`` is ``policy_delay``
     :param policy_delay: As in FPAC
     """
-    if policy != "CnnPolicy" and not (isinstance(policy, type) and issubclass(policy, FPACPolicy)):
+    if policy not in ("CnnPolicy", "MultiInputPolicy") and not (isinstance(policy, type) and issubclass(policy, FPACPolicy)):
         got = repr(policy) if isinstance(policy, (str, type)) else f"an instance of {type(policy).__name__}"
         raise ValueError(
-            f"FPAC learns from images with 'CnnPolicy', got {got} as its policy: use SAC for anything else, also with "
-            "feature points."
+            "FPAC learns from images with 'CnnPolicy', or from Dicts of images and vectors with 'MultiInputPolicy', got "
+            f"{got} as its policy: use SAC for anything else, also with feature points."
         )
     extractor = policy_kwargs.get("features_extractor_class", FrameExtractor)
-    if not issubclass(extractor, FrameExtractor):
+    if not issubclass(extractor, (FrameExtractor, FeaturePointCombinedExtractor)):
         raise ValueError(f"FPAC's update encodes single frames, which {extractor.__name__} cannot: use SAC with it.")
     interval = policy_kwargs.get("actor_update_interval", policy_delay)
     if interval != policy_delay:  # in fpac_kwargs it is the same
@@ -83,9 +90,19 @@ def check_observations(space: spaces.Space, normalization: VecNormalize | None) 
     """
     Check that the agent sees images as they are.
 
-    :param space: A stack of images
-    :param normalization: The VecNormalize of the environment, which may normalize rewards alone; None: there is none
+    :param space: A stack of images, or a Dict of images and vectors
+    :param normalization: The VecNormalize of the environment, which may normalize rewards and vectors; None: there is none
     """
+    if isinstance(space, spaces.Dict):
+        keys = (normalization.norm_obs_keys or []) if normalization is not None and normalization.norm_obs else []
+        for key in keys:
+            if len(space[key].shape or ()) == 3:  # VecNormalize has made the image a Box of floats
+                raise ValueError(
+                    f"FPAC normalizes images itself, but VecNormalize normalizes {key!r}: pass it norm_obs_keys without "
+                    "images."
+                )
+        split_keys(space)
+        return
     if normalization is not None and normalization.norm_obs:
         raise ValueError("FPAC normalizes images itself: use VecNormalize(…, norm_obs=False).")
     problem = why_no_stack(space)
@@ -93,48 +110,59 @@ def check_observations(space: spaces.Space, normalization: VecNormalize | None) 
         raise ValueError(f"FPAC learns from one stack of images. {problem}")
 
 
-def check_replay_buffer_class(replay_buffer_class: type[ReplayBuffer] | None) -> type[FrameReplayBuffer]:
+def check_replay_buffer_class(replay_buffer_class: type[ReplayBuffer]) -> type[FrameStorage]:
     """
     Check that the replay buffer hands out frames.
 
-    :param replay_buffer_class: FrameReplayBuffer or a subclass of it; None: FrameReplayBuffer
+    :param replay_buffer_class: FrameReplayBuffer, HerFrameReplayBuffer or a subclass of one
     :return: The class
     """
-    if replay_buffer_class is None:
-        return FrameReplayBuffer
-    if not issubclass(replay_buffer_class, FrameReplayBuffer):
+    if not issubclass(replay_buffer_class, FrameStorage):
         raise ValueError(
-            f"FPAC's update takes frames, which only FrameReplayBuffer hands out, got {replay_buffer_class.__name__}."
+            "FPAC's update takes frames, which only FrameReplayBuffer and HerFrameReplayBuffer hand out, got "
+            f"{replay_buffer_class.__name__}."
         )
     return replay_buffer_class
 
 
-def check_loaded_buffer(loaded: ReplayBuffer, expected: FrameReplayBuffer) -> None:
+def check_loaded_buffer(loaded: ReplayBuffer, expected: FrameStorage) -> None:
     """
     Check that a replay buffer from a file can take the place of the model's.
 
     :param loaded: The one from the file
     :param expected: The model's
     """
-    if not isinstance(loaded, FrameReplayBuffer):
-        raise ValueError(f"it contains a {type(loaded).__name__}, and FPAC needs a FrameReplayBuffer.")
-    for name in ("observation_space", "action_space", "n_envs", "frame_channels", "camera_shift", "n_steps", "gamma"):
-        theirs, ours = getattr(loaded, name), getattr(expected, name)
+    if type(loaded) is not type(expected):
+        raise ValueError(f"it contains a {type(loaded).__name__}, and the model has a {type(expected).__name__}.")
+    for name in ("observation_space", "action_space", "n_envs", "n_steps", "gamma"):
+        theirs, ours = getattr(loaded, name, None), getattr(expected, name, None)
         if theirs != ours:
             raise ValueError(f"its {name} is {theirs}, that of the model is {ours}.")
+    for key, layout in expected.layouts.items():
+        for name in ("frame_channels", "camera_shift"):
+            theirs, ours = getattr(loaded.layouts[key], name), getattr(layout, name)
+            if theirs != ours:
+                raise ValueError(f"its {name}{_of(key)} is {theirs}, that of the model is {ours}.")
 
 
-def check_same_layout(extractor: nn.Module, replay_buffer: FrameReplayBuffer) -> None:
+def check_same_layout(extractor: FrameExtractor | FeaturePointCombinedExtractor, replay_buffer: FrameStorage) -> None:
     """
     Check that the extractor takes the stacks that the buffer stores.
 
     :param extractor: The extractor
     :param replay_buffer: The replay buffer
     """
-    for name in ("frame_channels", "camera_shift"):
-        of_extractor, of_buffer = (getattr(each, name) for each in (extractor, replay_buffer))
-        if of_extractor != of_buffer:
-            raise ValueError(
-                f"The extractor has {name}={of_extractor}, but the replay buffer {of_buffer}: "
-                f"pass replay_buffer_kwargs=dict({name}={of_extractor}), too."
-            )
+    images: Mapping[Any, FrameExtractor] = extractor.images
+    for key, layout in replay_buffer.layouts.items():
+        for name in ("frame_channels", "camera_shift"):
+            of_extractor, of_buffer = (getattr(each, name) for each in (images[key].layout, layout))
+            if of_extractor != of_buffer:
+                value = of_extractor if key is None else {key: of_extractor}
+                raise ValueError(
+                    f"The extractor has {name}={of_extractor}{_of(key)}, but the replay buffer {of_buffer}: "
+                    f"pass replay_buffer_kwargs=dict({name}={value}), too."
+                )
+
+
+def _of(key: str | None) -> str:
+    return "" if key is None else f" of {key!r}"

@@ -31,7 +31,7 @@ def compile_update(
     :param batch: A batch of the shape of all others; nothing is learned from it
     :return: The update, a compiled one, or a CUDA graph of it: all are called in the same way
     """
-    device = batch.frames.device
+    device = batch.actions.device
     if device.type == "cpu":
         retain_freed_memory()
     update = make_update(False)
@@ -80,12 +80,11 @@ class GraphedUpdate:
         """
         what = update_actor, update_target
         if self._batch is None:
-            self._batch = FrameBatch._make(None if tensor is None else tensor.clone() for tensor in batch)
-        for static, tensor in zip(self._batch, batch, strict=True):
-            if static is not None and tensor is not None:
-                if static.shape != tensor.shape:
-                    raise ValueError(f"A CUDA graph needs batches of shape {tuple(static.shape)}, got {tuple(tensor.shape)}.")
-                static.copy_(tensor, non_blocking=True)
+            self._batch = batch.map(th.clone)
+        for static, tensor in zip(self._batch.tensors(), batch.tensors(), strict=True):
+            if static.shape != tensor.shape:
+                raise ValueError(f"A CUDA graph needs batches of shape {tuple(static.shape)}, got {tuple(tensor.shape)}.")
+            static.copy_(tensor, non_blocking=True)
         self._calls[what] += 1
         if self._calls[what] <= _WARM_UPS:
             return self._on_side_stream(*what)

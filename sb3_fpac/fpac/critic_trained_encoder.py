@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, ClassVar, Literal, cast
 
 import torch as th
+from gymnasium import spaces
 from sb3_contrib.tqc import policies as tqc
 from stable_baselines3.common.policies import BaseModel, BasePolicy, ContinuousCritic
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
@@ -19,6 +20,7 @@ from torch import nn
 
 from sb3_fpac.arguments import flag, number, one_of, whole_number
 from sb3_fpac.features.combined_extractor import FeaturePointCombinedExtractor
+from sb3_fpac.features.extractor import FeaturePointExtractor
 from sb3_fpac.features.frame_extractor import FrameExtractor
 from sb3_fpac.features.pretrained import resolve_pretrained
 from sb3_fpac.fpac.feature_cache import EncoderTrainingCritic, FeatureCache, SharedEncoder
@@ -76,6 +78,7 @@ class CriticTrainedEncoder(BasePolicy):
 
     def __init__(
         self,
+        observation_space: spaces.Space,
         *args: Any,
         target_encoder: TargetEncoder = "online",
         actor_update_interval: int = 1,
@@ -89,7 +92,9 @@ class CriticTrainedEncoder(BasePolicy):
             last_layer_init = number("last_layer_init", last_layer_init, at_least=0)
         self.last_layer_init = last_layer_init
         self.layer_norm = flag("layer_norm", layer_norm)
-        super().__init__(*args, **kwargs)
+        if isinstance(observation_space, spaces.Dict) and kwargs.get("features_extractor_class") is FeaturePointExtractor:
+            kwargs["features_extractor_class"] = FeaturePointCombinedExtractor  # fpac_kwargs serve both policies
+        super().__init__(observation_space, *args, **kwargs)
 
     @property
     def _has_shared_encoder(self) -> bool:

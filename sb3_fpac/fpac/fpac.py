@@ -5,7 +5,7 @@ import pathlib
 import time
 import warnings
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
 import torch as th
@@ -14,8 +14,10 @@ from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.noise import ActionNoise
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
+from stable_baselines3.common.vec_env import VecNormalize
+from stable_baselines3.her import HerReplayBuffer
 
-from sb3_fpac.buffers import FrameBatch, FrameReplayBuffer
+from sb3_fpac.buffers import FrameBatch, FrameReplayBuffer, FrameStorage
 from sb3_fpac.files import reading
 from sb3_fpac.fpac.checks import (
     check_hyperparameters,
@@ -29,7 +31,10 @@ from sb3_fpac.fpac.checks import (
 from sb3_fpac.fpac.compilation import Compile, compile_update, configure_optimizer
 from sb3_fpac.fpac.loss_tracker import LossTracker, check_finite
 from sb3_fpac.fpac.policies import FPACPolicy
+from sb3_fpac.fpac.unnormalized import UnnormalizedVectors
 from sb3_fpac.fpac.update import Losses, Update
+
+_OF_BOTH = ("frame_channels", "camera_shift")  # the extractor and the replay buffer
 
 SelfFPAC = TypeVar("SelfFPAC", bound="FPAC")
 
@@ -49,28 +54,33 @@ class FPAC(SAC):
 
     All other parameters are those of SAC.
 
-    :param policy: ``"CnnPolicy"``, which is :class:`~sb3_fpac.fpac.policies.FPACPolicy`, or a subclass of it
+    :param policy: ``"CnnPolicy"`` for one stack of images, ``"MultiInputPolicy"`` for a Dict of stacks and vectors: both are
+        :class:`~sb3_fpac.fpac.policies.FPACPolicy`; or a subclass of it
     :param env: Environment whose observations are image stacks, such as ``dmc-cheetah-run``, or its id
     :param learning_rate: Learning rate of all networks and of α: a number, or a function of the remaining progress (1 to 0)
     :param buffer_size: Size of the replay buffer in transitions
     :param train_freq: Agent steps between updates
     :param gradient_steps: Number of updates after every ``train_freq`` steps
-    :param replay_buffer_class: :class:`~sb3_fpac.buffers.FrameReplayBuffer` or a subclass of it
+    :param replay_buffer_class: :class:`~sb3_fpac.buffers.FrameReplayBuffer`, for goals
+        :class:`~sb3_fpac.buffers.HerFrameReplayBuffer`, or a subclass of either
     :param replay_buffer_kwargs: Keyword arguments of the replay buffer, such as ``dict(storage_device="cuda")``
     :param n_steps: Steps of n-step returns
     :param ent_coef: α: ``"auto_0.1"`` is learned and starts at 0.1
     :param policy_delay: Actor and α are updated on every n-th update of the critic, counted over all of training
     :param target_update_interval: The target critic moves on every n-th update, counted over all of training
     :param random_shift: Padding, in pixels, of DrQ's random shift (arXiv 2004.13649), which uses 4; 0: no shift. All frames of
-        a transition are shifted alike.
+        a transition are shifted alike. Several images are shifted each on its own, by one padding or a dict by key.
     :param compile: ``True``: compile the losses with ``torch.compile`` and, on CUDA, replay updates as a graph; ``False``:
         neither; ``"auto"``: True on CUDA. If compilation fails, training continues without it, with a warning.
     :raises ValueError: if the observations are not stacks of images, or an argument is out of range
     """
 
-    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"CnnPolicy": FPACPolicy}
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
+        "CnnPolicy": FPACPolicy,
+        "MultiInputPolicy": FPACPolicy,
+    }
     policy: FPACPolicy
-    replay_buffer: FrameReplayBuffer
+    replay_buffer: FrameStorage
 
     def __init__(
         self,
@@ -96,7 +106,7 @@ class FPAC(SAC):
         sde_sample_freq: int = -1,
         use_sde_at_warmup: bool = False,
         policy_delay: int = 2,
-        random_shift: int = 0,
+        random_shift: int | dict[str, int] = 0,
         compile: Compile = "auto",
         stats_window_size: int = 100,
         tensorboard_log: str | None = None,
@@ -158,15 +168,17 @@ class FPAC(SAC):
             self.policy_kwargs = {**policy_kwargs, "actor_update_interval": 1}  # the update delays the actor
             super()._setup_model()
             self.policy_kwargs = policy_kwargs
-        check_same_layout(self.policy.features_extractor, self.replay_buffer)
-        self.random_shift = check_random_shift(self.random_shift, self.observation_space)
+        check_same_layout(self.policy.features_extractor, self.replay_buffer)  # type: ignore[arg-type]
+        self.random_shift = check_random_shift(self.random_shift, self.replay_buffer.layouts)
         self._reset_update()
 
-    def _make_replay_buffer(self) -> FrameReplayBuffer:
+    def _make_replay_buffer(self) -> FrameStorage:
         check_observations(self.observation_space, self._vec_normalize_env)
-        replay_buffer_class = check_replay_buffer_class(self.replay_buffer_class)
+        replay_buffer_class = check_replay_buffer_class(self.replay_buffer_class or FrameReplayBuffer)
         extractor_kwargs = self.policy_kwargs.get("features_extractor_kwargs") or {}
-        stack = {name: extractor_kwargs[name] for name in ("frame_channels", "camera_shift") if name in extractor_kwargs}
+        kwargs: dict[str, Any] = {name: extractor_kwargs[name] for name in _OF_BOTH if name in extractor_kwargs}
+        if issubclass(replay_buffer_class, HerReplayBuffer):
+            kwargs["env"] = self.env
         return replay_buffer_class(
             self.buffer_size,
             self.observation_space,
@@ -174,7 +186,7 @@ class FPAC(SAC):
             device=self.device,
             n_envs=self.n_envs,
             optimize_memory_usage=self.optimize_memory_usage,
-            **{**stack, "n_steps": self.n_steps, "gamma": self.gamma, **self.replay_buffer_kwargs},
+            **{**kwargs, "n_steps": self.n_steps, "gamma": self.gamma, **self.replay_buffer_kwargs},
         )
 
     def load_replay_buffer(self, path: str | pathlib.Path | io.BufferedIOBase, truncate_last_traj: bool = True) -> None:
@@ -251,9 +263,12 @@ class FPAC(SAC):
             target_entropy=self.target_entropy,
             gamma=self.gamma,
             tau=self.tau,
-            shift_pixels=self.random_shift,
+            shift_pixels={key: self._random_shift_of(key) for key in self.replay_buffer.layouts},
             compile_losses=compile_losses,
         )
+
+    def _random_shift_of(self, key: str | None) -> int:
+        return self.random_shift.get(key or "", 0) if isinstance(self.random_shift, dict) else self.random_shift
 
     def _check_losses(self) -> None:
         self._losses.check(self._when)
@@ -319,10 +334,14 @@ class FPAC(SAC):
                 f"The environment returned the reward {reward.tolist()} at agent step {self.num_timesteps}: training was "
                 "stopped before the reward was stored."
             )
-        normalization = self._vec_normalize_env
-        if normalization is not None:  # of rewards alone: the observations are those that the policy gets
+        normalization: Any = self._vec_normalize_env
+        if normalization is not None:
             reward = normalization.get_original_reward()
-        self._vec_normalize_env = None
+            self._vec_normalize_env = None  # of rewards alone: the observations are those that the policy gets
+            if normalization.norm_obs:
+                unnormalized = UnnormalizedVectors(normalization, new_obs)
+                self._vec_normalize_env = cast(VecNormalize, unnormalized)
+                self._last_original_obs = unnormalized.of(self._last_obs, self._last_original_obs)
         try:
             super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
         finally:

@@ -22,10 +22,11 @@ def describe(model: OffPolicyAlgorithm) -> str | None:
         feature points
     """
     lines: list[str] = []
-    for name, module in model.policy.named_modules():
+    for module in model.policy.modules():
+        if isinstance(module, FeaturePointCombinedExtractor):
+            return module.summary
         if isinstance(module, FrameExtractor):
-            parent, _, key = name.rpartition(".")
-            lines.append(f"{key}: {module.summary}" if parent.endswith(".extractors") else module.summary)
+            lines.append(module.summary)
     return "\n".join(dict.fromkeys(lines)) or None  # actor and critic may have one each
 
 
@@ -46,13 +47,11 @@ def check_memory(model: OffPolicyAlgorithm) -> None:
     memory = psutil.virtual_memory()
     if needed <= memory.available:
         return
-    cure = f"a smaller buffer_size ({int(model.buffer_size * memory.available / needed / 2):,} fills half of that)"
-    if isinstance(space, spaces.Box):
-        cure = "replay_buffer_class=FrameReplayBuffer, which stores every frame once, and a buffer_size such as 100_000"
     message = (
         f"SB3's replay buffer of {model.buffer_size:,} transitions needs {needed / 1e9:.1f} GB for its images, and of "
-        f"{memory.total / 1e9:.1f} GB of memory {memory.available / 1e9:.1f} GB are free: pass {cure}. To load an agent that "
-        "only acts, pass buffer_size=1."
+        f"{memory.total / 1e9:.1f} GB of memory {memory.available / 1e9:.1f} GB are free: pass "
+        "replay_buffer_class=FrameReplayBuffer, which stores every frame once, and a buffer_size such as 100_000. To load an "
+        "agent that only acts, pass buffer_size=1."
     )
     if needed > memory.total:
         raise MemoryError(message)

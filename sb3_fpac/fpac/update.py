@@ -1,7 +1,9 @@
 """One update of FPAC: tensors in, tensors out."""
 
 import math
-from typing import NamedTuple, cast
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple, cast
 
 import torch as th
 from stable_baselines3.sac.policies import LOG_STD_MAX, LOG_STD_MIN, Actor
@@ -9,10 +11,12 @@ from torch import nn
 from torch.func import functional_call
 
 from sb3_fpac.buffers import FrameBatch
+from sb3_fpac.features.combined_extractor import FeaturePointCombinedExtractor
 from sb3_fpac.features.frame_extractor import FrameExtractor
 from sb3_fpac.fpac.policies import FPACPolicy
 from sb3_fpac.fpac.random_shift import random_shift
 
+PointExtractor = FrameExtractor | FeaturePointCombinedExtractor
 _LOG_2_PI = math.log(2 * math.pi)
 
 
@@ -44,7 +48,7 @@ class Update:
     :param target_entropy: Target entropy of the policy
     :param gamma: Discount factor of one-step transitions
     :param tau: How far the target critic moves towards the critic, in [0, 1]
-    :param shift_pixels: Padding of DrQ's random shift; 0: none
+    :param shift_pixels: Padding of DrQ's random shift for every image, by key; the key of a single image is None
     :param compile_losses: Whether both losses go through ``torch.compile``
     """
 
@@ -57,12 +61,12 @@ class Update:
         target_entropy: float,
         gamma: float,
         tau: float,
-        shift_pixels: int = 0,
+        shift_pixels: Mapping[str | None, int] = MappingProxyType({}),
         compile_losses: bool = False,
     ) -> None:
         self.actor, self.critic, self.critic_target = policy.actor, policy.critic, policy.critic_target
-        self.extractor = cast(FrameExtractor, policy.features_extractor)
-        self.target_extractor = cast(FrameExtractor, self.critic_target.features_extractor)
+        self.extractor = cast(PointExtractor, policy.features_extractor)
+        self.target_extractor = cast(PointExtractor, self.critic_target.features_extractor)
         self._parameters, self._target_parameters = list(self.critic.parameters()), list(self.critic_target.parameters())
         self._statistics, self._target_statistics = list(self.critic.buffers()), list(self.critic_target.buffers())
         self.log_ent_coef, self.ent_coef, self.ent_coef_optimizer = log_ent_coef, ent_coef, ent_coef_optimizer
@@ -77,8 +81,7 @@ class Update:
         :param update_target: Whether the target critic is
         :return: The losses
         """
-        if self.shift_pixels:
-            batch = batch._replace(frames=random_shift(batch.frames, self.shift_pixels))
+        batch = self._flattened(self._shifted(batch))
         noise = self._draw_noise(batch) if update_actor else None
         next_noise = self._draw_noise(batch)
         ent_coef = self._current_ent_coef()
@@ -99,12 +102,28 @@ class Update:
             self._move_target()
         return Losses(critic_loss.detach(), None if actor_loss is None else actor_loss.detach(), ent_coef_loss)
 
+    def _shifted(self, batch: FrameBatch) -> FrameBatch:
+        """Every image by a random shift of its own"""
+        if not any(self.shift_pixels.values()):
+            return batch
+        frames = {}
+        for key, pixels in self.shift_pixels.items():
+            image, _ = batch.image(key)
+            frames[key] = random_shift(image, pixels) if pixels else image
+        return batch._replace(frames=frames.get(None, frames))
+
+    def _flattened(self, batch: FrameBatch) -> FrameBatch:
+        """Flat vectors: SB3 makes them in a way that cannot be compiled"""
+        flatten = self.extractor.flatten
+        return batch._replace(vectors=flatten(batch.vectors), next_vectors=flatten(batch.next_vectors))
+
     def dry_run(self, batch: FrameBatch) -> None:
         """
         Compute both losses and their gradients once, without changing any weight or running statistic.
 
         :param batch: Transitions
         """
+        batch = self._flattened(batch)
         statistics = [buffer.clone() for buffer in self.extractor.buffers()]
         noise, ent_coef = th.zeros_like(batch.actions), self._current_ent_coef()
         critic_loss, features = self._critic_loss(batch, ent_coef, noise)
@@ -142,7 +161,7 @@ class Update:
         :param next_noise: ``(B, action_dim)``, standard normal, of the next actions; None with gSDE
         :return: The loss, and the features of the observations ``(B, features_dim)`` without gradient
         """
-        features, next_features, target_features = self._encode(batch.frames, batch.camera_shifts)
+        features, next_features, target_features = self._encode(batch)
         with th.no_grad():
             next_actions, next_log_prob = sample_actions(self.actor, next_features, next_noise)
             next_q_values = _q_values(self.critic_target.q_networks, target_features, next_actions).amin(dim=1, keepdim=True)
@@ -164,19 +183,19 @@ class Update:
         q_values = _q_values(self.critic.q_networks, features, actions, frozen=True)
         return (ent_coef * log_prob - q_values.amin(dim=1, keepdim=True)).mean(), log_prob.detach()
 
-    def _encode(self, frames: th.Tensor, camera_shifts: th.Tensor | None) -> tuple[th.Tensor, th.Tensor, th.Tensor]:
+    def _encode(self, batch: FrameBatch) -> tuple[th.Tensor, th.Tensor, th.Tensor]:
         """Features of the observations, of the next observations, and of these as the target critic sees them"""
-        n_frames = self.extractor.n_frames
-        shifts, next_shifts = (None, None) if camera_shifts is None else camera_shifts.unbind(dim=1)
-        points = _points(self.extractor, frames[:, :n_frames])
-        features = self.extractor.state(points, shifts)
+        now: dict[Any, th.Tensor] = {}
+        after: dict[Any, th.Tensor] = {}
+        of_target: dict[Any, th.Tensor] = {}
+        target_extractors: Mapping[Any, FrameExtractor] = self.target_extractor.images
+        for key, extractor in self.extractor.images.items():
+            now[key], after[key], of_target[key] = _encode(extractor, target_extractors[key], *batch.image(key))
+        features = self.extractor.combine(now, batch.vectors)
         with th.no_grad():
-            next_points = _points(self.extractor, frames[:, n_frames:])
-            next_points = th.cat([points, next_points], dim=1)[:, -n_frames:]  # they share what they have in common
-            next_features = target_features = self.extractor.state(next_points, next_shifts)
+            next_features = target_features = self.extractor.combine(after, batch.next_vectors)
             if self.target_extractor is not self.extractor:
-                target_points = _points(self.target_extractor, frames[:, -n_frames:])
-                target_features = self.target_extractor.state(target_points, next_shifts)
+                target_features = self.target_extractor.combine(of_target, batch.next_vectors)
         return features, next_features, target_features
 
     @th.no_grad()
@@ -213,6 +232,24 @@ def sample_actions(actor: Actor, features: th.Tensor, noise: th.Tensor | None) -
     log_gaussian = -0.5 * noise**2 - log_std - 0.5 * _LOG_2_PI
     log_squash = th.log(1 - actions**2 + actor.action_dist.epsilon)
     return actions, (log_gaussian - log_squash).sum(dim=1, keepdim=True)
+
+
+def _encode(
+    extractor: FrameExtractor, target_extractor: FrameExtractor, frames: th.Tensor, camera_shifts: th.Tensor | None
+) -> tuple[th.Tensor, th.Tensor, th.Tensor]:
+    """Features of one image: of the observations, of the next ones, and of these as the target critic sees them"""
+    n_frames = extractor.n_frames
+    shifts, next_shifts = (None, None) if camera_shifts is None else camera_shifts.unbind(dim=1)
+    points = _points(extractor, frames[:, :n_frames])
+    features = extractor.state(points, shifts)
+    with th.no_grad():
+        next_points = _points(extractor, frames[:, n_frames:])
+        next_points = th.cat([points, next_points], dim=1)[:, -n_frames:]  # they share what they have in common
+        next_features = target_features = extractor.state(next_points, next_shifts)
+        if target_extractor is not extractor:
+            target_points = _points(target_extractor, frames[:, -n_frames:])
+            target_features = target_extractor.state(target_points, next_shifts)
+    return features, next_features, target_features
 
 
 def _points(extractor: FrameExtractor, frames: th.Tensor) -> th.Tensor:

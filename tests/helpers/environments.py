@@ -72,3 +72,65 @@ class StackedNoise(gym.Env):
         reward = self.rewards.get(self.all_steps, float(action.sum() + self.frames[-1].mean() / 255))
         terminated = bool(self.np_random.random() < 0.05)
         return self._obs(), reward, terminated, self.steps >= self.length, {}
+
+
+class Robot(gym.Env):
+    """Two cameras of different sizes and channels, and vectors of every kind; goals to reach for hindsight."""
+
+    length = 9
+
+    def __init__(self, keys: tuple[str, ...] = (), goals: bool = False, seed: int | None = None) -> None:
+        parts: dict[str, spaces.Space] = {
+            "wrist": spaces.Box(0, 255, (2, 18, 16), np.uint8),
+            "front": spaces.Box(0, 255, (7, SIZE, 19), np.uint8),
+            "joints": spaces.Box(-3, 3, (2, 2), np.float64),
+            "mode": spaces.Discrete(3),
+            "gears": spaces.MultiDiscrete([2, 3]),
+            "buttons": spaces.MultiBinary(2),
+        }
+        if goals:
+            parts |= {key: spaces.Box(-9, 9, (2,), np.float32) for key in ("achieved_goal", "desired_goal")}
+        keys = keys or tuple(parts)
+        self.observation_space = spaces.Dict([(key, parts[key]) for key in keys])
+        self.action_space = spaces.Box(-1, 1, (2,), np.float32)
+        self.goals = goals
+        self.rng = None if seed is None else np.random.default_rng(seed)
+
+    def _new(self, key):
+        """A frame, or a vector, that depends on the key and the step alone"""
+        frame = {"wrist": (1, 18, 16), "front": (3, SIZE, 19)}.get(key)
+        rng = np.random.default_rng([self.episode_seed, self.steps, *key.encode()])
+        if frame is not None:
+            return rng.integers(0, 256, frame, np.uint8)
+        space = self.observation_space[key]
+        space.seed(int(rng.integers(2**31)))
+        return space.sample()
+
+    def _obs(self):
+        obs = {}
+        for key in self.observation_space:
+            new = self._new(key)
+            if key in ("wrist", "front"):
+                self.stacks[key] = [*self.stacks.get(key, [new]), new][-2:]
+                shift = [encode_camera_shift(np.array([[self.steps, -0.5]]), SIZE, 19)[None]] if key == "front" else []
+                new = np.concatenate([*shift, *self.stacks[key]])
+            obs[key] = new
+        return obs
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        rng = self.np_random if self.rng is None else self.rng
+        self.episode_seed, self.steps, self.stacks = int(rng.integers(10**6)), 0, {}
+        return self._obs(), {}
+
+    def step(self, action):
+        self.steps += 1
+        obs = self._obs()
+        terminated = self.episode_seed % 3 == 0 and self.steps >= 4
+        reward = float(np.sum(action) + obs["joints"].sum())
+        if self.goals:
+            reward = float(self.compute_reward(obs["achieved_goal"], obs["desired_goal"], {}))
+        return obs, reward, terminated, self.steps >= self.length, {}
+
+    def compute_reward(self, achieved_goal, desired_goal, info):
+        return -np.linalg.norm(achieved_goal - desired_goal, axis=-1)

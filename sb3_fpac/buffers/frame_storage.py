@@ -1,0 +1,200 @@
+"""What replay buffers that store every frame once have in common."""
+
+from typing import Any, TypeVar, cast
+
+import numpy as np
+import torch as th
+from gymnasium import spaces
+from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.preprocessing import get_obs_shape
+from stable_baselines3.common.type_aliases import DictReplayBufferSamples, ReplayBufferSamples
+from stable_baselines3.common.vec_env import VecNormalize
+
+from sb3_fpac.buffers.frame_batch import FrameBatch
+from sb3_fpac.buffers.frame_pool import to_device
+from sb3_fpac.buffers.frame_store import FrameStore, check_device, check_memory
+from sb3_fpac.observations import Layout, check_keys, check_options, options_of, split_keys
+
+Samples = TypeVar("Samples", ReplayBufferSamples, DictReplayBufferSamples)
+
+References = dict[str | None, np.ndarray]
+"""What is stored of observations, by key: references to frames, and vectors; the key of a single image is None"""
+
+
+class FrameStorage(ReplayBuffer):
+    """
+    Mixin for one of SB3's replay buffers, which then stores references in place of images.
+
+    The class of SB3 samples references: ``_normalize_obs`` and ``to_torch`` leave them as they are, and images are made and
+    observations normalized afterwards.
+    """
+
+    n_steps: int
+    gamma: float
+    stores: dict[str | None, FrameStore]
+    """The frames of every image, by key; the key of a single image is None"""
+
+    def sample_frames(self, batch_size: int, env: VecNormalize | None = None) -> FrameBatch:
+        """
+        Sample transitions, with the frames that both observations share only once.
+
+        :param batch_size: B
+        :param env: Normalizes the rewards, and vectors of Dict observations
+        :return: The batch, on :attr:`device`
+        :raises ValueError: if ``env`` normalizes images, or a next observation does not continue its observation
+        """
+        raise NotImplementedError
+
+    def _make_stores(
+        self,
+        space: spaces.Space,
+        n_transitions: int,
+        n_envs: int,
+        storage_device: th.device | str,
+        options: dict[str, Any],
+    ) -> None:
+        """Options: frame_channels and camera_shift, each one value or a dict by key"""
+        device = check_device(storage_device)
+        images: dict[Any, spaces.Space] = {None: space}
+        vectors: dict[str, spaces.Space] = {}
+        if isinstance(space, spaces.Dict):
+            image_spaces, vectors = split_keys(space)
+            images = dict(image_spaces)
+        check_options(options, [key for key in images if key is not None])
+        self.stores = {}
+        for key, image in images.items():
+            kwargs = {"frame_channels": 3, "camera_shift": None, **options_of(key, options)}
+            try:
+                self.stores[key] = FrameStore(image, n_envs=n_envs, n_transitions=n_transitions, device=device, **kwargs)
+            except ValueError as error:
+                raise ValueError(f"Image {key!r}: {error}" if key is not None else str(error)) from error
+        self._vector_shapes = {key: cast(tuple[int, ...], get_obs_shape(vector)) for key, vector in vectors.items()}
+        check_memory(n_transitions, list(self.layouts.values()), device)
+
+    @property
+    def layouts(self) -> dict[str | None, Layout]:
+        """What every image is taken for, by key; the key of a single image is None"""
+        return {key: store.layout for key, store in self.stores.items()}
+
+    def _put(self, obs: Any, next_obs: Any, last: References) -> tuple[References, References]:
+        """References to a transition's observations, whose frames have been stored"""
+        if isinstance(self.observation_space, spaces.Dict):
+            for observation in (obs, next_obs):
+                check_keys(observation, self.observation_space)
+        references: References = {}
+        next_references: References = {}
+        for key, store in self.stores.items():
+            images = (obs, next_obs) if key is None else (obs[key], next_obs[key])
+            try:
+                references[key], next_references[key] = store.put(*images, last[key])
+            except ValueError as error:
+                raise ValueError(f"Image {key!r}: {error}" if key is not None else str(error)) from error
+        for vector_key, shape in self._vector_shapes.items():
+            for of_observation, observation in ((references, obs), (next_references, next_obs)):
+                of_observation[vector_key] = self._vector(vector_key, observation[vector_key], shape)
+        return references, next_references
+
+    def _vector(self, key: str, vector: Any, shape: tuple[int, ...]) -> np.ndarray:
+        vector = np.asarray(vector)
+        if vector.size != self.n_envs * int(np.prod(shape)):
+            raise ValueError(f"{key!r} must have the shape {(self.n_envs, *shape)}, got {vector.shape}.")
+        return vector.reshape(self.n_envs, *shape)
+
+    def _acquire(self, *of_observations: References) -> None:
+        for key, store in self.stores.items():
+            store.acquire(*(references[key] for references in of_observations))
+
+    def _release(self, *of_observations: References) -> None:
+        for key, store in self.stores.items():
+            store.release(*(references[key] for references in of_observations))
+
+    def reset(self) -> None:
+        """Forget all transitions and free their frames."""
+        super().reset()
+        for store in self.stores.values():
+            store.reset()
+
+    def to_torch(self, array: Any, copy: bool = True) -> Any:
+        """
+        Convert an array to a tensor, as SB3 does, without waiting for a CUDA device.
+
+        :param array: Array to convert; a tensor, or a dict of tensors, is returned unchanged
+        :param copy: Whether to copy the data, on the CPU
+        :return: The tensor
+        """
+        if isinstance(array, (th.Tensor, dict)):
+            return array
+        return to_device(th.tensor(array) if copy else th.as_tensor(array), self.device)
+
+    @staticmethod
+    def _normalize_obs(obs: Any, env: VecNormalize | None = None) -> Any:
+        """References stay as they are: tensors on the CPU"""
+        if isinstance(obs, dict):
+            return {key: th.from_numpy(np.ascontiguousarray(part)) for key, part in obs.items()}
+        if obs.dtype.names is not None:
+            return {key: th.from_numpy(np.ascontiguousarray(obs[key][:, 0])) for key in obs.dtype.names}
+        return th.from_numpy(obs)
+
+    def _with_observations(self, samples: Samples, env: VecNormalize | None) -> Samples:
+        """Samples of references → samples of observations"""
+        return samples._replace(
+            observations=self._observations(samples.observations, env),
+            next_observations=self._observations(samples.next_observations, env),
+        )
+
+    def _observations(self, references: Any, env: VecNormalize | None) -> Any:
+        if isinstance(references, th.Tensor):
+            images = self.stores[None].images(references.numpy(), self.device)
+            return self._normalized({None: images}, env)[None]
+        observations = {
+            key: self.stores[key].images(part.numpy(), self.device) if key in self.stores else part
+            for key, part in references.items()
+        }
+        return self._normalized(observations, env)
+
+    def _normalized(self, observations: dict[Any, th.Tensor], env: VecNormalize | None) -> dict[Any, th.Tensor]:
+        """On the device, and normalized as VecNormalize normalizes them"""
+        keys = _normalized_keys(env)
+        if env is not None and keys:
+            arrays: dict[Any, np.ndarray] = {key: observations[key].cpu().numpy() for key in keys}
+            normalized: Any = {None: env.normalize_obs(arrays[None])} if None in arrays else env.normalize_obs(arrays)
+            observations |= {key: th.tensor(normalized[key]) for key in keys}
+        return {key: to_device(tensor, self.device) for key, tensor in observations.items()}
+
+    def _frame_batch(self, samples: Any, env: VecNormalize | None, one_step: bool) -> FrameBatch:
+        """Samples of references → a batch of frames"""
+        images = [key for key in _normalized_keys(env) if key in self.stores]
+        if images:
+            cure = "norm_obs=False" if images[0] is None else f"norm_obs_keys without {', '.join(map(repr, images))}"
+            raise ValueError(f"sample_frames does not normalize frames: use VecNormalize({cure}), or sample().")
+        references, next_references = samples.observations, samples.next_observations
+        if isinstance(references, th.Tensor):
+            frames = self.stores[None].frames(references.numpy(), next_references.numpy(), one_step, self.device)
+            return FrameBatch(*frames, samples.actions, samples.rewards, samples.dones, samples.discounts)
+        by_key = {}
+        for key, store in self.stores.items():
+            try:
+                by_key[key] = store.frames(references[key].numpy(), next_references[key].numpy(), one_step, self.device)
+            except ValueError as error:
+                raise ValueError(f"Image {key!r}: {error}") from error
+        vectors, next_vectors = (
+            self._normalized({key: of_observations[key] for key in self._vector_shapes}, env)
+            for of_observations in (references, next_references)
+        )
+        return FrameBatch(
+            {key: frames for key, (frames, _) in by_key.items()},
+            {key: camera_shifts for key, (_, camera_shifts) in by_key.items()},
+            samples.actions,
+            samples.rewards,
+            samples.dones,
+            samples.discounts,
+            vectors,
+            next_vectors,
+        )
+
+
+def _normalized_keys(env: VecNormalize | None) -> list[str | None]:
+    """Keys of the observations that VecNormalize normalizes; the key of a single image is None"""
+    if env is None or not env.norm_obs:
+        return []
+    return [*(env.norm_obs_keys or [])] if isinstance(env.obs_rms, dict) else [None]

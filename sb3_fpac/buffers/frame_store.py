@@ -1,0 +1,201 @@
+"""Stores the frames of one image, each once, and hands out references to them."""
+
+import numpy as np
+import psutil
+import torch as th
+from gymnasium import spaces
+
+from sb3_fpac.buffers.frame_pool import FramePool, to_device
+from sb3_fpac.observations import Layout, decode_camera_shift, has_channels_first, read_layout
+
+
+class FrameStore:
+    """
+    The frames of one image of the observations of several environments.
+
+    An observation is a row of references: S slots of :attr:`pool` and, with camera shift, the bytes of the header.
+
+    :param space: uint8 Box of shape ``(C, H, W)``
+    :param frame_channels: Channels of one frame
+    :param camera_shift: Whether the stack starts with a header plane; None: as in :func:`~sb3_fpac.observations.read_layout`
+    :param n_envs: Number of parallel environments
+    :param n_transitions: Expected number of transitions, over all environments
+    :param device: Where the frames are stored
+    :raises ValueError: if the space is no such stack
+    """
+
+    _last_frames: np.ndarray  # of the latest next observations: (n_envs, S, c, H, W), or (n_envs, 0, c, H, W) at first
+
+    def __init__(
+        self,
+        space: spaces.Space,
+        frame_channels: int,
+        camera_shift: bool | None,
+        n_envs: int,
+        n_transitions: int,
+        device: th.device,
+    ) -> None:
+        shape = space.shape or ()
+        if len(shape) == 3 and not has_channels_first(shape):
+            raise ValueError(f"FrameReplayBuffer needs the channels first, got {space}: use VecTransposeImage.")
+        self.layout: Layout = read_layout(space, frame_channels, camera_shift)
+        self.shape, self.n_envs, self.n_frames = (n_envs, *shape), n_envs, self.layout.n_frames
+        frame_shape = (self.layout.frame_channels, self.layout.height, self.layout.width)
+        self.n_header_bytes = 4 * (self.n_frames - 1) if self.layout.camera_shift else 0
+        self.n_references = self.n_frames + self.n_header_bytes
+        self.pool = FramePool(frame_shape, device, n_transitions + (self.n_frames + 1) * n_envs)
+        self._forget_last_frames()
+
+    def put(self, obs: np.ndarray, next_obs: np.ndarray, last_references: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """
+        Store the frames of a transition that are new.
+
+        :param obs: ``(n_envs, C, H, W)``
+        :param next_obs: ``(n_envs, C, H, W)``
+        :param last_references: ``(n_envs, n_references)``: of the next observations of the previous transition
+        :return: References to the observations and to the next ones, int32, ``(n_envs, n_references)`` each
+        :raises ValueError: if an observation has another shape, or its header plane contains more than camera shifts
+        """
+        frames, header = self._split(obs)
+        next_frames, next_header = self._split(next_obs)
+        slots = np.empty((2, self.n_envs, self.n_frames), dtype=np.int32)
+        for i in range(self.n_envs):
+            slots[0, i] = self._put(frames[i], self._last_frames[i], last_references[i])
+            slots[1, i] = self._put(next_frames[i], frames[i, 1:], slots[0, i, 1:])
+        self._last_frames = next_frames
+        references, next_references = (
+            np.concatenate(parts, axis=1) for parts in zip(slots, (header, next_header), strict=True)
+        )
+        return references, next_references
+
+    def acquire(self, *references: np.ndarray) -> None:
+        """
+        Keep the frames of references until they are released.
+
+        :param references: ``(n_envs, n_references)``
+        """
+        for part in references:
+            self.pool.acquire(part[..., : self.n_frames].ravel().tolist())
+
+    def release(self, *references: np.ndarray) -> None:
+        """
+        Forget references that were acquired, and free the frames to which there are no others.
+
+        :param references: ``(n_envs, n_references)``
+        """
+        for part in references:
+            self.pool.release(part[..., : self.n_frames].ravel().tolist())
+
+    def reset(self) -> None:
+        """Forget all frames and free their memory."""
+        self.pool.clear()
+        self._forget_last_frames()
+
+    def images(self, references: np.ndarray, device: th.device) -> th.Tensor:
+        """
+        Make the images again.
+
+        :param references: ``(B, n_references)``
+        :param device: Device of the result
+        :return: ``(B, C, H, W)`` uint8
+        """
+        camera_shift = self.layout.camera_shift
+        images = self.pool.gather(references[:, : self.n_frames], device, n_header_planes=int(camera_shift))
+        if camera_shift:
+            header = th.from_numpy(references[:, self.n_frames :].astype(np.uint8))
+            images[:, 0].flatten(1)[:, : header.shape[1]] = to_device(header, device)
+        return images
+
+    def frames(
+        self, references: np.ndarray, next_references: np.ndarray, one_step: bool, device: th.device
+    ) -> tuple[th.Tensor, th.Tensor | None]:
+        """
+        Make the frames of transitions, those that both observations share only once.
+
+        :param references: ``(B, n_references)``
+        :param next_references: ``(B, n_references)``
+        :param one_step: Whether the next observations follow after one step
+        :param device: Device of the result
+        :return: Frames and camera shifts, as in :class:`~sb3_fpac.buffers.FrameBatch`
+        :raises ValueError: if the next observations should continue the observations, and do not
+        """
+        slots, next_slots = references[:, : self.n_frames], next_references[:, : self.n_frames]
+        if one_step:
+            if not np.array_equal(slots[:, 1:], next_slots[:, :-1]):
+                raise ValueError(
+                    "The observations are not stacks of frames, because the next observations do not continue them: stack "
+                    "frames oldest first, as FrameStack does, repeat actions below it, and check "
+                    f"frame_channels={self.layout.frame_channels}."
+                )
+            next_slots = next_slots[:, -1:]
+        frames = self.pool.gather(np.concatenate([slots, next_slots], axis=1), device)
+        camera_shifts = None
+        if self.layout.camera_shift:
+            header = th.from_numpy(np.stack([references, next_references], axis=1)[:, :, None, self.n_frames :])
+            camera_shifts = to_device(decode_camera_shift(header, self.n_frames - 1), device)
+        return frames.unflatten(1, (-1, self.layout.frame_channels)), camera_shifts
+
+    def _split(self, obs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(n_envs, C, H, W) → frames, (n_envs, S, c, H, W), and the header's bytes, (n_envs, 4 (S − 1)) or (n_envs, 0)"""
+        obs = np.array(obs, dtype=np.uint8, order="C")  # a copy, since an environment may draw into the same memory
+        if obs.shape != self.shape:
+            raise ValueError(f"Observations must have the shape {self.shape}, got {obs.shape}.")
+        n_planes = int(self.layout.camera_shift)
+        plane = obs[:, :n_planes].reshape(self.n_envs, -1)
+        if plane[:, self.n_header_bytes :].any():
+            raise ValueError(
+                f"The first plane of an observation contains more than the camera shift of {self.n_frames - 1} past frames: "
+                "pass camera_shift=False if it is part of the image."
+            )
+        frames = obs[:, n_planes:].reshape(self.n_envs, self.n_frames, *self.pool.frame_shape)
+        return frames, plane[:, : self.n_header_bytes]
+
+    def _put(self, frames: np.ndarray, known_frames: np.ndarray, known_slots: np.ndarray) -> list[int]:
+        """Slots of a stack: that of the known frame in its place or of the previous frame if equal, otherwise a new one"""
+        slots: list[int] = []
+        for i, frame in enumerate(frames):
+            if i < len(known_frames) and np.array_equal(frame, known_frames[i]):
+                slots.append(int(known_slots[i]))
+            elif i > 0 and np.array_equal(frame, frames[i - 1]):
+                slots.append(slots[-1])
+            else:
+                slots.append(self.pool.put(frame))
+        return slots
+
+    def _forget_last_frames(self) -> None:
+        self._last_frames = np.empty((self.n_envs, 0, *self.pool.frame_shape), dtype=np.uint8)
+
+
+def check_device(device: th.device | str) -> th.device:
+    """
+    Check that frames can be stored on a device.
+
+    :param device: ``"cpu"`` or ``"cuda"``
+    :return: The device
+    :raises ValueError: if it is another one, or there is no GPU
+    """
+    device = th.device(device)
+    if device.type not in ("cpu", "cuda"):
+        raise ValueError(f"storage_device must be 'cpu' or 'cuda', got '{device}'.")
+    if device.type == "cuda" and not th.cuda.is_available():
+        raise ValueError(f"storage_device='{device}' needs a CUDA GPU, and there is none: use storage_device='cpu'.")
+    return device
+
+
+def check_memory(n_transitions: int, layouts: list[Layout], device: th.device) -> None:
+    """
+    Check that one frame of every image per transition fits into memory.
+
+    :param n_transitions: Size of the buffer, over all environments
+    :param layouts: Of all images
+    :param device: Where the frames are stored
+    :raises MemoryError: if they do not fit
+    """
+    needed = n_transitions * sum(int(np.prod(layout[1::2] + layout[4:])) for layout in layouts)
+    available = psutil.virtual_memory().available if device.type == "cpu" else th.cuda.mem_get_info(device)[0]
+    if needed > available:
+        sizes = " and ".join(f"{layout.frame_channels}×{layout.height}×{layout.width}" for layout in layouts)
+        raise MemoryError(
+            f"{n_transitions} frames of {sizes} bytes need {needed / 1e9:.3g} GB, but {available / 1e9:.3g} GB "
+            f"are available on {device}: choose a smaller buffer_size."
+        )

@@ -1,0 +1,151 @@
+"""Hindsight experience replay with every frame stored once."""
+
+from typing import Any
+
+import numpy as np
+import torch as th
+from gymnasium import spaces
+from stable_baselines3.common.type_aliases import DictReplayBufferSamples
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+from stable_baselines3.her import GoalSelectionStrategy, HerReplayBuffer
+
+from sb3_fpac.arguments import number, whole_number
+from sb3_fpac.buffers.frame_batch import FrameBatch
+from sb3_fpac.buffers.frame_storage import FrameStorage, References
+
+_GOALS = ("achieved_goal", "desired_goal")
+
+
+class HerFrameReplayBuffer(FrameStorage, HerReplayBuffer):
+    """
+    A drop-in replacement for SB3's HerReplayBuffer (arXiv 1707.01495) that stores every frame of stacked images once. Its
+    samples equal HerReplayBuffer's bit for bit.
+
+    Goals are vectors, which are relabelled as in SB3; images are not relabelled. An image that shows the goal would
+    contradict a relabelled one, so draw the images without it.
+
+    :param buffer_size: Transitions, over all environments
+    :param observation_space: Dict with ``achieved_goal``, ``desired_goal``, and at least one stack of images
+    :param action_space: Action space
+    :param env: The training environment, which has ``compute_reward``
+    :param device: Device of the samples
+    :param n_envs: Number of parallel environments
+    :param optimize_memory_usage: Must be False; it is SB3's way to save memory
+    :param handle_timeout_termination: As in ReplayBuffer
+    :param n_sampled_goal: Number of relabelled transitions for each real one
+    :param goal_selection_strategy: ``"future"``, ``"final"`` or ``"episode"``
+    :param copy_info_dict: Whether ``compute_reward`` gets the info dicts
+    :param frame_channels: Channels of one frame, one value or a dict by key
+    :param camera_shift: Whether a stack starts with a header plane, one value or a dict by key
+    :param gamma: Not used; FPAC passes it to all its buffers
+    :param n_steps: Must be 1: SB3's HER has no n-step returns
+    :param storage_device: Device on which frames are stored: ``"cpu"`` or ``"cuda"``
+    :raises ValueError: if the space is no such Dict, or an argument is out of range
+    :raises MemoryError: if the memory of ``storage_device`` is too small for one frame of every image per transition
+    """
+
+    def __init__(
+        self,
+        buffer_size: int,
+        observation_space: spaces.Dict,
+        action_space: spaces.Space,
+        env: VecEnv,
+        device: th.device | str = "auto",
+        n_envs: int = 1,
+        optimize_memory_usage: bool = False,
+        handle_timeout_termination: bool = True,
+        n_sampled_goal: int = 4,
+        goal_selection_strategy: GoalSelectionStrategy | str = "future",
+        copy_info_dict: bool = False,
+        frame_channels: int | dict[str, int] = 3,
+        camera_shift: bool | dict[str, bool | None] | None = None,
+        gamma: float = 0.99,
+        n_steps: int = 1,
+        storage_device: th.device | str = "cpu",
+    ) -> None:
+        if optimize_memory_usage:
+            raise ValueError("HerFrameReplayBuffer stores every frame once anyway: leave optimize_memory_usage=False.")
+        if whole_number("n_steps", n_steps, at_least=1) > 1:
+            raise ValueError(f"HER relabels single steps, got n_steps={n_steps}: pass n_steps=1.")
+        buffer_size = whole_number("buffer_size", buffer_size, at_least=1)
+        n_envs = whole_number("n_envs", n_envs, at_least=1)
+        self.gamma, self.n_steps = number("gamma", gamma, at_least=0, at_most=1), 1
+        n_transitions = max(buffer_size // n_envs, 1) * n_envs
+        options = dict(frame_channels=frame_channels, camera_shift=camera_shift)
+        self._make_stores(observation_space, n_transitions, n_envs, storage_device, options)
+        for goal in _GOALS:
+            if goal not in self._vector_shapes:
+                keys = ", ".join(map(repr, observation_space)) if isinstance(observation_space, spaces.Dict) else "none"
+                raise ValueError(f"HER needs the key {goal!r} with a vector; the keys are {keys}.")
+
+        # SB3 stores, relabels and samples references in place of images
+        references = {
+            str(key): spaces.Box(0, np.iinfo(np.int32).max, (store.n_references,), np.int32)
+            for key, store in self.stores.items()
+        }
+        super().__init__(
+            buffer_size,
+            spaces.Dict({**observation_space.spaces, **references}),
+            action_space,
+            env,
+            device,
+            n_envs=n_envs,
+            handle_timeout_termination=handle_timeout_termination,
+            n_sampled_goal=n_sampled_goal,
+            goal_selection_strategy=goal_selection_strategy,
+            copy_info_dict=copy_info_dict,
+        )
+        self.observation_space = observation_space
+
+    def add(  # type: ignore[override]
+        self,
+        obs: dict[str, np.ndarray],
+        next_obs: dict[str, np.ndarray],
+        action: np.ndarray,
+        reward: np.ndarray,
+        done: np.ndarray,
+        infos: list[dict[str, Any]],
+    ) -> None:
+        """
+        Add one transition of every environment.
+
+        :param obs: ``(n_envs, …)`` by key
+        :param next_obs: As ``obs``; of an episode that ends here, its last observation
+        :param action: ``(n_envs, action_dim)``
+        :param reward: ``(n_envs,)``
+        :param done: ``(n_envs,)``
+        :param infos: One for each environment; ``"TimeLimit.truncated"`` tells time-outs
+        :raises ValueError: if an observation has another shape or other keys
+        """
+        added = self._put(obs, next_obs, self._at(self.next_observations, self.pos - 1))
+        overwritten = [self._at(rows, self.pos) for rows in (self.observations, self.next_observations)]
+        was_full = self.full
+        super().add(*added, action, reward, done, infos)  # type: ignore[arg-type]
+        self._acquire(*added)
+        if was_full:
+            self._release(*overwritten)
+
+    def sample(self, batch_size: int, env: VecNormalize | None = None) -> DictReplayBufferSamples:  # type: ignore[override]
+        """
+        Sample transitions, some of them with other goals.
+
+        :param batch_size: B
+        :param env: Normalizes observations and rewards
+        :return: The samples, on :attr:`device`
+        """
+        return self._with_observations(super().sample(batch_size, env), env)
+
+    def sample_frames(self, batch_size: int, env: VecNormalize | None = None) -> FrameBatch:
+        """
+        Sample the transitions that :meth:`sample` would return, with the frames that both observations share only once.
+
+        :param batch_size: B
+        :param env: Normalizes the rewards and vectors
+        :return: The batch, on :attr:`device`
+        :raises ValueError: if ``env`` normalizes images, or a next observation does not continue its observation
+        """
+        return self._frame_batch(super().sample(batch_size, env), env, one_step=True)
+
+    @staticmethod
+    def _at(rows: dict[str, np.ndarray], pos: int) -> References:
+        return {key: row[pos].copy() for key, row in rows.items()}
