@@ -12,7 +12,8 @@ from stable_baselines3.common.preprocessing import preprocess_obs
 from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack
 
 from sb3_fpac import FPAC, CameraShift, CameraView, FeaturePointExtractor, FPACPolicy, FrameStack, PixelExtractor
-from sb3_fpac.visualization.episode import encoder_input, find_extractor, record_episode
+from sb3_fpac.visualization.agents import encoder_input, find_extractor
+from sb3_fpac.visualization.episode import record_episode
 
 POINTS = dict(features_extractor_class=FeaturePointExtractor, net_arch=[8], features_extractor_kwargs=dict(n_points=3))
 STACK = 2
@@ -97,7 +98,7 @@ def test_a_dict_space_shows_its_picture():
     episode = record_episode(model, env, max_steps=3)
     assert episode.observations["numbers"].shape == (3, 4)
     assert (episode.frames.transpose(0, 3, 1, 2) == episode.observations["picture"][:, -3:]).all()
-    assert encoder_input(model, episode.observations).shape == (3, 6, SIZE, SIZE)
+    assert encoder_input(model, episode.observations)["picture"].shape == (3, 6, SIZE, SIZE)
 
 
 def test_images_in_0_to_1_and_channels_last_and_vectorized_stacks():

@@ -11,7 +11,7 @@ from stable_baselines3 import DQN, PPO, SAC, TD3
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
 from sb3_fpac import FPAC, FeaturePointCombinedExtractor, FeaturePointExtractor, FPACPolicy, FPACTQCPolicy, encode_camera_shift
-from sb3_fpac.visualization.episode import encoder_input, find_extractor
+from sb3_fpac.visualization.agents import encoder_input, find_extractor
 from sb3_fpac.visualization.ranking import PointRanking, rank_points
 
 SIZE = 24  # pixels
@@ -174,21 +174,6 @@ def test_whatever_the_features_are_made_of(channels, points):
             assert change == pytest.approx(float(expected), rel=1e-3)
 
 
-def test_points_of_the_first_image_of_a_dict_are_ranked_and_all_else_is_seen_as_it_is():
-    space = spaces.Dict(eye=image_space(), hand=image_space(3), joints=spaces.Box(-1, 1, (4,), np.float32))
-    env = Spaces(space, spaces.Box(-1e6, 1e6, (2,), np.float32))
-    model = linear_ppo(env, "MultiInputPolicy", features_extractor_class=FeaturePointCombinedExtractor)
-    obs = dict(eye=images(), hand=images(channels=3), joints=np.linspace(-1, 1, 20, dtype=np.float32).reshape(5, 4))
-    features = model.policy.extract_features(model.policy.obs_to_tensor(obs)[0]).detach().double()
-    deviations = features - features.mean(dim=0)
-    ranking = rank_points(model, obs)
-    for k in range(N_POINTS):
-        columns = [4 + column for column in columns_of(k, find_extractor(model))]  # behind the joints
-        for changes, layer in ((ranking.action, model.policy.action_net), (ranking.value, model.policy.value_net)):
-            expected = (deviations[:, columns] @ layer.weight.detach().double()[:, columns].T).pow(2).sum(dim=1).mean().sqrt()
-            assert changes[k] == pytest.approx(float(expected), rel=1e-3)
-
-
 class PointsAndBrightness(BaseFeaturesExtractor):
     def __init__(self, observation_space: spaces.Box, **kwargs) -> None:
         points = FeaturePointExtractor(observation_space, **kwargs)
@@ -269,8 +254,10 @@ def test_images_are_encoded_once(monkeypatch):
     ],
 )
 def test_order_is_by_shares_of_both_changes(action, value, order):
-    ranking = PointRanking(np.array(action, float), None if value is None else np.array(value, float))
+    value = None if value is None else np.array(value, float)
+    ranking = PointRanking(np.array(action, float), value, names=["0", "1", "joints"], n_points=2)
     assert ranking.order.tolist() == order
+    assert ranking.points.tolist() == [index for index in order if index < 2]
 
 
 def dict_agent():

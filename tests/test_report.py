@@ -28,7 +28,7 @@ from sb3_fpac.report.agent import AgentSection, show_agent, sprite
 from sb3_fpac.report.chart import draw_chart, nice_ticks
 from sb3_fpac.report.groups import group_runs
 from sb3_fpac.report.page import render, write_report
-from sb3_fpac.visualization.episode import Episode
+from sb3_fpac.visualization.episode import Episode, View
 
 TRAIN = "import sb3_fpac.zoo; from rl_zoo3.train import train; train()"
 
@@ -377,20 +377,23 @@ def agent(zoo_run) -> AgentSection:
     positions[..., 0] = 4 + 5 * np.arange(N_POINTS) + (np.arange(N_FRAMES) // 10)[:, None]
     positions[..., 1] = 10
     real = show_agent(read_run(zoo_run))
-    episode = Episode(
-        observations=np.zeros((N_FRAMES, 6, SIZE, SIZE), np.uint8),
+    view = View(
         frames=rng.integers(0, 60, (N_FRAMES, SIZE, SIZE, 3), np.uint8),
         points=np.concatenate([positions / SIZE, np.full((N_FRAMES, N_POINTS, 1), 0.5)], axis=-1),
         positions=positions,
         past_positions=positions - 1,
+    )
+    episode = Episode(
+        observations=np.zeros((N_FRAMES, 6, SIZE, SIZE), np.uint8),
+        views={None: view},
         actions=np.zeros((N_FRAMES, 1)),
         rewards=np.ones(N_FRAMES),
     )
     colours = np.array([[255, 0, 0], [0, 255, 0], [255, 255, 0], [0, 255, 255]], np.uint8)
     ranking = np.array([0.1, 0.4, 0.2, 0.3])
-    return replace(
-        real, episode=episode, ranking_action=ranking, ranking_value=None, order=np.argsort(-ranking), colours=colours
-    )
+    order = np.argsort(-ranking)
+    ranked = dict(ranking_action=ranking, ranking_value=None, names=["0", "1", "2", "3"], order=order)
+    return replace(real, episode=episode, colours=colours, **ranked)
 
 
 @pytest.fixture(scope="module")

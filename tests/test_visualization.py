@@ -11,7 +11,7 @@ from helpers.processes import run_python
 from sb3_fpac import FeaturePointExtractor, encode_camera_shift
 from sb3_fpac.features.encoder import Encoder
 from sb3_fpac.features.map_geometry import MapGeometry
-from sb3_fpac.visualization import draw_points, draw_strip, plot_feature_maps, point_colours
+from sb3_fpac.visualization import draw_points, draw_strip, plot_feature_maps, point_colours, to_rgb
 
 BLACK = np.zeros((20, 30, 3), np.uint8)
 
@@ -184,6 +184,24 @@ def test_past_points_are_drawn_where_the_current_camera_sees_them():
     trail = light(draw_points(ground, now, np.ones(1), past, scale=5)) - light(draw_points(ground, now, np.ones(1), scale=5))
     columns = np.nonzero(trail > 5)[1]
     assert 17 < columns.min() / 5 < 20 and columns.max() / 5 < 27
+
+
+@pytest.mark.parametrize("level", [0, 100, 255])
+def test_trails_are_mixed_of_the_point_and_what_is_below(level):
+    frame = np.full((20, 30, 3), level, np.uint8)
+    with_trail, without = (draw_one(20, 10, past=past, frame=frame, scale=5) for past in ((5, 10), None))
+    trail = with_trail[:, :80].astype(int)  # without the disc and its outline
+    assert (without[:, :80] == level).all() and (trail != level).any()
+    for channel, colour in enumerate(point_colours(1)[0].astype(int)):
+        low, high = sorted([level, colour])
+        assert low <= trail[..., channel].min() and trail[..., channel].max() <= high
+
+
+@pytest.mark.parametrize("n_channels", [1, 2, 3, 4, 5])
+def test_frames_of_any_number_of_channels_are_visible(n_channels):
+    frames = np.random.default_rng(0).integers(0, 256, (2, 6, 8, n_channels), dtype=np.uint8)
+    grey = np.rint(frames.astype(float).mean(axis=-1, keepdims=True)).repeat(3, axis=-1)
+    np.testing.assert_array_equal(to_rgb(frames), frames[..., :3] if n_channels in (3, 4) else grey)
 
 
 def test_a_strip_is_its_frames_side_by_side():

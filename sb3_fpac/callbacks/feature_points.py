@@ -11,7 +11,8 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from sb3_fpac.arguments import whole_number
 from sb3_fpac.callbacks.another_env import another_env
-from sb3_fpac.visualization.episode import Episode, find_extractor, record_episode
+from sb3_fpac.visualization.agents import find_extractor, observation_tensor
+from sb3_fpac.visualization.episode import Episode, record_episode
 from sb3_fpac.visualization.ranking import most_important
 
 
@@ -20,7 +21,7 @@ class FeaturePointCallback(BaseCallback):
     Visualizes the feature points during training. Every ``freq`` agent steps it plays an episode with the mean action. It
     writes a video of the episode with the points (``points_<steps>.mp4``) and a picture of the feature maps that matter most
     (``maps_<steps>.png``). If training logs to TensorBoard, it also logs both there, with histograms of presence and of speed
-    (in pixels per agent step). It does not change training.
+    (in pixels per agent step), for Dict observations by key. It does not change training.
 
     Needs ``pip install "sb3-fpac[viz]"``. In a YAML of RL Zoo, where a relative path starts at the run's log folder::
 
@@ -33,7 +34,7 @@ class FeaturePointCallback(BaseCallback):
     :param eval_env: The environment to play in; None: a new environment like the first one of training, with the same wrappers
     :param max_steps: Maximum number of agent steps of an episode; None: no limit
     :param n_maps: Number of feature maps to draw
-    :param scale: Size of a pixel of the frame in the video, in pixels
+    :param scale: Size of a pixel of the frame in the video, in pixels; of several cameras, that of the largest frame
     :raises ValueError: if a number is not positive or, at the start of training, if the agent has no feature points, the
         environment has other observations, or a wrapper of training cannot be applied again
     :raises ImportError: if a package is missing
@@ -65,8 +66,8 @@ class FeaturePointCallback(BaseCallback):
         self._env = another_env(self.training_env) if self.eval_env is None else self.eval_env
         obs = self._env.reset() if isinstance(self._env, VecEnv) else self._env.reset()[0]
         try:
-            self.model.policy.obs_to_tensor(obs)  # type: ignore[arg-type]
-        except (KeyError, ValueError) as error:
+            observation_tensor(self.model, obs)  # type: ignore[arg-type]
+        except ValueError as error:
             raise ValueError(
                 f"FeaturePointCallback needs an environment with the observations of training: pass one as eval_env ({error})"
             ) from error
@@ -107,11 +108,10 @@ class FeaturePointCallback(BaseCallback):
             if isinstance(output, TensorBoardOutputFormat):
                 from tensorboard.compat.proto.summary_pb2 import Summary
 
-                values = {
-                    "feature_points/maps": Image(maps, "HWC"),
-                    "feature_points/presence": episode.points[..., 2],
-                    "feature_points/speed": episode.speeds,
-                }
+                values: dict[str, Any] = {"feature_points/maps": Image(maps, "HWC")}
+                for key, view in episode.views.items():
+                    prefix = "feature_points" if key is None else f"feature_points/{key}"
+                    values |= {f"{prefix}/presence": view.points[..., 2], f"{prefix}/speed": view.speeds}
                 output.write(values, dict.fromkeys(values, ()), self.num_timesteps)
                 # TensorBoard plays GIFs that are logged as images; PyTorch's add_video needs MoviePy 1
                 image = Summary.Image(encoded_image_string=video.gif(pictures, fps))

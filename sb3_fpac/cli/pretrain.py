@@ -45,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--n-points", type=positive_int, default=32, help="number of feature points (default: %(default)s)")
     add("--temperature", type=positive_float, default=0.5, help="temperature of the softmax (default: %(default)s)")
     add("--softmax", default="separable", choices=["separable", "full"], help="kind of softmax (default: %(default)s)")
+    add("--key", metavar="IMAGE", help="key of the image in Dict observations (default: the only image)")
     add("--frame-channels", type=positive_int, default=3, help="3 for RGB, 1 for grey frames (default: %(default)s)")
     add(
         "--strides",
@@ -63,7 +64,7 @@ def run(args: argparse.Namespace) -> None:
     Collect frames, pre-train, write the points and a picture of reconstructions, and print their paths.
 
     :param args: The parsed options of :func:`add_arguments`
-    :raises ValueError: if there is no such environment, device or folder, or the loss diverges
+    :raises ValueError: if there is no such environment, image, device or folder, or the loss diverges
     """
     picture = args.output.with_suffix(".png")
     output = check_output(args, picture)
@@ -80,7 +81,9 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError(f"{args.env} cannot be made with {args.env_kwargs}: {error}") from error
     try:
         with tqdm(total=args.frames, unit=" frames", desc=f"Playing {args.env} at random", disable=args.quiet) as progress:
-            episodes = collect_frames(env, args.frames, args.seed, args.frame_channels, args.strides, progress.update)
+            episodes = collect_frames(
+                env, args.frames, args.seed, args.frame_channels, args.strides, progress.update, args.key
+            )
     finally:
         env.close()
     with tqdm(total=args.updates, unit=" updates", desc="Pre-training", disable=args.quiet) as progress:

@@ -14,11 +14,11 @@ from sb3_fpac.cli.arguments import (
     say,
 )
 from sb3_fpac.optional import needs_viz
-from sb3_fpac.visualization.episode import find_extractor, record_episode
+from sb3_fpac.visualization.agents import find_extractor
+from sb3_fpac.visualization.episode import Indices, record_episode
 from sb3_fpac.visualization.ranking import rank_points
 from sb3_fpac.visualization.video import (
     VIDEOS,
-    Indices,
     render_episode,
     render_maps,
     render_moments,
@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("-n", "--episodes", type=positive_int, default=1, help="number of episodes (default: %(default)s)")
     add("--top", type=positive_int, metavar="N", help="draw the N points that matter most to the agent (default: all)")
     add("--maps", action="store_true", help=f"draw feature maps, too, of the top N points; without --top of the top {MAPS}")
-    add("--scale", type=positive_int, default=6, help="pixels per pixel of the frame, along each side (default: %(default)s)")
+    add("--scale", type=positive_int, default=6, help="pixels per pixel of the largest frame (default: %(default)s)")
     add("--fps", type=positive_float, help="frames per second of the video (default: real time)")
     add("--max-steps", type=positive_int, help="agent steps after which an episode is stopped")
     add("--stochastic", action="store_true", help="sample actions instead of taking their mean")
@@ -94,11 +94,11 @@ def run(args: argparse.Namespace) -> None:
     drawn: Indices | None = None
     mapped: Indices = []
     if args.top or args.maps:
-        order = rank_points(model, episodes[0].observations).order
+        order = rank_points(model, episodes[0].observations).points
         drawn = order[: args.top] if args.top else None
         mapped = order[: args.top or MAPS] if args.maps else []
     if is_video:
-        moments = [(episode, t) for episode in episodes for t in range(len(episode.frames))]
+        moments = [(episode, t) for episode in episodes for t in range(len(episode.rewards))]
         pictures = (picture for episode in episodes for picture in render_episode(episode, drawn, args.scale))
         if args.maps:
             maps = (render_maps(model, episode, t, mapped, columns=2) for episode, t in moments)
@@ -107,7 +107,7 @@ def run(args: argparse.Namespace) -> None:
             output, tqdm(pictures, total=len(moments), unit=" pictures", desc=f"Writing {output}", disable=args.quiet), fps
         )
     elif args.maps:
-        write_image(output, render_maps(model, episodes[0], len(episodes[0].frames) // 2, mapped))
+        write_image(output, render_maps(model, episodes[0], len(episodes[0].rewards) // 2, mapped))
     else:
         write_image(output, render_moments(episodes[0], drawn, args.scale))
     returns = [float(episode.rewards.sum()) for episode in episodes]

@@ -1,6 +1,7 @@
 """Pre-trained feature points and their file format."""
 
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -104,11 +105,24 @@ _KEYS = {entry.name for entry in fields(PretrainedPoints)}
 
 def resolve_pretrained(features_extractor_kwargs: dict[str, Any]) -> None:
     """
-    Replace the path of a file of pre-trained points by its contents, so that a saved agent loads without the file.
+    Replace paths of files of pre-trained points by their contents, so that a saved agent loads without the files.
 
-    :param features_extractor_kwargs: Keyword arguments of the extractor; changed in place
-    :raises ValueError: if :meth:`PretrainedPoints.load` refuses the file
+    :param features_extractor_kwargs: Keyword arguments of the extractor; changed in place. ``pretrained`` is one value, or a
+        dict by key, which is replaced by another dict.
+    :raises ValueError: if :meth:`PretrainedPoints.load` refuses a file; for a dict, the message names the key
     """
     pretrained = features_extractor_kwargs.get("pretrained")
-    if isinstance(pretrained, (str, Path)):
+    if isinstance(pretrained, Mapping):
+        features_extractor_kwargs["pretrained"] = {key: _load_of_image(key, value) for key, value in pretrained.items()}
+    elif isinstance(pretrained, (str, Path)):
         features_extractor_kwargs["pretrained"] = PretrainedPoints.load(pretrained)
+
+
+def _load_of_image(key: str, pretrained: Any) -> Any:
+    """The contents of a file for its path, and anything else as it is"""
+    if not isinstance(pretrained, (str, Path)):
+        return pretrained
+    try:
+        return PretrainedPoints.load(pretrained)
+    except ValueError as error:
+        raise ValueError(f"Image {key!r}: {error}") from error

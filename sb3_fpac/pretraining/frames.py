@@ -8,7 +8,7 @@ from gymnasium import spaces
 
 from sb3_fpac.arguments import whole_number
 from sb3_fpac.features.map_geometry import MapGeometry
-from sb3_fpac.observations import has_channels_first, read_layout, why_no_stack
+from sb3_fpac.observations import has_channels_first, read_layout, split_keys, why_no_stack
 
 
 def collect_frames(
@@ -18,30 +18,33 @@ def collect_frames(
     frame_channels: int = 3,
     strides: Sequence[int] = (2, 1, 1, 1),
     on_frame: Callable[[], object] | None = None,
+    key: str | None = None,
 ) -> list[np.ndarray]:
     """
     Collect the frames of an environment under random actions: the newest frame of every observation, without the header plane
     of camera shift.
 
-    :param env: Environment whose observations are uint8 images or stacks of them, channel-first or channel-last
+    :param env: Environment whose observations are uint8 images or stacks of them, channel-first or channel-last, or Dicts
+        with such images
     :param n_frames: Number of frames; the last episode ends when it is reached
     :param seed: Seed of the environment and of the actions
     :param frame_channels: Channels of one frame: 3 for RGB, 1 for grey
     :param strides: Strides of the encoder that will be pre-trained, for which the frames must be large enough
     :param on_frame: Called after every frame, for example by a progress bar
+    :param key: Key of the image in Dict observations; None: the only one
     :return: The frames of every episode, ``(T, frame_channels, H, W)`` uint8 each
-    :raises ValueError: if ``n_frames`` is less than two, or the observations are not such images
+    :raises ValueError: if ``n_frames`` is less than two, the observations are not such images, or ``key`` does not choose one
+        of them
     """
     n_frames = whole_number("n_frames", n_frames, at_least=2)  # pre-training needs pairs
-    space = env.observation_space
-    problem = why_no_stack(space)
-    if problem is not None:
-        raise ValueError(problem)
-    assert isinstance(space, spaces.Box)
+    key, space = choose_image(env.observation_space, key)
     first = has_channels_first(space.shape)
     shape = space.shape if first else (space.shape[2], *space.shape[:2])
-    layout = read_layout(spaces.Box(0, 255, shape, np.uint8), frame_channels)
-    check_frame_size(layout.height, layout.width, strides)
+    try:
+        layout = read_layout(spaces.Box(0, 255, shape, np.uint8), frame_channels)
+        check_frame_size(layout.height, layout.width, strides)
+    except ValueError as error:
+        raise ValueError(str(error) if key is None else f"Image {key!r}: {error}") from error
     env.action_space.seed(seed)
     episodes: list[list[np.ndarray]] = []
     over = True
@@ -53,11 +56,41 @@ def collect_frames(
         else:
             obs, _, terminated, truncated, _ = env.step(env.action_space.sample())
             over = terminated or truncated
-        channels_first = obs if first else obs.transpose(2, 0, 1)
+        image = obs if key is None else obs[key]
+        channels_first = image if first else image.transpose(2, 0, 1)
         episodes[-1].append(channels_first[-frame_channels:].copy())
         if on_frame is not None:
             on_frame()
     return [np.stack(episode) for episode in episodes]
+
+
+def choose_image(space: spaces.Space, key: str | None = None) -> tuple[str | None, spaces.Box]:
+    """
+    Choose the image of an observation space.
+
+    :param space: Observations, which are images, or a Dict with images
+    :param key: Key of the image in a Dict; None: the only one
+    :return: The key, None if the space is no Dict, and the space of the image
+    :raises ValueError: if there is no image, there are several and no key, or the key is that of no image
+    """
+    if not isinstance(space, spaces.Dict):
+        problem = why_no_stack(space)
+        if problem is not None:
+            raise ValueError(problem)
+        if key is not None:
+            raise ValueError(f"Only Dict observations have keys, got key={key!r} for {space}: leave it out.")
+        assert isinstance(space, spaces.Box)
+        return None, space
+    images, _ = split_keys(space)
+    if key is None and len(images) == 1:
+        key = next(iter(images))
+    if key not in images:
+        asked = "no key" if key is None else f"key={key!r}"
+        raise ValueError(
+            f"Got {asked}, but the images of the observations are {', '.join(map(repr, images))}: choose one with key, or "
+            "with --key on the command line."
+        )
+    return key, images[key]
 
 
 def check_frame_size(height: int, width: int, strides: Sequence[int]) -> None:

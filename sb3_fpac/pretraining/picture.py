@@ -5,6 +5,7 @@ import torch as th
 
 from sb3_fpac.pretraining.training import Pretraining
 from sb3_fpac.visualization import draw_points
+from sb3_fpac.visualization.panels import join
 
 
 def render_reconstructions(pretraining: Pretraining, episodes: list[np.ndarray], rows: int = 6, scale: int = 3) -> np.ndarray:
@@ -32,13 +33,5 @@ def render_reconstructions(pretraining: Pretraining, episodes: list[np.ndarray],
             draw_points(frame.transpose(1, 2, 0), position, presence, indices=indices, scale=scale)
             for frame, indices in ((target, []), (source, []), (result, []), (target, None))
         ]
-        lines.append(_joined(columns, scale, axis=1))
-    return _joined(lines, scale, axis=0)
-
-
-def _joined(pictures: list[np.ndarray], width: int, axis: int) -> np.ndarray:
-    """Join pictures along an axis, with white lines in between"""
-    shape = list(pictures[0].shape)
-    shape[axis] = width
-    line = np.full(shape, 255, np.uint8)
-    return np.concatenate([part for picture in pictures for part in (picture, line)][:-1], axis=axis)
+        lines.append(join(columns, axis=1, gap=scale))
+    return join(lines, axis=0, gap=scale)

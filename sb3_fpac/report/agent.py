@@ -12,7 +12,8 @@ import numpy as np
 from sb3_fpac.evaluation.runs import Run
 from sb3_fpac.optional import needs_viz
 from sb3_fpac.visualization import point_colours, to_rgb
-from sb3_fpac.visualization.episode import Episode, find_extractor, record_episode
+from sb3_fpac.visualization.agents import count_points, feature_names, find_extractor
+from sb3_fpac.visualization.episode import Episode, record_episode
 from sb3_fpac.visualization.ranking import NoRankingError, rank_points
 from sb3_fpac.visualization.video import render_episode, render_maps, write_video
 
@@ -28,7 +29,7 @@ MAPS = 8  # feature maps in the figure: those of the most important points
 
 @dataclass(frozen=True)
 class AgentSection:
-    """One episode of an agent with K feature points."""
+    """One episode of an agent with K feature points over all its cameras."""
 
     name: str
     """Name of the run and file of the model: ``"fpac, seed 1 (best_model.zip)"``"""
@@ -39,14 +40,26 @@ class AgentSection:
     """The episode with its points"""
     maps_png: bytes
     """Feature maps of the most important points"""
+    names: list[str]
+    """Of the K points and of the entries of vectors behind them, N in all, see
+    :func:`~sb3_fpac.visualization.feature_names`"""
     ranking_action: np.ndarray | None
-    """``(K,)``: importance of every point for the action; None if the points of the algorithm cannot be ranked"""
+    """``(N,)``: importance of each for the action; None if the points of the algorithm cannot be ranked"""
     ranking_value: np.ndarray | None
-    """``(K,)``: importance of every point for the value; None if the critic does not see the agent's points"""
+    """``(N,)``: importance of each for the value; None if the critic does not see the agent's points"""
     order: np.ndarray
-    """``(K,)``: the points, the most important first"""
+    """``(N,)``: indices of the names, the most important first; ``(K,)``, of the points alone, if they cannot be ranked"""
     colours: np.ndarray
-    """``(K, 3)`` uint8, RGB"""
+    """``(K, 3)`` uint8, RGB: colours of the points"""
+
+    @property
+    def summary(self) -> str:
+        """``"64 feature points of the cameras front and wrist, 7 entries of vectors"``"""
+        keys = [key for key in self.episode.views if key is not None]
+        cameras = f" of the camera{'s' * (len(keys) > 1)} {' and '.join(keys)}" * bool(keys)
+        n_entries = len(self.names) - len(self.colours)
+        entries = f", {n_entries} {'entry' if n_entries == 1 else 'entries'} of vectors" if n_entries else ""
+        return f"{len(self.colours)} feature points{cameras}{entries}"
 
 
 def find_agent(runs: Sequence[Run], seed: int, quiet: bool = False) -> tuple[AgentSection | None, list[str]]:
@@ -92,18 +105,20 @@ def show_agent(run: Run, seed: int = 0, quiet: bool = False) -> AgentSection:
         ranking = rank_points(model, episode.observations)
     except NoRankingError:
         ranking = None
-    order = np.arange(episode.points.shape[1]) if ranking is None else ranking.order
-    maps = render_maps(model, episode, len(episode.frames) // 2, order[:MAPS])
+    n_points = count_points(model)
+    order = np.arange(n_points) if ranking is None else ranking.order
+    middle = len(episode.rewards) // 2
     return AgentSection(
         name=f"{run.name} ({path.name})",
         episode=episode,
         fps=fps,
         video_mp4=_video(episode, fps),
-        maps_png=_png(maps),
+        maps_png=_png(render_maps(model, episode, middle, order[order < n_points][:MAPS])),
+        names=feature_names(model),
         ranking_action=None if ranking is None else ranking.action,
         ranking_value=None if ranking is None else ranking.value,
         order=order,
-        colours=point_colours(len(order)),
+        colours=np.concatenate([point_colours(view.points.shape[1]) for view in episode.views.values()]),
     )
 
 

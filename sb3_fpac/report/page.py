@@ -131,21 +131,37 @@ def _data(chart: Chart, agent: AgentSection | None) -> dict[str, Any]:
         }
     }
     if agent:
-        episode = agent.episode
-        n_frames, height, width = episode.frames.shape[:3]
         data["agent"] = {
-            "sprite": "data:image/png;base64," + _base64(sprite(episode.frames, SPRITE_COLUMNS)),
-            "columns": SPRITE_COLUMNS,
-            "frames": n_frames,
-            "height": height,
-            "width": width,
-            "positions": _rounded(episode.positions),
-            "past": _rounded(episode.past_positions),
-            "presence": _rounded(episode.points[..., 2]),
-            "returns": _rounded(episode.rewards.cumsum()),
-            "colours": ["#" + colour.tobytes().hex() for colour in agent.colours],
+            "names": agent.names,
+            "returns": _rounded(agent.episode.rewards.cumsum()),
+            "views": _views(agent),
         }
     return data
+
+
+def _views(agent: AgentSection) -> list[dict[str, Any]]:
+    """Frames and points of every camera; ``first`` is the index of its first point over all cameras"""
+    views: list[dict[str, Any]] = []
+    first = 0
+    for key, view in agent.episode.views.items():
+        _, height, width, _ = view.frames.shape
+        n_points = view.points.shape[1]
+        views.append(
+            {
+                "key": key,
+                "first": first,
+                "sprite": "data:image/png;base64," + _base64(sprite(view.frames, SPRITE_COLUMNS)),
+                "columns": SPRITE_COLUMNS,
+                "height": height,
+                "width": width,
+                "positions": _rounded(view.positions),
+                "past": _rounded(view.past_positions),
+                "presence": _rounded(view.points[..., 2]),
+                "colours": ["#" + colour.tobytes().hex() for colour in agent.colours[first:][:n_points]],
+            }
+        )
+        first += n_points
+    return views
 
 
 def _rounded(values: np.ndarray) -> list[Any]:

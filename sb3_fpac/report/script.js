@@ -92,20 +92,14 @@ function chart() {
   }
 }
 
-/* The agent's episode step by step. Selected points stay selected in all frames. */
-function stepper({ sprite, columns, frames, height, width, positions, past, presence, returns, colours }) {
-  const figure = document.querySelector(".stepper");
-  const canvas = figure.querySelector("canvas");
-  const slider = figure.querySelector("input");
-  const output = figure.querySelector("output");
-  const entries = [...document.querySelectorAll("[data-point]")];
+/* The frames of one camera with its points, whose indices over all cameras start at `first`. */
+function camera(canvas, { key, first, columns, colours, sprite, height, width, positions, past, presence }) {
   const context = canvas.getContext("2d");
   const image = new Image();
-  const chosen = new Set();
+  const loaded = new Promise((resolve) => image.addEventListener("load", resolve));
   const scale = Math.ceil(480 * Math.min(window.devicePixelRatio || 1, 2) / width); // canvas pixels per pixel of the frame
-  let step = 0;
 
-  function line(k, x, y, radius, opacity) {
+  function line(k, step, x, y, radius, opacity) {
     const [fromX, fromY] = past[step][k].map((value) => (value + 0.5) * scale);
     if (fromX === x && fromY === y) return;
     const fade = context.createLinearGradient(x, y, fromX, fromY);
@@ -130,32 +124,66 @@ function stepper({ sprite, columns, frames, height, width, positions, past, pres
     context.stroke();
   }
 
-  function drawPoint(k) {
+  function drawPoint(k, step, chosen) {
     const [x, y] = positions[step][k].map((value) => (value + 0.5) * scale);
     const visibility = (1 + presence[step][k]) / 2;
     const radius = 1.5 * scale * (1 + visibility) / 2;
-    const opacity = chosen.has(k) ? 1 : (1 + 4 * visibility) / 5 * (chosen.size ? 0.3 : 1);
-    line(k, x, y, radius, opacity);
+    const opacity = chosen.has(first + k) ? 1 : (1 + 4 * visibility) / 5 * (chosen.size ? 0.3 : 1);
+    line(k, step, x, y, radius, opacity);
     context.globalAlpha = opacity;
     disc(x, y, radius, colours[k], "#000", radius / 4);
-    if (chosen.has(k)) {
+    if (chosen.has(first + k)) {
       disc(x, y, radius + 0.9 * scale, null, "#000", 0.8 * scale);
       disc(x, y, radius + 0.9 * scale, null, "#fff", 0.45 * scale);
     }
   }
 
-  function draw() {
+  function draw(step, chosen, names) {
     context.imageSmoothingEnabled = false;
     context.globalAlpha = 1;
     const column = step % columns, row = Math.floor(step / columns);
     context.drawImage(image, column * width, row * height, width, height, 0, 0, canvas.width, canvas.height);
-    const order = [...presence[step].keys()].sort((a, b) => chosen.has(a) - chosen.has(b) || presence[step][a] - presence[step][b]);
-    order.forEach(drawPoint);
-    const names = [...chosen].sort((a, b) => a - b).join(", ");
+    const isChosen = (k) => chosen.has(first + k);
+    const order = [...presence[step].keys()].sort((a, b) => isChosen(a) - isChosen(b) || presence[step][a] - presence[step][b]);
+    for (const k of order) drawPoint(k, step, chosen);
     canvas.dataset.step = step + 1;
     canvas.dataset.chosen = names;
-    canvas.setAttribute("aria-label", `Frame of step ${step + 1} with the feature points${names && "; selected points: " + names}`);
-    output.textContent = `Step ${step + 1} of ${frames}, return so far ${returns[step].toFixed(1)}${names && ", points " + names}`;
+    const of = key === null ? "" : ` of the camera ${key}`;
+    canvas.setAttribute("aria-label", `Frame of step ${step + 1}${of} with the feature points${names && "; selected points: " + names}`);
+  }
+
+  /* The index over all cameras of the point that is clicked; undefined where there is none */
+  function clicked(event, step) {
+    const box = canvas.getBoundingClientRect();
+    const x = (event.clientX - box.left) / box.width * width - 0.5;
+    const y = (event.clientY - box.top) / box.height * height - 0.5;
+    const reach = 16 / box.width * width; // 16 CSS pixels, for fingers
+    const distances = positions[step].map(([pointX, pointY]) => Math.hypot(pointX - x, pointY - y));
+    const nearest = distances.indexOf(Math.min(...distances));
+    return distances[nearest] <= reach ? first + nearest : undefined;
+  }
+
+  canvas.width = scale * width;
+  canvas.height = scale * height;
+  image.src = sprite;
+  return { canvas, loaded, draw, clicked };
+}
+
+/* The agent's episode step by step. Selected points stay selected in all frames. */
+function stepper({ names, returns, views }) {
+  const figure = document.querySelector(".stepper");
+  const slider = figure.querySelector("input");
+  const output = figure.querySelector("output");
+  const entries = [...document.querySelectorAll("[data-point]")];
+  const cameras = [...figure.querySelectorAll("canvas")].map((canvas, index) => camera(canvas, views[index]));
+  const chosen = new Set();
+  const frames = returns.length;
+  let step = 0;
+
+  function draw() {
+    const shown = [...chosen].sort((a, b) => a - b).map((k) => names[k]).join(", ");
+    for (const one of cameras) one.draw(step, chosen, shown);
+    output.textContent = `Step ${step + 1} of ${frames}, return so far ${returns[step].toFixed(1)}${shown && ", points " + shown}`;
     slider.value = step;
     slider.setAttribute("aria-valuetext", `Step ${step + 1}`);
     for (const entry of entries) entry.setAttribute("aria-pressed", chosen.has(Number(entry.dataset.point)));
@@ -171,15 +199,12 @@ function stepper({ sprite, columns, frames, height, width, positions, past, pres
     draw();
   }
 
-  canvas.addEventListener("click", (event) => {
-    const box = canvas.getBoundingClientRect();
-    const x = (event.clientX - box.left) / box.width * width - 0.5;
-    const y = (event.clientY - box.top) / box.height * height - 0.5;
-    const reach = 16 / box.width * width; // 16 CSS pixels, for fingers
-    const distances = positions[step].map(([pointX, pointY]) => Math.hypot(pointX - x, pointY - y));
-    const nearest = distances.indexOf(Math.min(...distances));
-    if (distances[nearest] <= reach) choose(nearest);
-  });
+  for (const one of cameras) {
+    one.canvas.addEventListener("click", (event) => {
+      const k = one.clicked(event, step);
+      if (k !== undefined) choose(k);
+    });
+  }
   slider.addEventListener("input", () => go(slider.valueAsNumber));
   for (const button of figure.querySelectorAll("[data-go]")) {
     button.addEventListener("click", () => go(step + Number(button.dataset.go)));
@@ -198,13 +223,10 @@ function stepper({ sprite, columns, frames, height, width, positions, past, pres
   figure.addEventListener("keydown", press);
   document.querySelector(".ranking").addEventListener("keydown", press);
 
-  canvas.width = scale * width;
-  canvas.height = scale * height;
-  image.addEventListener("load", () => {
+  Promise.all(cameras.map(({ loaded }) => loaded)).then(() => {
     figure.hidden = false;
     draw();
   });
-  image.src = sprite;
 }
 
 chart();

@@ -15,6 +15,7 @@ from sb3_fpac.arguments import number, whole_number
 from sb3_fpac.features.map_geometry import MapGeometry
 from sb3_fpac.features.spatial_softmax import Softmax, feature_points, joint_probabilities, marginal_probabilities
 from sb3_fpac.optional import needs_viz
+from sb3_fpac.visualization.panels import join
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,7 +41,7 @@ def draw_points(
     (1 + v) / 2 times the full radius and its opacity is (1 + 4v) / 5, so that an absent point is just visible. Its velocity is
     a trail that fades towards its past position. Points outside the frame are clipped at its border.
 
-    :param frame: ``(H, W, C)`` uint8; RGB for C = 3, otherwise shown in grey
+    :param frame: ``(H, W, C)`` uint8; of any C, see :func:`~sb3_fpac.visualization.to_rgb`
     :param positions: ``(K, 2)``: x and y in pixels of the frame; (0, 0) is the middle of the upper left pixel
     :param presence: ``(K,)``: m in (-1, 1)
     :param past_positions: ``(K, 2)``: where the points were before, in the same pixels; None: no trails
@@ -110,8 +111,7 @@ def draw_strip(
         draw_points(*step, indices=indices, scale=scale, radius=radius)
         for step in zip(frames, positions, presence, pasts, strict=True)
     ]
-    line = np.full((len(pictures[0]), scale, 3), 255, np.uint8)
-    return np.concatenate([part for picture in pictures for part in (picture, line)][:-1], axis=1)
+    return join(pictures, axis=1, gap=scale)
 
 
 def plot_feature_maps(
@@ -215,10 +215,11 @@ def to_rgb(frames: np.ndarray) -> np.ndarray:
     Make frames of any number of channels visible.
 
     :param frames: ``(..., C)`` uint8
-    :return: ``(..., 3)`` uint8: three channels are colours; of any other number, the mean is shown in grey
+    :return: ``(..., 3)`` uint8: three channels are RGB, four are RGB with depth or transparency, which is left out; of any
+        other number, the mean is shown in grey
     """
-    if frames.shape[-1] == 3:
-        return frames
+    if frames.shape[-1] in (3, 4):
+        return frames[..., :3]
     grey = frames.mean(axis=-1, keepdims=True).round().astype(np.uint8)
     return np.broadcast_to(grey, (*grey.shape[:-1], 3))
 
@@ -253,7 +254,7 @@ def _paint_capsule(
     along = np.clip((x * back_x + y * back_y) / length_squared, 0, 1) if length_squared else 0 * x
     distance = np.hypot(x - along * back_x, y - along * back_y)[..., None]  # to the segment
     alpha = opacity * np.clip(reach + 0.5 - distance, 0, 1) * (1 - along[..., None])
-    paint = np.clip(reach - outline + 0.5 - distance, 0, 1) * colour if outline else colour
+    paint = np.clip(reach - outline + 0.5 - distance, 0, 1) * colour if outline else colour.astype(float)  # bytes would wrap
     patch[:] = patch + alpha * (paint - patch) + 0.5  # rounds
 
 

@@ -1,6 +1,6 @@
 """Records what an agent with feature points sees and does in an episode, as arrays."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -8,23 +8,23 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import torch as th
-from gymnasium import spaces
 from sb3_contrib import MaskablePPO
 from sb3_contrib.common.maskable.utils import get_action_masks, is_masking_supported
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.preprocessing import preprocess_obs
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
-from sb3_fpac.features.combined_extractor import FeaturePointCombinedExtractor
 from sb3_fpac.features.extractor import FeaturePointExtractor
+from sb3_fpac.visualization.agents import Observations, encoder_input, find_images, image_of
+
+Indices = Sequence[int] | np.ndarray
+
+_DrawArguments = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
-class Episode:
-    """T steps of an agent with K feature points on frames of H×W pixels with C channels."""
+class View:
+    """What an agent sees in T steps with one camera: frames of H×W pixels with C channels, and K feature points."""
 
-    observations: np.ndarray | dict[str, np.ndarray]
-    """``(T, …)``: the observations as ``model.predict`` takes them; for a Dict space, a dict of arrays"""
     frames: np.ndarray
     """``(T, H, W, C)`` uint8: the current frame of every observation"""
     points: np.ndarray
@@ -33,12 +33,8 @@ class Episode:
     """``(T, K, 2)``: the same points, x and y in pixels of the frame; (0, 0) is the middle of the upper left pixel"""
     past_positions: np.ndarray
     """``(T, K, 2)``: the points of the previous frame, seen by the current camera; equal to positions for a single frame"""
-    actions: np.ndarray
-    """``(T, A)``, or ``(T,)`` for discrete actions"""
-    rewards: np.ndarray
-    """``(T,)``"""
 
-    def draw_arguments(self, at: int | slice | np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def draw_arguments(self, at: int | slice | np.ndarray) -> _DrawArguments:
         """
         Return the arguments of :func:`~sb3_fpac.visualization.draw_points` (for one step) or
         :func:`~sb3_fpac.visualization.draw_strip` (for several).
@@ -54,32 +50,85 @@ class Episode:
         return np.linalg.norm(self.positions - self.past_positions, axis=-1)
 
 
-def find_extractor(model: BaseAlgorithm) -> FeaturePointExtractor:
-    """
-    Find the feature-point extractor with which an agent acts.
+@dataclass(frozen=True)
+class Episode:
+    """T steps of an agent with feature points. If it has one camera, the attributes of its :class:`View` are here, too."""
 
-    :param model: Any SB3 algorithm
-    :return: The actor's extractor, if actor and critic have one each; that of the first image of a Dict space
-    :raises ValueError: if it has none
-    """
-    return _find(model)[1]
+    observations: Observations
+    """``(T, …)``: the observations as ``model.predict`` takes them; for a Dict space, a dict of arrays"""
+    views: dict[str | None, View]
+    """What each camera saw, by key in alphabetical order; the key of a single image is None"""
+    actions: np.ndarray
+    """``(T, A)``, or ``(T,)`` for discrete actions"""
+    rewards: np.ndarray
+    """``(T,)``"""
 
+    @property
+    def view(self) -> View:
+        """
+        The view of the only camera.
 
-def encoder_input(model: BaseAlgorithm, observation: np.ndarray | dict[str, np.ndarray]) -> th.Tensor:
-    """
-    Preprocess observations as the agent does for its feature-point extractor.
+        :raises ValueError: if there are several
+        """
+        if len(self.views) > 1:
+            first, *_ = keys = [repr(key) for key in self.views]
+            raise ValueError(f"The agent has the cameras {', '.join(keys)}: choose one, such as episode.views[{first}].")
+        return next(iter(self.views.values()))
 
-    :param model: Any SB3 algorithm with feature points
-    :param observation: One or several observations, as ``model.predict`` takes them
-    :return: ``(B, C, H, W)``, on the agent's device
-    :raises ValueError: if the agent has no feature points
-    """
-    key, _ = _find(model)
-    obs, _ = model.policy.obs_to_tensor(observation)
-    obs = preprocess_obs(obs, model.observation_space, normalize_images=model.policy.normalize_images)
-    image = obs if key is None else obs[key]  # type: ignore[index]
-    assert isinstance(image, th.Tensor)
-    return image
+    @property
+    def frames(self) -> np.ndarray:
+        """Of the only camera, see :attr:`View.frames`"""
+        return self.view.frames
+
+    @property
+    def points(self) -> np.ndarray:
+        """Of the only camera, see :attr:`View.points`"""
+        return self.view.points
+
+    @property
+    def positions(self) -> np.ndarray:
+        """Of the only camera, see :attr:`View.positions`"""
+        return self.view.positions
+
+    @property
+    def past_positions(self) -> np.ndarray:
+        """Of the only camera, see :attr:`View.past_positions`"""
+        return self.view.past_positions
+
+    @property
+    def speeds(self) -> np.ndarray:
+        """Of the only camera, see :attr:`View.speeds`"""
+        return self.view.speeds
+
+    def draw_arguments(self, at: int | slice | np.ndarray) -> _DrawArguments:
+        """
+        Return those of the only camera.
+
+        :param at: Index of a step, or of several
+        :return: As :meth:`View.draw_arguments`
+        """
+        return self.view.draw_arguments(at)
+
+    def numbers_in_views(self, indices: Indices | None = None) -> dict[str | None, np.ndarray]:
+        """
+        Translate indices of points, which count on from view to view, to the numbers of the points in each view.
+
+        :param indices: Indices, as :class:`~sb3_fpac.visualization.PointRanking` has them; None: all
+        :return: ``(k,)`` for every view
+        :raises ValueError: if there is no such point
+        """
+        ends = np.cumsum([view.points.shape[1] for view in self.views.values()])
+        chosen = np.arange(ends[-1]) if indices is None else np.asarray(indices, dtype=int)
+        if chosen.size and not 0 <= chosen.min() <= chosen.max() < ends[-1]:
+            raise ValueError(
+                f"The agent has {ends[-1]} points, got the indices {chosen.tolist()}: leave out the others, which may be "
+                "entries of vectors."
+            )
+        starts = [0, *ends[:-1]]
+        return {
+            key: chosen[(chosen >= start) & (chosen < end)] - start
+            for key, start, end in zip(self.views, starts, ends, strict=True)
+        }
 
 
 def record_episode(
@@ -106,57 +155,43 @@ def record_episode(
         env = DummyVecEnv([lambda: single])
     if env.num_envs != 1:
         raise ValueError(f"An episode is recorded from one environment, got {env.num_envs}.")
-    extractor = find_extractor(model)
+    images = find_images(model)
     is_masked = isinstance(model, MaskablePPO) and is_masking_supported(env)
-    observations: list[np.ndarray | dict[str, np.ndarray]] = []
-    steps: list[tuple[np.ndarray, ...]] = []
+    observations: list[Observations] = []
+    seen: dict[str | None, list[tuple[np.ndarray, ...]]] = {key: [] for key in images}
+    actions: list[np.ndarray] = []
+    rewards: list[float] = []
     obs, state, over = env.reset(), None, False
-    while not over and (max_steps is None or len(steps) < max_steps):
+    while not over and (max_steps is None or len(rewards) < max_steps):
         assert isinstance(obs, (np.ndarray, dict))
         observations.append(deepcopy(obs))  # some environments write the next one into it
-        start = np.array([len(steps) == 0])
+        start = np.array([len(rewards) == 0])
         masks = dict(action_masks=get_action_masks(env)) if is_masked else {}
         action, state = model.predict(obs, state=state, episode_start=start, deterministic=deterministic, **masks)
-        seen = _see(model, extractor, obs)
+        inputs = encoder_input(model, obs)
+        for key, extractor in images.items():
+            seen[key].append(_see(extractor, image_of(inputs, key)))
         obs, reward, done, _ = env.step(action)
-        steps.append((*seen, action[0], reward[0]))
+        actions.append(action[0])
+        rewards.append(reward[0])
         over = bool(done[0])
         if on_step is not None:
             on_step()
-    return Episode(_concatenate(observations), *(np.stack(column) for column in zip(*steps, strict=True)))
+    views = {key: View(*map(np.stack, zip(*steps, strict=True))) for key, steps in seen.items()}
+    return Episode(_concatenate(observations), views, np.stack(actions), np.stack(rewards))
 
 
-def _concatenate(observations: list[Any]) -> np.ndarray | dict[str, np.ndarray]:
+def _concatenate(observations: list[Any]) -> Observations:
     if isinstance(observations[0], dict):
         return {key: np.concatenate([obs[key] for obs in observations]) for key in observations[0]}
     return np.concatenate(observations)
 
 
-def _see(
-    model: BaseAlgorithm, extractor: FeaturePointExtractor, obs: np.ndarray | dict[str, np.ndarray]
-) -> tuple[np.ndarray, ...]:
-    images = encoder_input(model, obs)
+def _see(extractor: FeaturePointExtractor, images: th.Tensor) -> tuple[np.ndarray, ...]:
+    """Frame, points, positions and past positions of a step"""
     with th.no_grad():
         points = extractor.points(images, current_camera=True)[0]
         positions = extractor.to_pixels(points)
         frame = (extractor.frames(images)[0, -1] * 255).round().to(th.uint8).permute(1, 2, 0)
         seen = (frame, points[-1], positions[-1], positions[max(extractor.n_frames - 2, 0)])
     return tuple(tensor.cpu().numpy() for tensor in seen)
-
-
-def _find(model: BaseAlgorithm) -> tuple[str | None, FeaturePointExtractor]:
-    policy = model.policy
-    acting = next((getattr(policy, name) for name in ("actor", "q_net", "quantile_net") if hasattr(policy, name)), policy)
-    extractor = getattr(acting, "features_extractor", None)
-    if isinstance(extractor, FeaturePointCombinedExtractor):
-        return next((key, module) for key, module in extractor.extractors.items() if isinstance(module, FeaturePointExtractor))
-    modules = extractor.modules() if isinstance(extractor, th.nn.Module) else ()
-    for module in modules:
-        if isinstance(module, FeaturePointExtractor):
-            if isinstance(model.observation_space, spaces.Dict):
-                break  # it is unknown which image it gets
-            return None, module
-    raise ValueError(
-        f"This {type(model).__name__} agent has no feature points to show, its features extractor is "
-        f"{type(extractor).__name__}: train one with FPAC, or with FeaturePointExtractor or FeaturePointCombinedExtractor."
-    )

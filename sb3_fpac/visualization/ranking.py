@@ -1,6 +1,6 @@
-"""Ranks the feature points of an agent: how much action and value change when one point carries no information."""
+"""Ranks the features of an agent: how much action and value change when a point, or an entry of a vector, is held."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -15,10 +15,19 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.type_aliases import PyTorchObs
 
 from sb3_fpac.features.extractor import FeaturePointExtractor
-from sb3_fpac.visualization.episode import encoder_input, find_extractor
+from sb3_fpac.visualization.agents import (
+    Observations,
+    PointsExtractor,
+    count_points,
+    feature_names,
+    find_extractor,
+    observation_tensor,
+    preprocess,
+)
 
 _BATCH = 64  # observations that are encoded at once
 
+_Rows = np.ndarray | th.Tensor
 _Decide = Callable[[PyTorchObs], th.Tensor]
 _Evaluate = Callable[[PyTorchObs, th.Tensor], th.Tensor]
 
@@ -29,27 +38,41 @@ class NoRankingError(ValueError):
 
 @dataclass(frozen=True)
 class PointRanking:
-    """How much each of K feature points matters to an agent."""
+    """
+    How much each of N features matters to an agent: the K points of all its images, which come first, and the entries of its
+    vectors.
+    """
 
     action: np.ndarray
-    """``(K,)``: root mean square change of the action when the point carries no information"""
+    """``(N,)``: root mean square change of the action when the feature carries no information"""
     value: np.ndarray | None
-    """``(K,)``: root mean square change of the critic's value; None if the critic does not see the actor's points"""
+    """``(N,)``: root mean square change of the critic's value; None if the critic does not see the actor's points"""
+    names: Sequence[str]
+    """N names: ``"7"`` for a point of a single image, ``"front:7"`` and ``"joints[3]"`` for Dict observations"""
+    n_points: int
+    """K"""
 
     @property
     def order(self) -> np.ndarray:
-        """``(K,)``: numbers of the points, by the sum of their shares in all changes of action and of value, largest first"""
+        """``(N,)``: indices by the sum of their shares in all changes of action and of value, largest first"""
         importance = np.zeros(len(self.action))
         for change in (self.action, self.value):
             if change is not None and change.any():
                 importance += change / change.sum()
         return np.argsort(-importance, kind="stable")
 
+    @property
+    def points(self) -> np.ndarray:
+        """``(K,)``: indices of the points alone, in the same order"""
+        order = self.order
+        return order[order < self.n_points]
 
-def rank_points(model: BaseAlgorithm, observations: np.ndarray | dict[str, np.ndarray]) -> PointRanking:
+
+def rank_points(model: BaseAlgorithm, observations: Observations) -> PointRanking:
     """
-    Rank an agent's feature points by ablation. The features of one point, including its velocities, are replaced by their
-    means over the observations, and the changes of action and value are measured. The images are encoded once.
+    Rank an agent's feature points, and the entries of its vectors, by ablation. The features of one point, including its
+    velocities, are replaced by their means over the observations, and the changes of action and value are measured. The images
+    are encoded once.
 
     The action is the deterministic one: in [-1, 1] for SAC, TQC and TD3, clipped to the action space for PPO and A2C. For
     discrete actions, it is the probabilities (PPO and A2C) or the Q-values minus their mean (DQN and QR-DQN).
@@ -59,22 +82,16 @@ def rank_points(model: BaseAlgorithm, observations: np.ndarray | dict[str, np.nd
     has its own extractor, whose points are not the actor's, as in SB3's TD3.
 
     :param model: Any SB3 algorithm with feature points; it is not changed
-    :param observations: ``(N, …)``, as the policy gets them, such as :attr:`Episode.observations
-        <sb3_fpac.visualization.Episode.observations>`. For a Dict space, a dict of arrays; the points of its first
-        image are ranked.
-    :return: The ranking of its K points
+    :param observations: ``(T, …)``, as the policy gets them, such as :attr:`Episode.observations
+        <sb3_fpac.visualization.Episode.observations>`. For a Dict space, a dict of arrays.
+    :return: The ranking
     :raises ValueError: if the agent has no feature points, the observations do not fit or are fewer than two, or the algorithm
         is not supported
     """
     extractor = find_extractor(model)
     decide, evaluate = _heads(model, extractor)
-    if isinstance(model.observation_space, spaces.Dict) != isinstance(observations, dict):
-        raise ValueError(
-            f"Observations must be those of the agent, {model.observation_space}, got {type(observations).__name__}."
-        )
-    obs, _ = model.policy.obs_to_tensor(observations)
-    images = encoder_input(model, observations)
-    if len(images) < 2:
+    obs = observation_tensor(model, observations)
+    if _length(obs) < 2:
         raise ValueError("Points are ranked by changes between observations: pass at least two observations.")
 
     def measure(features: th.Tensor, held: th.Tensor | None = None) -> list[th.Tensor]:
@@ -86,9 +103,10 @@ def rank_points(model: BaseAlgorithm, observations: np.ndarray | dict[str, np.nd
     model.policy.set_training_mode(False)
     try:
         with th.no_grad():
-            features = th.cat([extractor(part) for part in images.split(_BATCH)])
-            if all(isinstance(module, FeaturePointExtractor) for module in _extractors(model)):
-                obs = obs[:, :0]  # type: ignore[index]  # no other module reads the pixels, and preprocessing them every time is slow
+            batches = (_rows(obs, slice(start, start + _BATCH)) for start in range(0, _length(obs), _BATCH))
+            features = th.cat([extractor(preprocess(model, batch)) for batch in batches])
+            if all(isinstance(module, PointsExtractor) for module in _extractors(model)):
+                obs = _without_pixels(obs, extractor)  # no other module reads them, and preprocessing them is slow
             before = measure(features)
             changes = []
             for columns in _columns(extractor):
@@ -99,36 +117,59 @@ def rank_points(model: BaseAlgorithm, observations: np.ndarray | dict[str, np.nd
     finally:
         model.policy.set_training_mode(training)
     action, value = (*np.transpose(changes), None)[:2]
-    return PointRanking(action, value)
+    return PointRanking(action, value, feature_names(model), count_points(model))
 
 
-def most_important(model: BaseAlgorithm, observations: np.ndarray | dict[str, np.ndarray]) -> np.ndarray:
+def most_important(model: BaseAlgorithm, observations: Observations) -> np.ndarray:
     """
     Order an agent's points for pictures of the most important ones.
 
     :param model: Any SB3 algorithm with feature points
     :param observations: As in :func:`rank_points`
-    :return: ``(K,)``: numbers of the points, the most important first; in their own order where :func:`rank_points` does not
+    :return: ``(K,)``: indices of the points, the most important first; in their own order where :func:`rank_points` does not
         support the algorithm, or there are fewer than two observations
     """
-    n_observations = len(next(iter(observations.values())) if isinstance(observations, dict) else observations)
-    in_order = np.arange(find_extractor(model).n_points)
-    if n_observations < 2:
+    in_order = np.arange(count_points(model))
+    if _length(observations) < 2:
         return in_order
     try:
-        return rank_points(model, observations).order
+        return rank_points(model, observations).points
     except NoRankingError:
         return in_order
+
+
+def _length(observations: Mapping[str, _Rows] | _Rows) -> int:
+    return len(next(iter(observations.values())) if isinstance(observations, Mapping) else observations)
+
+
+def _rows(observations: PyTorchObs, rows: slice) -> PyTorchObs:
+    if isinstance(observations, dict):
+        return {key: part[rows] for key, part in observations.items()}
+    return observations[rows]
+
+
+def _without_pixels(observations: PyTorchObs, extractor: PointsExtractor) -> PyTorchObs:
+    """The same number of images without channels, and all vectors"""
+    if isinstance(extractor, FeaturePointExtractor):
+        return observations[:, :0]  # type: ignore[index]
+    return {key: part[:, :0] if key in extractor.images else part for key, part in observations.items()}  # type: ignore[union-attr]
 
 
 def _extractors(model: BaseAlgorithm) -> list[BaseFeaturesExtractor]:
     return [module for module in model.policy.modules() if isinstance(module, BaseFeaturesExtractor)]
 
 
-def _columns(extractor: FeaturePointExtractor) -> th.Tensor:
-    """``(K, n)``: the columns of every point in the features, which FeaturePointExtractor.state lays out"""
-    blocks = th.arange(extractor.features_dim).reshape(extractor.n_frames, extractor.n_points, -1)
-    return blocks.transpose(0, 1).flatten(start_dim=1)
+def _columns(extractor: PointsExtractor) -> list[th.Tensor]:
+    """The columns in the features of every point, and those of every entry of a vector, one each"""
+    if isinstance(extractor, FeaturePointExtractor):  # FeaturePointExtractor.state lays them out
+        blocks = th.arange(extractor.features_dim).reshape(extractor.n_frames, extractor.n_points, -1)
+        return list(blocks.transpose(0, 1).flatten(start_dim=1))
+    columns: list[th.Tensor] = []
+    start = 0
+    for image in extractor.images.values():
+        columns += [start + of_point for of_point in _columns(image)]
+        start += image.features_dim
+    return columns + list(th.arange(start, extractor.features_dim)[:, None])
 
 
 def _root_mean_square(change: th.Tensor) -> float:
@@ -137,7 +178,7 @@ def _root_mean_square(change: th.Tensor) -> float:
 
 
 @contextmanager
-def _features_of(extractor: FeaturePointExtractor, features: th.Tensor) -> Iterator[None]:
+def _features_of(extractor: PointsExtractor, features: th.Tensor) -> Iterator[None]:
     """Let an extractor return these features for any input."""
     extractor.forward = lambda observations: features  # type: ignore[method-assign]
     try:
@@ -146,7 +187,7 @@ def _features_of(extractor: FeaturePointExtractor, features: th.Tensor) -> Itera
         del extractor.forward  # restores the method of the class
 
 
-def _heads(model: BaseAlgorithm, extractor: FeaturePointExtractor) -> tuple[_Decide, _Evaluate | None]:
+def _heads(model: BaseAlgorithm, extractor: PointsExtractor) -> tuple[_Decide, _Evaluate | None]:
     """
     Functions that compute the actions ``(N, A)`` from observations, and the values ``(N, 1)`` from observations and actions;
     None if the critic does not see the extractor's points.

@@ -1,7 +1,7 @@
 """Renders episodes as pictures and videos."""
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,73 +12,93 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from sb3_fpac.arguments import number
 from sb3_fpac.optional import needs_viz
 from sb3_fpac.visualization import draw_points, draw_strip, figure_to_array, plot_feature_maps
-from sb3_fpac.visualization.episode import Episode, encoder_input, find_extractor
+from sb3_fpac.visualization.agents import encoder_input, find_images, image_of
+from sb3_fpac.visualization.episode import Episode, Indices
+from sb3_fpac.visualization.panels import join, text_line, with_labels
 
 with needs_viz():
     import imageio.v2 as imageio
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image
 
 VIDEOS = (".mp4", ".gif")
 _MOMENTS = 4
-
-Indices = Sequence[int] | np.ndarray
+_RADIUS = 1.5  # of a point with m = 1, in pixels of the largest frame
+_DARK = 64  # grey between the cameras of a video
 
 
 def render_episode(episode: Episode, indices: Indices | None = None, scale: int = 6) -> Iterator[np.ndarray]:
     """
-    Render the enlarged frames of an episode with its points. A line of text gives the step and the return so far.
+    Render the enlarged frames of an episode with its points, those of several cameras side by side, each below its key. A line
+    of text gives the step and the return so far.
 
     :param episode: The episode
-    :param indices: Indices of the points to draw; None: all
-    :param scale: Size of a pixel of the frame in the picture, in pixels
+    :param indices: Indices of the points to draw, as :attr:`PointRanking.points
+        <sb3_fpac.visualization.PointRanking.points>` has them; None: all
+    :param scale: Size of a pixel of the frame in the picture, in pixels. Of several cameras, this is that of the largest
+        frame, and the other frames become about as high.
     :return: T pictures ``(H · scale + a line of text, W · scale, 3)`` uint8
+    :raises ValueError: if there is no such point
     """
+    drawings = _drawings(episode, indices, scale)
     returns = np.cumsum(episode.rewards)
-    for t in range(len(episode.frames)):
-        picture = draw_points(*episode.draw_arguments(t), indices=indices, scale=scale)
-        yield np.concatenate([picture, _line(f"step {t + 1}   return {returns[t]:.1f}", picture.shape[1])])
+    narrowest = min(view.frames.shape[2] * drawings[key]["scale"] for key, view in episode.views.items())
+    for t in range(len(returns)):
+        pictures = {key: draw_points(*view.draw_arguments(t), **drawings[key]) for key, view in episode.views.items()}
+        picture = with_labels(pictures, axis=1, background=_DARK)
+        text = text_line(f"step {t + 1}   return {returns[t]:.1f}", max(narrowest // 24, 9), picture.shape[1])
+        yield join([picture, text[:, : picture.shape[1]]], axis=0)
 
 
 def render_moments(episode: Episode, indices: Indices | None = None, scale: int = 6) -> np.ndarray:
     """
-    Render four evenly spaced moments of an episode side by side.
+    Render four evenly spaced moments of an episode side by side, those of several cameras one above the other, each below its
+    key.
 
     :param episode: The episode
-    :param indices: Indices of the points to draw; None: all
-    :param scale: Size of a pixel of the frame in the picture, in pixels
+    :param indices: As in :func:`render_episode`
+    :param scale: As in :func:`render_episode`
     :return: ``(H · scale, …, 3)`` uint8
+    :raises ValueError: if there is no such point
     """
-    length = len(episode.frames)
+    length = len(episode.rewards)
     moments = np.arange(_MOMENTS) * length // _MOMENTS if length >= _MOMENTS else np.arange(length)
-    return draw_strip(*episode.draw_arguments(moments), indices=indices, scale=scale, radius=1.5)
+    drawings = _drawings(episode, indices, scale)
+    strips = {key: draw_strip(*view.draw_arguments(moments), **drawings[key]) for key, view in episode.views.items()}
+    return with_labels(strips, axis=0)
 
 
 def render_maps(model: BaseAlgorithm, episode: Episode, t: int, indices: Indices, columns: int = 4) -> np.ndarray:
     """
-    Render feature maps of one frame of an episode, see :func:`~sb3_fpac.visualization.plot_feature_maps`.
+    Render feature maps of one step of an episode, see :func:`~sb3_fpac.visualization.plot_feature_maps`, those of several
+    cameras one above the other, each below its key.
 
     :param model: The agent that played it
     :param episode: The episode
-    :param t: Index of the frame
-    :param indices: Indices of the points whose maps are drawn
+    :param t: Index of the step
+    :param indices: Indices of the points whose maps are drawn, as in :func:`render_episode`; at least one
     :param columns: Maps side by side
     :return: ``(H, W, 3)`` uint8
+    :raises ValueError: if there is no such point
     """
-    extractor, seen = find_extractor(model), episode.observations
+    seen = episode.observations
     seen = {key: array[t] for key, array in seen.items()} if isinstance(seen, dict) else seen[t]
-    with th.no_grad():
-        maps = extractor.feature_maps(encoder_input(model, seen))[0, -1].cpu().numpy()
-    return figure_to_array(
-        plot_feature_maps(
-            episode.frames[t],
+    inputs, numbers, figures = encoder_input(model, seen), episode.numbers_in_views(indices), {}
+    for key, extractor in find_images(model).items():
+        if not len(numbers[key]):
+            continue
+        with th.no_grad():
+            maps = extractor.feature_maps(image_of(inputs, key))[0, -1].cpu().numpy()
+        figure = plot_feature_maps(
+            episode.views[key].frames[t],
             maps,
             extractor.temperature,
             extractor.softmax,
             strides=extractor.encoder.geometry.strides,
-            indices=indices,
+            indices=numbers[key],
             columns=columns,
         )
-    )
+        figures[key] = figure_to_array(figure)
+    return with_labels(figures, axis=0)
 
 
 def side_by_side(picture: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -89,9 +109,7 @@ def side_by_side(picture: np.ndarray, other: np.ndarray) -> np.ndarray:
     :param other: ``(H2, W2, 3)`` uint8
     :return: ``(max(H, H2), W + W2, 3)`` uint8
     """
-    height = max(len(picture), len(other))
-    filled = (np.pad(p, [(0, height - len(p)), (0, 0), (0, 0)], constant_values=255) for p in (picture, other))
-    return np.concatenate(list(filled), axis=1)
+    return join([picture, other], axis=1)
 
 
 def write_image(path: Path, picture: np.ndarray) -> None:
@@ -145,9 +163,9 @@ def gif(pictures: Iterable[np.ndarray], fps: float) -> bytes:
     return file.getvalue()
 
 
-def _line(text: str, width: int) -> np.ndarray:
-    """White text on black, ``(height of a line, width, 3)``"""
-    size = max(width // 24, 9)
-    line = Image.new("RGB", (width, 2 * size))
-    ImageDraw.Draw(line).text((size // 2, size), text, font=ImageFont.load_default(size), anchor="lm")
-    return np.asarray(line)
+def _drawings(episode: Episode, indices: Indices | None, scale: int) -> dict[str | None, dict[str, Any]]:
+    """Keyword arguments of draw_points for every camera: points and frames of all are of about the same size"""
+    numbers = episode.numbers_in_views(indices)
+    heights = {key: view.frames.shape[1] for key, view in episode.views.items()}
+    scales = {key: round(scale * max(heights.values()) / height) for key, height in heights.items()}
+    return {key: dict(indices=numbers[key], scale=own, radius=_RADIUS * scale / own) for key, own in scales.items()}
