@@ -63,6 +63,26 @@ class Noise(gym.Env):
         return np.concatenate([past, self._past]), float(action.sum()), False, self._steps == 125, {}
 
 
+class TwoCameras(Noise):
+    """Two stacks of two RGB frames of noise, and a vector of 32 numbers"""
+
+    def __init__(self, size: int = 84) -> None:
+        super().__init__(size)
+        stack, vector = self.observation_space, spaces.Box(-1, 1, (32,), np.float32)
+        self.observation_space = spaces.Dict(front=stack, wrist=stack, state=vector)
+
+    def _obs(self, stack: np.ndarray) -> dict[str, np.ndarray]:
+        return dict(front=stack, wrist=255 - stack, state=stack[0, 0, :32] / np.float32(255))
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        stack, info = super().reset(seed=seed, options=options)
+        return self._obs(stack), info
+
+    def step(self, action: np.ndarray) -> Any:
+        stack, *rest = super().step(action)
+        return self._obs(stack), *rest
+
+
 def make_sac(policy: type, env: GymEnv | str, policy_kwargs: dict[str, Any] | None = None, **kwargs: Any) -> SAC:
     return SAC(policy, env, policy_kwargs=policy_kwargs, **{**fpac_hyperparams, **kwargs})
 
@@ -89,14 +109,21 @@ AGENTS: dict[str, Any] = {
     "FPAC, auto, compiled": partial(make_fpac, compile=True),
     "FPAC, fast, 84×84": partial(FPAC, "CnnPolicy", **fpac_fast, compile=False),
     "FPAC, fast, 64×64": partial(FPAC, "CnnPolicy", **fpac_fast, compile=False),
+    "FPAC, two cameras": partial(FPAC, "MultiInputPolicy", compile=False),
+    "FPAC, fast, two cameras, 64×64": partial(FPAC, "MultiInputPolicy", **fpac_fast, compile=False),
 }
 """Makers by name: called with the environment, they give an :class:`OffPolicyAlgorithm` with Table I's hyperparameters, or
 with those of the preset."""
-_SIZES = {"FPAC, fast, 64×64": 64}  # of frames, in pixels; 84 for all others
+_ENVS = {
+    "FPAC, fast, 64×64": partial(Noise, 64),
+    "FPAC, two cameras": TwoCameras,
+    "FPAC, fast, two cameras, 64×64": partial(TwoCameras, 64),
+}
+"""Their environments; one camera with frames of 84×84 pixels for all others"""
 
 
 def with_full_buffer(name: str, device: th.device) -> OffPolicyAlgorithm:
     """One of :data:`AGENTS` that has collected 400 transitions of noise, and forgets older ones"""
-    model = AGENTS[name](Noise(_SIZES.get(name, 84)), buffer_size=400, learning_starts=400, device=device, seed=0)
+    model = AGENTS[name](_ENVS.get(name, Noise)(), buffer_size=400, learning_starts=400, device=device, seed=0)
     model.learn(400)
     return model
