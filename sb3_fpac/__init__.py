@@ -4,7 +4,16 @@ import sys
 
 from sb3_fpac.buffers import FrameBatch, FrameReplayBuffer, HerFrameReplayBuffer
 from sb3_fpac.callbacks import ResumableCheckpoint, latest_checkpoint, resume, save_checkpoint
-from sb3_fpac.envs import ActionRepeat, CameraShift, CameraView, FrameStack, MujocoCamera, PixelFrames, register_envs
+from sb3_fpac.envs import (
+    ActionRepeat,
+    AddPixels,
+    CameraShift,
+    CameraView,
+    FrameStack,
+    MujocoCamera,
+    PixelFrames,
+    register_envs,
+)
 from sb3_fpac.features import (
     FeaturePointCombinedExtractor,
     FeaturePointExtractor,
@@ -32,6 +41,7 @@ from sb3_fpac.version import __version__
 __all__ = [
     "FPAC",
     "ActionRepeat",
+    "AddPixels",
     "CameraShift",
     "CameraView",
     "FPACPolicy",

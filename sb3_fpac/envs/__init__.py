@@ -1,18 +1,21 @@
-"""DeepMind Control tasks under Gymnasium ids: ``gym.make("dmc-cheetah-run")``."""
+"""DeepMind Control tasks under Gymnasium ids: ``gym.make("dmc-cheetah-run")``; wrappers that draw and stack frames."""
 
 from gymnasium.envs.registration import register, registry
 
+from sb3_fpac.envs.add_pixels import AddPixels
 from sb3_fpac.envs.cameras import CameraView, MujocoCamera
 from sb3_fpac.envs.dmc import make_dmc
 from sb3_fpac.envs.keypoints import Keypoints
 from sb3_fpac.envs.pixel_frames import PixelFrames
 from sb3_fpac.envs.rendering import choose_backend
+from sb3_fpac.envs.robots import register_robots
 from sb3_fpac.envs.tasks import TASKS, Task
 from sb3_fpac.envs.wrappers import ActionRepeat, CameraShift, FrameStack
 
 __all__ = [
     "TASKS",
     "ActionRepeat",
+    "AddPixels",
     "CameraShift",
     "CameraView",
     "FrameStack",
@@ -23,6 +26,7 @@ __all__ = [
     "choose_backend",
     "make_dmc",
     "register_envs",
+    "register_robots",
 ]
 
 

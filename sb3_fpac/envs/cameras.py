@@ -124,16 +124,45 @@ def find_camera(model: Any, camera_id: int | str) -> int:
     Find the number of a camera.
 
     :param model: MuJoCo model
-    :param camera_id: Number or name
+    :param camera_id: Number or name; a number may be text, ``"0"``, unless a camera has this name
     :return: Number
     :raises ValueError: if there is none
     """
     if isinstance(camera_id, (int, np.integer)) and 0 <= camera_id < model.ncam:
         return int(camera_id)
-    names = [_name(model, camera) for camera in range(model.ncam)]
-    if camera_id in names:
-        return names.index(camera_id)
+    names = [camera_name(model, camera) for camera in range(model.ncam)]
+    if isinstance(camera_id, str) and camera_id:
+        if camera_id in names:
+            return names.index(camera_id)
+        if camera_id.isdecimal() and int(camera_id) < model.ncam:
+            return int(camera_id)
     raise ValueError(f"The model has no camera {camera_id!r}: its cameras are {dict(enumerate(names))}.")
+
+
+def find_cameras(name: str, model: Any, camera_ids: Any) -> dict[str, int]:
+    """
+    Find the numbers of several cameras, and a key for each: its name in the model, or its number if it has none. Dots, which
+    PyTorch does not allow in the name of a network, become underscores.
+
+    :param name: Name of the argument
+    :param model: MuJoCo model
+    :param camera_ids: Sequence of numbers and names
+    :return: Number of every camera, by key
+    :raises ValueError: if it is no sequence or empty, a camera is missing, or two entries have the same key
+    """
+    if not isinstance(camera_ids, (list, tuple)) or not camera_ids:
+        raise ValueError(f"{name} must be a list of at least one camera, got {camera_ids!r}.")
+    cameras: dict[str, int] = {}
+    given: dict[str, Any] = {}
+    for camera_id in camera_ids:
+        camera = find_camera(model, camera_id)
+        key = (camera_name(model, camera) or str(camera)).replace(".", "_")
+        if key in cameras:
+            raise ValueError(
+                f"{name} has {given[key]!r} and {camera_id!r}, which have the same key {key!r}: list every camera once."
+            )
+        cameras[key], given[key] = camera, camera_id
+    return cameras
 
 
 def mujoco_model_and_data(env: gym.Env) -> tuple[Any, Any]:
@@ -157,6 +186,13 @@ def _projections(model: Any) -> np.ndarray:
     return model.cam_projection if hasattr(model, "cam_projection") else model.cam_orthographic
 
 
-def _name(model: Any, camera: int) -> str:
+def camera_name(model: Any, camera: int) -> str:
+    """
+    Read the name of a camera.
+
+    :param model: MuJoCo model
+    :param camera: Number of the camera
+    :return: Its name; the empty text if it has none
+    """
     start = int(model.name_camadr[camera])
     return bytes(model.names[start:]).split(b"\0", 1)[0].decode()

@@ -1,5 +1,7 @@
 """DeepMind Control tasks as Gymnasium environments, over Shimmy's adapter."""
 
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import gymnasium as gym
@@ -8,7 +10,8 @@ from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
 from sb3_fpac.arguments import flag, number, one_of, whole_number
-from sb3_fpac.envs.cameras import find_camera, follows, mujoco_model_and_data
+from sb3_fpac.envs.cameras import find_camera, find_cameras, follows, mujoco_model_and_data
+from sb3_fpac.envs.gathering import PIXELS, STATE, Gathered, by_key, check_distinct
 from sb3_fpac.envs.keypoints import Keypoints
 from sb3_fpac.envs.rendering import check_process, choose_backend, set_up_drawing
 from sb3_fpac.envs.tasks import Task
@@ -18,11 +21,11 @@ from sb3_fpac.envs.wrappers import ActionRepeat, CameraShift, FrameStack
 def make_dmc(
     domain: str,
     task: str,
-    observation: Literal["pixels", "state", "keypoints"] = "pixels",
+    observation: Literal["pixels", "state", "pixels+state", "keypoints"] = "pixels",
     action_repeat: int | None = None,
-    size: int = 84,
+    size: int | Mapping[str, int] = 84,
     frame_stack: int = 2,
-    camera_id: int | str = 0,
+    camera_id: int | str | Sequence[int | str] = 0,
     camera_shift: bool | Literal["auto"] = "auto",
     render_mode: str | None = None,
     render_size: int = 256,
@@ -40,12 +43,15 @@ def make_dmc(
     :param domain: Domain of the suite, ``"cheetah"``
     :param task: Task of the domain, ``"run"``
     :param observation: ``"pixels"``: a channel-first uint8 stack of frames; ``"state"``: the task's own observations,
-        flattened in alphabetical order of their names, float32; ``"keypoints"``: the projected parts of the robot, see
+        flattened in alphabetical order of their names, float32; ``"pixels+state"``: a Dict of both, with the keys
+        ``"pixels"`` and ``"state"``; ``"keypoints"``: the projected parts of the robot, see
         :class:`~sb3_fpac.envs.keypoints.Keypoints`
     :param action_repeat: Env steps for each agent step; None: PlaNet's for its six tasks, 2 elsewhere
-    :param size: Height and width of a frame in pixels
+    :param size: Height and width of a frame in pixels; with a list of cameras also a dict by key
     :param frame_stack: Number of frames, oldest first
-    :param camera_id: Number or name of the camera that the agent sees through
+    :param camera_id: Number or name of the camera that the agent sees through. A number may be text, ``"0"``. A list of
+        cameras gives a Dict with the stack of each. Its keys are the names of the cameras in the model, with ``_`` for every
+        dot; a camera without a name has its number, as text. ``env.render()`` draws the first.
     :param camera_shift: Whether a header plane tells the agent how its camera moved; ``"auto"``: if the camera follows a
         body and there are at least two frames
     :param render_mode: None, ``"rgb_array"`` or ``"human"`` (needs a display), for ``env.render()``
@@ -57,13 +63,12 @@ def make_dmc(
         renderer. Of the pixels of an 84×84 frame, 2 to 11 % then change slightly. An agent needs the frames that it was
         trained on.
     :return: The environment
-    :raises ValueError: if an argument is out of range or the model has no such camera
+    :raises ValueError: if an argument is out of range, the model has no such camera, or a camera is listed twice
     :raises RuntimeError: if no OpenGL backend works
     """
-    one_of("observation", observation, ("pixels", "state", "keypoints"))
+    one_of("observation", observation, ("pixels", "state", "pixels+state", "keypoints"))
     one_of("camera_shift", camera_shift, (True, False, "auto"))
     one_of("render_mode", render_mode, (None, "rgb_array", "human"))
-    size = whole_number("size", size, at_least=1)
     render_size = whole_number("render_size", render_size, at_least=1)
     frame_stack = whole_number("frame_stack", frame_stack, at_least=1)
     if action_repeat is not None:
@@ -73,12 +78,14 @@ def make_dmc(
     if time_limit is not None:
         time_limit = number("time_limit", time_limit, above=0)  # seconds
     spec = Task(domain, task)
-    choose_backend(must_draw=observation == "pixels" or render_mode is not None)
-    render_kwargs = {"height": render_size, "width": render_size, "camera_id": camera_id}
+    choose_backend(must_draw="pixels" in observation or render_mode is not None)
+    render_kwargs = {"height": render_size, "width": render_size}
     env = _load(spec, spec.time_limit if time_limit is None else time_limit, render_mode, render_kwargs)
     model, _ = mujoco_model_and_data(env)
-    camera = find_camera(model, camera_id)
-    set_up_drawing(model, largest=max(size, render_size), fast=fast_rendering)
+    cameras = _cameras(model, camera_id)
+    render_kwargs["camera_id"] = next(iter(cameras.values()))
+    sizes = _sizes(size, cameras, is_list=_is_list(camera_id))
+    set_up_drawing(model, largest=max(*sizes.values(), render_size), fast=fast_rendering)
 
     env = ActionRepeat(UnitActions(env), spec.action_repeat if action_repeat is None else action_repeat)
     fps = 1 / (env.unwrapped.control_timestep() * env.n)  # type: ignore[attr-defined]
@@ -86,13 +93,14 @@ def make_dmc(
     if observation == "state":
         return FlatState(env)
     if observation == "keypoints":
-        return Keypoints(env, camera_id, relative_keypoints)
-    if camera_shift == "auto":
-        camera_shift = frame_stack > 1 and follows(model, camera)
-    stack = FrameStack(Pixels(env, size, camera_id), frame_stack)
-    if not camera_shift:
-        return stack
-    return CameraShift(stack, camera_id, n_frames=frame_stack)
+        if _is_list(camera_id):
+            raise ValueError(f"Keypoints are those of one camera, got the list {camera_id!r}: pass one of them.")
+        return Keypoints(env, camera_id, relative_keypoints)  # type: ignore[arg-type]
+    if observation == "pixels" and not _is_list(camera_id):
+        return stacked_pixels(env, sizes[PIXELS], camera_id, frame_stack, camera_shift)  # type: ignore[arg-type]
+    if observation == "pixels+state":
+        check_distinct("camera_id", list(cameras), [STATE])
+    return DictPixels(env, cameras, sizes, frame_stack, camera_shift, state=observation == "pixels+state")
 
 
 class UnitActions(gym.ActionWrapper, RecordConstructorArgs):
@@ -144,16 +152,88 @@ class Pixels(gym.ObservationWrapper, RecordConstructorArgs):
     """
 
     def __init__(self, env: gym.Env, size: int, camera_id: int | str) -> None:
-        find_camera(mujoco_model_and_data(env)[0], camera_id)
+        self._camera = find_camera(mujoco_model_and_data(env)[0], camera_id)
         RecordConstructorArgs.__init__(self, size=size, camera_id=camera_id)
         gym.ObservationWrapper.__init__(self, env)
-        self._size, self._camera_id = size, camera_id
+        self._size = size
         self.observation_space = spaces.Box(0, 255, (size, size, 3), np.uint8)
 
     def observation(self, observation: Any) -> np.ndarray:
         check_process()
         physics = self.env.unwrapped.physics  # type: ignore[attr-defined]
-        return physics.render(height=self._size, width=self._size, camera_id=self._camera_id)
+        return physics.render(height=self._size, width=self._size, camera_id=self._camera)
+
+
+class DictPixels(Gathered, RecordConstructorArgs):
+    """
+    Replaces the observation by a Dict: a stack of frames from every camera, each as :func:`stacked_pixels` makes it, and
+    possibly the state as ``"state"``. One frame is drawn from every camera for every reset and step.
+
+    :param env: A dm_control environment under Shimmy's adapter
+    :param cameras: Number or name of the camera of every key
+    :param sizes: Height and width of the frames of every key, in pixels
+    :param n_frames: Frames in a stack
+    :param camera_shift: As in :func:`stacked_pixels`, for all cameras
+    :param state: Whether the Dict contains the state, as :class:`FlatState` makes it
+    """
+
+    def __init__(
+        self,
+        env: gym.Env,
+        cameras: Mapping[str, int | str],
+        sizes: Mapping[str, int],
+        n_frames: int,
+        camera_shift: bool | Literal["auto"],
+        state: bool,
+    ) -> None:
+        RecordConstructorArgs.__init__(
+            self, cameras=dict(cameras), sizes=dict(sizes), n_frames=n_frames, camera_shift=camera_shift, state=state
+        )
+        ways: dict[str, Any] = {
+            key: partial(stacked_pixels, size=sizes[key], camera_id=camera, n_frames=n_frames, camera_shift=camera_shift)
+            for key, camera in cameras.items()
+        }
+        if state:
+            ways[STATE] = FlatState
+        Gathered.__init__(self, env, ways)
+
+
+def stacked_pixels(
+    env: gym.Env, size: int, camera_id: int | str, n_frames: int, camera_shift: bool | Literal["auto"]
+) -> gym.Env:
+    """
+    Wrap an environment for channel-first stacks of frames.
+
+    :param env: A dm_control environment under Shimmy's adapter
+    :param size: Height and width of a frame in pixels
+    :param camera_id: Number or name of the camera
+    :param n_frames: Frames in a stack
+    :param camera_shift: Whether a header plane tells how the camera moved; ``"auto"``: if it follows a body and there are at
+        least two frames
+    :return: The wrapped environment
+    """
+    if camera_shift == "auto":
+        model, _ = mujoco_model_and_data(env)
+        camera_shift = n_frames > 1 and follows(model, find_camera(model, camera_id))
+    stack = FrameStack(Pixels(env, size, camera_id), n_frames)
+    return CameraShift(stack, camera_id, n_frames=n_frames) if camera_shift else stack
+
+
+def _is_list(camera_id: Any) -> bool:
+    return isinstance(camera_id, (list, tuple))
+
+
+def _cameras(model: Any, camera_id: Any) -> dict[str, int]:
+    """The number of every camera, by key"""
+    return find_cameras("camera_id", model, camera_id) if _is_list(camera_id) else {PIXELS: find_camera(model, camera_id)}
+
+
+def _sizes(size: Any, cameras: Mapping[str, int], is_list: bool) -> dict[str, int]:
+    """Height and width of the frames in pixels, by key"""
+    if not is_list:
+        return {PIXELS: whole_number("size", size, at_least=1)}
+    names = {key: f"size[{key!r}]" if isinstance(size, Mapping) else "size" for key in cameras}
+    return {key: whole_number(names[key], each, at_least=1) for key, each in by_key("size", size, cameras).items()}
 
 
 def _load(task: Task, time_limit: float | None, render_mode: str | None, render_kwargs: dict[str, Any]) -> gym.Env:

@@ -2,17 +2,16 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
-from gymnasium.envs.registration import EnvSpec, WrapperSpec
 from gymnasium.utils import RecordConstructorArgs
 
 from sb3_fpac.arguments import whole_number
+from sb3_fpac.envs.gathering import NamesItselfOnly
 from sb3_fpac.envs.rendering import check_process
 from sb3_fpac.envs.wrappers import ActionRepeat, FrameStack
 from sb3_fpac.observations import has_channels_first
@@ -21,7 +20,7 @@ _MOST_CHANNELS = 4  # of one frame: RGB-D
 _SMALLEST = _MOST_CHANNELS  # pixels: the channels must be the smallest axis
 
 
-class PixelFrames(gym.Wrapper, RecordConstructorArgs):
+class PixelFrames(NamesItselfOnly):
     """
     Turns an environment into one that shows stacks of small frames: ``(frame_stack · C, height, width)`` uint8, oldest first.
 
@@ -49,29 +48,19 @@ class PixelFrames(gym.Wrapper, RecordConstructorArgs):
     """
 
     def __init__(self, env: gym.Env, size: int | Sequence[int] = 84, action_repeat: int = 1, frame_stack: int = 2) -> None:
-        os.environ.setdefault("SDL_NO_SIGNAL_HANDLERS", "1")  # read by pygame when it starts to draw
-        height, width = _height_and_width(size)
+        let_pygame_end()
+        height, width = height_and_width("size", size)
         repeated = ActionRepeat(env, whole_number("action_repeat", action_repeat, at_least=1))
         frames = FrameStack(_Frames(repeated, height, width), whole_number("frame_stack", frame_stack, at_least=1))
         RecordConstructorArgs.__init__(
             self,
-            size=height if height == width else [height, width],  # a list, as JSON and YAML have it
+            size=plain_size(height, width),
             action_repeat=repeated.n,
             frame_stack=frames.n,
         )
-        gym.Wrapper.__init__(self, frames)
-        self._wrapped = env
+        NamesItselfOnly.__init__(self, env, frames)
         if env.metadata.get("render_fps"):
             self.metadata = {**env.metadata, "render_fps": env.metadata["render_fps"] / repeated.n}
-
-    @property
-    def spec(self) -> EnvSpec | None:  # type: ignore[override]
-        """Names this wrapper, and not the ones that it consists of, so that ``gym.make(env.spec)`` wraps once."""
-        spec = self._wrapped.spec
-        if spec is None:
-            return None
-        wrapper = WrapperSpec(type(self).__name__, f"{type(self).__module__}:{type(self).__name__}", self._saved_kwargs)
-        return replace(spec, additional_wrappers=(*spec.additional_wrappers, wrapper))
 
 
 class _Frames(gym.ObservationWrapper):
@@ -80,13 +69,9 @@ class _Frames(gym.ObservationWrapper):
     def __init__(self, env: gym.Env, height: int, width: int) -> None:
         super().__init__(env)
         self._height, self._width = height, width
-        shape = _image_shape(env.observation_space)
-        if shape is None and env.render_mode != "rgb_array":
-            name = repr(env.spec.id) if env.spec else "id"
-            raise ValueError(
-                f"PixelFrames needs images, but {env.unwrapped} has none in its observations and render_mode="
-                f'{env.render_mode!r}: make it with gym.make({name}, render_mode="rgb_array").'
-            )
+        shape = image_shape(env.observation_space)
+        if shape is None:
+            check_render_mode(env, "PixelFrames needs images, but {env} has none in its observations")
         self._must_draw = shape is None
         self._channels_are_first = shape is not None and len(shape) == 3 and has_channels_first(shape)
         n_channels = 3 if shape is None else 1 if len(shape) == 2 else shape[0 if self._channels_are_first else 2]
@@ -98,23 +83,77 @@ class _Frames(gym.ObservationWrapper):
         self.observation_space = spaces.Box(0, 255, (n_channels, height, width), np.uint8)
 
     def observation(self, observation: Any) -> np.ndarray:
-        frame = self._draw() if self._must_draw else observation
+        frame = draw("PixelFrames", self.env) if self._must_draw else observation
         if frame.ndim == 2:
             frame = frame[None]
         elif not self._channels_are_first:
             frame = frame.transpose(2, 0, 1)
         return resize_by_area(frame, self._height, self._width)
 
-    def _draw(self) -> np.ndarray:
-        check_process()
-        picture: Any = self.env.render()
-        if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8 or picture.shape[2:] not in ((3,), (4,)):
-            what = f"{picture.dtype} {picture.shape}" if isinstance(picture, np.ndarray) else type(picture).__name__
-            raise ValueError(
-                f"PixelFrames needs pictures of shape (H, W, 3) or (H, W, 4) and type uint8, but render() of "
-                f"{self.env.unwrapped} returned {what}."
-            )
-        return picture[:, :, :3]
+
+class RenderedFrames(gym.ObservationWrapper):
+    """
+    Replaces the observation by what ``env.render()`` draws, resized by area. One frame is drawn for every reset and step.
+
+    :param env: An environment with ``render_mode="rgb_array"``
+    :param height: Height in pixels
+    :param width: Width in pixels
+    :raises ValueError: if the environment does not draw
+    """
+
+    def __init__(self, env: gym.Env, height: int, width: int) -> None:
+        super().__init__(env)
+        check_render_mode(env, "A camera that is None is what env.render() draws, but {env} has")
+        self._height, self._width = height, width
+        self.observation_space = spaces.Box(0, 255, (3, height, width), np.uint8)
+
+    def observation(self, observation: Any) -> np.ndarray:
+        return resize_by_area(draw("AddPixels", self.env).transpose(2, 0, 1), self._height, self._width)
+
+
+def draw(wrapper: str, env: gym.Env) -> np.ndarray:
+    """
+    Let an environment draw itself.
+
+    :param wrapper: Name of the wrapper that needs it
+    :param env: Environment with ``render_mode="rgb_array"``
+    :return: ``(H, W, 3)`` uint8
+    :raises ValueError: if it returns something else than a picture
+    """
+    check_process()
+    viewer = getattr(getattr(env.unwrapped, "mujoco_renderer", None), "viewer", None)
+    if viewer is not None:
+        viewer.make_context_current()  # Gymnasium takes for granted that nobody else has drawn since
+    picture: Any = env.render()
+    if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8 or picture.shape[2:] not in ((3,), (4,)):
+        what = f"{picture.dtype} {picture.shape}" if isinstance(picture, np.ndarray) else type(picture).__name__
+        raise ValueError(
+            f"{wrapper} needs pictures of shape (H, W, 3) or (H, W, 4) and type uint8, but render() of {env.unwrapped} "
+            f"returned {what}."
+        )
+    return picture[:, :, :3]
+
+
+def let_pygame_end() -> None:
+    """Let a process in which pygame draws end at SIGTERM. pygame reads the variable when it starts to draw."""
+    os.environ.setdefault("SDL_NO_SIGNAL_HANDLERS", "1")
+
+
+def check_render_mode(env: gym.Env, problem: str) -> None:
+    """
+    Check that an environment draws.
+
+    :param env: Environment
+    :param problem: What is wrong otherwise, with ``{env}`` for its name
+    :raises ValueError: if its render mode is not ``"rgb_array"``
+    """
+    if env.render_mode != "rgb_array":
+        name = repr(env.spec.id) if env.spec else "id"
+        and_has = "" if problem.endswith(" has") else " and"
+        raise ValueError(
+            f"{problem.format(env=env.unwrapped)}{and_has} render_mode={env.render_mode!r}: make it with gym.make({name}, "
+            'render_mode="rgb_array").'
+        )
 
 
 def resize_by_area(frame: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -146,17 +185,35 @@ def _overlaps(n_old: int, n_new: int) -> np.ndarray:
     return overlaps.clip(min=0).astype(np.float64)
 
 
-def _height_and_width(size: Any) -> tuple[int, int]:
+def height_and_width(name: str, size: Any) -> tuple[int, int]:
+    """
+    Check the size of a frame.
+
+    :param name: Name of the argument
+    :param size: Height and width in pixels; or both, as (height, width)
+    :return: Height and width
+    :raises ValueError: if it is neither, or too small
+    """
     if isinstance(size, (int, float, np.number)):
-        size = whole_number("size", size, at_least=_SMALLEST)
+        size = whole_number(name, size, at_least=_SMALLEST)
         return size, size
     if not isinstance(size, Sequence) or isinstance(size, str) or len(size) != 2:
-        raise ValueError(f"size must be a whole number or (height, width), got {size!r}.")
-    height, width = (whole_number(f"size[{i}]", pixels, at_least=_SMALLEST) for i, pixels in enumerate(size))
+        raise ValueError(f"{name} must be a whole number or (height, width), got {size!r}.")
+    height, width = (whole_number(f"{name}[{i}]", pixels, at_least=_SMALLEST) for i, pixels in enumerate(size))
     return height, width
 
 
-def _image_shape(space: spaces.Space) -> tuple[int, ...] | None:
-    """The shape of the images of a space; None if it has none"""
+def plain_size(height: int, width: int) -> int | list[int]:
+    """The size of a frame as JSON and YAML have it"""
+    return height if height == width else [height, width]
+
+
+def image_shape(space: spaces.Space) -> tuple[int, ...] | None:
+    """
+    Find the shape of the images of a space.
+
+    :param space: Any space
+    :return: Their shape; None if it has none
+    """
     is_image = isinstance(space, spaces.Box) and len(space.shape) in (2, 3) and space.dtype == np.uint8
     return space.shape if is_image and (space.low.min(), space.high.max()) == (0, 255) else None  # type: ignore[attr-defined]

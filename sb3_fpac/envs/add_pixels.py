@@ -1,0 +1,181 @@
+"""One wrapper from any environment that draws to a Dict of images and vectors."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import gymnasium as gym
+from gymnasium import spaces
+from gymnasium.utils import RecordConstructorArgs
+
+from sb3_fpac.arguments import whole_number
+from sb3_fpac.envs.cameras import find_cameras, mujoco_model_and_data
+from sb3_fpac.envs.gathering import PIXELS, STATE, Gathered, NamesItselfOnly, by_key, check_distinct
+from sb3_fpac.envs.mujoco_frames import MujocoDrawing, MujocoFrames, check_pose
+from sb3_fpac.envs.pixel_frames import RenderedFrames, height_and_width, image_shape, let_pygame_end, plain_size
+from sb3_fpac.envs.wrappers import ActionRepeat, FrameStack
+
+Camera = int | str | Mapping[str, Any] | None
+
+
+class AddPixels(NamesItselfOnly):
+    """
+    Adds the images of one or several cameras to the observations of an environment. The new observations are a Dict.
+
+    Every image is a stack of small frames, ``(frame_stack · 3, height, width)`` uint8, oldest first, under the key of its
+    camera. A vector is under the key ``"state"``. If the observations are a Dict already, its keys stay, or those that
+    ``keep`` lists. Rewards, ends of episodes and infos are not changed.
+
+    A MuJoCo camera is drawn at the size of its frames: with Gymnasium's MuJoCo environments, Gymnasium-Robotics and
+    dm_control. What ``env.render()`` draws is resized by area, as in :class:`~sb3_fpac.PixelFrames`.
+
+    >>> import gymnasium as gym
+    >>> env = AddPixels(gym.make("Pendulum-v1", render_mode="rgb_array"), size=64)
+    >>> {key: space.shape for key, space in env.observation_space.items()}
+    {'pixels': (6, 64, 64), 'state': (3,)}
+
+    :param env: An environment with ``render_mode="rgb_array"`` or with a MuJoCo simulation
+    :param cameras: The camera of every key. A camera is the number or name of one in the MuJoCo model; or a pose of MuJoCo's
+        free camera, ``dict(lookat=[x, y, z], distance=…, azimuth=…, elevation=…)``, in metres and degrees; or None: what
+        ``env.render()`` draws. In place of the dict, a list of numbers and names: each then has its name in the model as key,
+        with ``_`` for every dot, or else its number as text. Default: ``{"pixels": None}``
+    :param size: Height and width of the frames in pixels; or both, as (height, width); or a dict of these, with all keys
+    :param frame_stack: Number of frames in a stack, see :class:`~sb3_fpac.FrameStack`
+    :param action_repeat: Steps of the environment for each action, see :class:`~sb3_fpac.ActionRepeat`
+    :param keep: Keys of the environment's own observations to keep; ``"state"`` if these are a vector. None: all
+    :raises ValueError: if a camera is not there, the environment does not draw, its observations are images or neither
+        vectors nor a Dict, a key is there twice or missing, or an argument is out of range
+    :raises RuntimeError: at the first frame, if this process was forked from one that had drawn, or if no OpenGL backend works
+    """
+
+    def __init__(
+        self,
+        env: gym.Env,
+        cameras: Mapping[str, Camera] | Sequence[int | str] | None = None,
+        size: int | Sequence[int] | Mapping[str, int | Sequence[int]] = 84,
+        frame_stack: int = 2,
+        action_repeat: int = 1,
+        keep: Sequence[str] | None = None,
+    ) -> None:
+        let_pygame_end()
+        by_name = _cameras(env, cameras)
+        sizes = {
+            key: height_and_width(f"size[{key!r}]" if isinstance(size, Mapping) else "size", each)
+            for key, each in by_key("size", size, by_name).items()
+        }
+        frame_stack = whole_number("frame_stack", frame_stack, at_least=1)
+        action_repeat = whole_number("action_repeat", action_repeat, at_least=1)
+        kept = _kept(env.observation_space, keep)
+        check_distinct("cameras", list(by_name), kept)
+        plain_sizes = {key: plain_size(*each) for key, each in sizes.items()}
+        RecordConstructorArgs.__init__(
+            self,
+            cameras=by_name,
+            size=plain_sizes if isinstance(size, Mapping) else next(iter(plain_sizes.values())),
+            frame_stack=frame_stack,
+            action_repeat=action_repeat,
+            keep=None if keep is None else list(keep),
+        )
+        repeated = env if action_repeat == 1 else ActionRepeat(env, action_repeat)
+        NamesItselfOnly.__init__(self, env, _Views(repeated, by_name, sizes, frame_stack, kept))
+        if env.metadata.get("render_fps"):
+            self.metadata = {**env.metadata, "render_fps": env.metadata["render_fps"] / action_repeat}
+
+
+class _Views(Gathered):
+    """A stack of frames of every camera, and the kept keys"""
+
+    def __init__(
+        self,
+        env: gym.Env,
+        cameras: Mapping[str, Camera],
+        sizes: Mapping[str, tuple[int, int]],
+        frame_stack: int,
+        kept: Sequence[str],
+    ) -> None:
+        self._drawing: MujocoDrawing | None = None
+        if any(camera is not None for camera in cameras.values()):
+            largest = (max(size[axis] for size in sizes.values()) for axis in (0, 1))
+            self._drawing = MujocoDrawing(env, *largest)
+        ways: dict[str, Any] = {
+            key: partial(_stack, drawing=self._drawing, camera=camera, size=sizes[key], n=frame_stack)
+            for key, camera in cameras.items()
+        }
+        is_dict = isinstance(env.observation_space, spaces.Dict)
+        ways |= {key: partial(_Entry, key=key if is_dict else None) for key in kept}
+        super().__init__(env, ways)
+
+    def _prepare(self) -> None:
+        if self._drawing is not None:
+            self._drawing.prepare(self.env)
+
+    def close(self) -> None:
+        if self._drawing is not None:
+            self._drawing.close()
+        super().close()
+
+
+class _Entry(gym.ObservationWrapper):
+    """One entry of a Dict observation; without a key, the observation"""
+
+    def __init__(self, env: gym.Env, key: str | None) -> None:
+        super().__init__(env)
+        self._key = key
+        self.observation_space = env.observation_space if key is None else env.observation_space[key]  # type: ignore[index]
+
+    def observation(self, observation: Any) -> Any:
+        return observation if self._key is None else observation[self._key]
+
+
+def _stack(env: gym.Env, drawing: MujocoDrawing | None, camera: Camera, size: tuple[int, int], n: int) -> gym.Env:
+    if camera is None:
+        return FrameStack(RenderedFrames(env, *size), n)
+    assert drawing is not None
+    return FrameStack(MujocoFrames(env, drawing, camera, *size), n)
+
+
+def _cameras(env: gym.Env, cameras: Any) -> dict[str, Camera]:
+    """The camera of every key"""
+    if cameras is None:
+        return {PIXELS: None}
+    if isinstance(cameras, Mapping):
+        if not cameras:
+            raise ValueError("cameras must have at least one key, got an empty dict.")
+        for key in cameras:
+            if not isinstance(key, str):
+                raise ValueError(f"The keys of cameras must be text, got {key!r}.")
+        if any(camera is not None for camera in cameras.values()):
+            _model(env)
+        return {key: check_pose(each) if isinstance(each, Mapping) else each for key, each in cameras.items()}
+    if not isinstance(cameras, (list, tuple)):
+        raise ValueError(f"cameras must be a dict from keys to cameras, or a list of cameras, got {cameras!r}.")
+    return dict(find_cameras("cameras", _model(env), cameras))
+
+
+def _model(env: gym.Env) -> Any:
+    try:
+        return mujoco_model_and_data(env)[0]
+    except ValueError as error:
+        raise ValueError(
+            f"Cameras are those of a MuJoCo simulation, but {env.unwrapped} has none: pass cameras=dict(pixels=None) for what "
+            "env.render() draws."
+        ) from error
+
+
+def _kept(space: spaces.Space, keep: Sequence[str] | None) -> list[str]:
+    """The keys of the environment's own observations that stay"""
+    if isinstance(space, spaces.Dict):
+        there = list(space)
+    elif isinstance(space, spaces.Tuple) or image_shape(space) is not None:
+        cure = "use PixelFrames" if image_shape(space) is not None else "make them a Dict"
+        raise ValueError(f"AddPixels needs observations that are a vector or a Dict, got {space}: {cure}.")
+    else:
+        there = [STATE]
+    if keep is None:
+        return there
+    if isinstance(keep, str) or not isinstance(keep, Sequence):
+        raise ValueError(f"keep must be a list of keys, got {keep!r}.")
+    for key in keep:
+        if key not in there:
+            raise ValueError(f"keep has {key!r}, but the keys of the observations are {', '.join(map(repr, there))}.")
+    return [key for key in there if key in keep]
