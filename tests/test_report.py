@@ -604,6 +604,33 @@ def test_a_point_that_is_clicked_is_followed_through_all_frames(open_page, agent
     assert canvas.get_attribute("data-chosen") == ""
 
 
+def test_every_camera_has_a_canvas_and_its_points_are_followed(open_page, agent, tmp_path):
+    front = agent.episode.view
+    wrist = replace(front, frames=front.frames[:, :18, :, :1])
+    names = [*(f"{key}:{k}" for key in ("front", "wrist") for k in range(N_POINTS)), "joints[0]"]
+    ranked = dict(names=names, ranking_action=np.arange(1.0, 10.0), order=np.arange(9)[::-1])
+    episode = replace(agent.episode, views=dict(front=front, wrist=wrist))
+    two_cameras = replace(agent, episode=episode, colours=np.concatenate([agent.colours] * 2), **ranked)
+    path = tmp_path / "report.html"
+    path.write_text(render(group_runs([read_run(make_run(tmp_path / "run"))]), two_cameras))
+    page = open_page()
+    page.goto(path.as_uri())
+    page.wait_for_selector(".stepper:not([hidden]) canvas[data-step]")
+    canvases = page.locator(".stepper canvas").all()
+    boxes = [canvas.bounding_box() for canvas in canvases]
+    assert boxes[0]["y"] == boxes[1]["y"] and boxes[0]["height"] == pytest.approx(boxes[1]["height"], abs=1)
+    canvases[1].click(position={"x": (4 + 5 * 2 + 0.5) / SIZE * boxes[1]["width"], "y": 10.5 / 18 * boxes[1]["height"]})
+    assert [canvas.get_attribute("data-chosen") for canvas in canvases] == ["wrist:2"] * 2
+    assert canvases[1].get_attribute("aria-label").startswith("Frame of step 1 of the camera wrist with")
+    assert page.locator("[data-point][aria-pressed=true]").inner_text().split()[0] == "wrist:2"
+    page.get_by_role("button", name="front:3").click()
+    assert "points front:3, wrist:2" in page.locator("output").inner_text()
+    assert page.locator(".ranking li").count() == 9 and page.get_by_role("button", name="joints[0]").count() == 0
+    for width in (360, 768):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
+
+
 def test_the_video_plays(open_page):
     page = open_page()
     video = page.locator("video")
