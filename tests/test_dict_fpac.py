@@ -325,6 +325,31 @@ def test_what_does_not_fit_is_refused_by_its_key(parts, kwargs, words):
     assert "\n" not in str(error.value)
 
 
+def test_observations_with_other_keys_are_refused():
+    model = make()
+    obs, _ = Robot().reset(seed=1)
+    with pytest.raises(ValueError, match="has 'rear', which the space lacks"):
+        model.predict({**obs, "rear": obs["wrist"]})
+    del obs["wrist"]
+    with pytest.raises(ValueError, match="lacks 'wrist'"):
+        model.predict(obs)
+
+
+def test_images_that_are_divided_already_with_sac():
+    class Divided(Robot):
+        def __init__(self):
+            super().__init__(("wrist", "joints"))
+            self.observation_space["wrist"] = spaces.Box(0, 1, (2, 18, 16), np.float32)
+
+        def _new(self, key):
+            return np.float32(super()._new(key) / 255) if key == "wrist" else np.float64([[0, 1], [2, 3]])
+
+    kwargs = dict(normalize_images=False, features_extractor_kwargs=dict(n_points=2, frame_channels=1))
+    model = SAC(FPACPolicy, Divided(), policy_kwargs=kwargs, **SHORT)
+    assert list(model.policy.features_extractor.images) == ["wrist"]
+    assert model.learn(15)._n_updates == 5
+
+
 def test_normalized_images_are_refused_and_their_keys_named():
     env = DummyVecEnv([lambda: Robot(("front", "joints"))])
     with pytest.raises(ValueError, match="VecNormalize normalizes 'front': pass it norm_obs_keys without images"):

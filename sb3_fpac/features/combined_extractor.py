@@ -6,7 +6,7 @@ from typing import Any
 import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.preprocessing import get_flattened_obs_dim, preprocess_obs
-from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, CombinedExtractor
 from stable_baselines3.common.type_aliases import TensorDict
 from torch import nn
 
@@ -17,7 +17,7 @@ from sb3_fpac.observations import check_options, options_of, split_keys
 _OF_THE_ENCODER = ("pretrained", "frozen", "strides", "precision")
 
 
-class FeaturePointCombinedExtractor(BaseFeaturesExtractor):
+class FeaturePointCombinedExtractor(CombinedExtractor):
     """
     Extracts feature points from every image of a Dict observation, each with an encoder of its own. All other keys are
     vectors, which are flattened as in SB3's CombinedExtractor.
@@ -50,7 +50,7 @@ class FeaturePointCombinedExtractor(BaseFeaturesExtractor):
     ) -> None:
         image_spaces, vectors = split_keys(observation_space, normalized_image)
         check_options(point_kwargs, image_spaces)
-        super().__init__(observation_space, features_dim=1)
+        BaseFeaturesExtractor.__init__(self, observation_space, features_dim=1)  # without the networks of CombinedExtractor
         extractors: dict[str, nn.Module] = {}
         for key, space in image_spaces.items():
             try:

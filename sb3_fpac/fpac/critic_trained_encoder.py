@@ -9,6 +9,7 @@ from copy import deepcopy
 from functools import partial
 from typing import Any, ClassVar, Literal, cast
 
+import numpy as np
 import torch as th
 from gymnasium import spaces
 from sb3_contrib.tqc import policies as tqc
@@ -24,6 +25,7 @@ from sb3_fpac.features.extractor import FeaturePointExtractor
 from sb3_fpac.features.frame_extractor import FrameExtractor
 from sb3_fpac.features.pretrained import resolve_pretrained
 from sb3_fpac.fpac.feature_cache import EncoderTrainingCritic, FeatureCache, SharedEncoder
+from sb3_fpac.observations import check_keys
 
 TargetEncoder = Literal["online", "polyak"]
 
@@ -144,6 +146,11 @@ class CriticTrainedEncoder(BasePolicy):
     def _register_hooks(self) -> None:
         self.actor.optimizer.register_step_pre_hook(partial(_drop_gradients_between_updates, self.actor_update_interval))
         self.critic.optimizer.register_step_post_hook(self.feature_cache.detach)
+
+    def predict(self, observation: Any, *args: Any, **kwargs: Any) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
+        if self._has_shared_encoder and isinstance(self.observation_space, spaces.Dict) and isinstance(observation, dict):
+            check_keys(observation, self.observation_space)
+        return super().predict(observation, *args, **kwargs)
 
     def make_features_extractor(self) -> BaseFeaturesExtractor:
         kwargs = self.features_extractor_kwargs

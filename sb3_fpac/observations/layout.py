@@ -74,7 +74,7 @@ def why_no_stack(space: spaces.Space, normalized: bool = False) -> str | None:
     if isinstance(space, spaces.Dict):
         return (
             f"Images are expected, got Dict observations with the keys {', '.join(map(repr, space))}: use "
-            "SAC('MultiInputPolicy', …) with FeaturePointCombinedExtractor."
+            "FPAC('MultiInputPolicy', …), or FeaturePointCombinedExtractor with another algorithm."
         )
     if not isinstance(space, spaces.Box):
         return f"Images are expected, got {space}."
