@@ -277,6 +277,12 @@ def test_a_callback_shows_every_camera(tmp_path):
         make().learn(10, callback=FeaturePointCallback(25, tmp_path, Robot(("front", "wrist"))))
 
 
+def test_a_callback_makes_the_environment_again(tmp_path, monkeypatch):
+    monkeypatch.setitem(gym.registry, "Robot-v0", gym.envs.registration.EnvSpec("Robot-v0", Robot))
+    make(env=gym.make("Robot-v0", seed=1)).learn(20, callback=FeaturePointCallback(15, tmp_path, max_steps=3))
+    assert (tmp_path / "points_15.mp4").is_file()
+
+
 def run(monkeypatch, *arguments):
     monkeypatch.setattr(sys, "argv", ["sb3_fpac", *map(str, arguments)])
     main()

@@ -163,7 +163,7 @@ def plot_feature_maps(
     figure = Figure(figsize=(2.4 * columns, (2.4 * height / width + 0.4) * rows), layout="constrained")
     for place, k in enumerate(chosen, start=1):
         axes = figure.add_subplot(rows, columns, place, xticks=[], yticks=[])
-        axes.imshow(frame.mean(axis=2), cmap="gray", vmin=0, vmax=255)
+        axes.imshow(to_rgb(frame).mean(axis=2), cmap="gray", vmin=0, vmax=255)
         axes.imshow(maps[k], extent=seen, alpha=0.6, cmap="viridis")
         axes.plot(x[k], y[k], "o", color=point_colours(len(maps))[k] / 255, markeredgecolor="black", markersize=8)
         axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
