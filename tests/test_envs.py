@@ -431,7 +431,7 @@ def test_videos_play_in_real_time(action_repeat, fps):
 
 
 BAD_KEYWORDS = [
-    ({"observation": "pixel"}, "observation must be 'pixels', 'state' or 'keypoints', got 'pixel'"),
+    ({"observation": "pixel"}, "observation must be 'pixels', 'state', 'pixels\\+state' or 'keypoints', got 'pixel'"),
     ({"action_repeat": 0}, "n=0|action_repeat=0|got 0"),
     ({"action_repeat": -2}, "n=-2|action_repeat=-2|got -2"),
     ({"size": 0}, "size must be at least 1, got 0"),
