@@ -11,6 +11,7 @@ from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils import env_checker
 from helpers.environments import Noise
+from helpers.processes import run_python
 from rl_zoo3.utils import get_wrapper_class
 from stable_baselines3.common import env_checker as sb3_checker
 from stable_baselines3.common.env_util import make_vec_env
@@ -171,6 +172,19 @@ def test_a_closed_environment_draws_again():
     env.close()
     np.testing.assert_array_equal(env.reset(seed=0)[0]["track"], before)
     env.close()
+
+
+def test_it_draws_without_a_display_though_mujoco_was_imported_before():
+    """MuJoCo chooses its backend when it is imported, and without a display chooses one that cannot draw"""
+    program = """
+import gymnasium as gym
+env = gym.make("Hopper-v5")
+import mujoco
+from sb3_fpac import AddPixels
+print(AddPixels(env, cameras=["track"], size=24).reset(seed=0)[0]["track"].std())
+"""
+    done = run_python("-c", program, display=False)
+    assert float(done.stdout) > 10 and "Exception" not in done.stderr
 
 
 @pytest.mark.parametrize("cameras", [["side", "1"], dict(side=0, back="back")])
