@@ -1,11 +1,10 @@
 """The command ``watch``: a video of a trained agent with its feature points."""
 
 import argparse
-from pathlib import Path
 
+from sb3_fpac.cli.agents import add_agent, load_named_agent
 from sb3_fpac.cli.arguments import (
     add_device,
-    add_env,
     add_output,
     add_seed,
     check_output,
@@ -30,8 +29,6 @@ from sb3_fpac.visualization.video import (
 with needs_viz():
     from tqdm import tqdm
 
-    from sb3_fpac.zoo.saved_agents import find_agent, find_model, load_agent
-
 MAPS = 4  # number of feature maps without --top
 
 
@@ -42,13 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     :param parser: Gets the options
     """
     add = parser.add_argument
-    add("--agent", type=Path, metavar="RUN", help="folder of a run, instead of --algo, --env, --folder and --exp-id")
-    add("--algo", default="fpac", help="algorithm of the agent, as RL Zoo calls it (default: %(default)s)")
-    add_env(parser, required=False)
-    add("-f", "--folder", type=Path, default=Path("logs"), help="RL Zoo's log folder (default: %(default)s)")
-    add("--exp-id", type=int, default=0, help="number of the run (default: the latest)")
-    add("--load-best", action="store_true", help="load the best model of the run instead of the last one")
-    add("--model", type=Path, help="zip file of a model, instead of a run in the folder")
+    add_agent(parser)
     add_output(parser, "agent.mp4", *VIDEOS, ".png")
     add("-n", "--episodes", type=positive_int, default=1, help="number of episodes (default: %(default)s)")
     add("--top", type=positive_int, metavar="N", help="draw the N points that matter most to the agent (default: all)")
@@ -72,14 +63,7 @@ def run(args: argparse.Namespace) -> None:
     output = check_output(args)
     if args.episodes > 1 and output.suffix == ".png":
         raise ValueError(f"A picture shows one episode, got --episodes {args.episodes}: write .mp4 or .gif.")
-    algo, env_id, path = args.algo, args.env, args.model
-    if args.agent is not None:
-        algo, env_id, path = find_agent(args.agent, args.load_best)
-    elif env_id is None:
-        raise ValueError("Name the agent's environment with --env, or the folder of its run with --agent.")
-    elif path is None:
-        path = find_model(args.folder, algo, env_id, args.exp_id, args.load_best)
-    model, env = load_agent(path, algo, env_id, args.env_kwargs, args.seed, args.device, args.gym_packages)
+    model, env, path = load_named_agent(args, seed=args.seed, device=args.device)
     is_video = output.suffix in VIDEOS
     episodes = []
     try:

@@ -63,7 +63,7 @@ class FeaturePointCombinedExtractor(CombinedExtractor):
         self.vectors = vectors
         if flag("share_encoder", share_encoder):
             self._share_encoder(point_kwargs)
-        n_numbers = sum(get_flattened_obs_dim(space) for space in vectors.values())
+        n_numbers = sum(int(get_flattened_obs_dim(space)) for space in vectors.values())
         self._features_dim = sum(extractor.features_dim for extractor in self.images.values()) + n_numbers
 
     @property

@@ -138,6 +138,11 @@ class FrameExtractor(BaseFeaturesExtractor):
         """
         return self.encoder.feature_maps(self._frames(observations)).unflatten(0, (-1, self.n_frames))
 
+    def prepare_for_export(self) -> None:
+        """Compute in float32, and without the checks of the first observations, whose outcome a trace would contain."""
+        self.encoder.precision = "float32"
+        self._range_is_checked, self._images_to_compare = True, 0
+
     def _encode(self, observations: th.Tensor) -> th.Tensor:
         """(B, C, H, W) → (B, S, K, …)"""
         return self.encode_frames(self._frames(observations)).unflatten(0, (-1, self.n_frames))

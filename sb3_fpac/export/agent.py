@@ -1,0 +1,180 @@
+"""A trained agent as one module: observations in, actions and feature points out."""
+
+import copy
+from typing import Any
+
+import numpy as np
+import torch as th
+from gymnasium import spaces
+from sb3_contrib import QRDQN
+from stable_baselines3 import DQN, TD3
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
+from stable_baselines3.common.preprocessing import preprocess_obs
+from stable_baselines3.common.vec_env import VecTransposeImage, unwrap_vec_wrapper
+from stable_baselines3.sac.policies import Actor as SACActor
+from torch import nn
+
+from sb3_fpac.export.normalization import ObservationNormalization
+from sb3_fpac.features import FrameExtractor
+from sb3_fpac.visualization.agents import find_extractor, find_images
+
+_ONLY_FOR_TRAINING = ("actor_target", "critic", "critic_target", "q_net_target")
+
+Observation = Any
+"""A tensor ``(B, …)``, or a dict of tensors by key"""
+
+
+class ExportedAgent(nn.Module):
+    """
+    What an agent does with observations of its environment, without exploration, on the CPU and in float32, whatever the
+    machine that trained it multiplies.
+
+    Its input is what the environment returns, with a batch axis: images of uint8, with the channels where the environment has
+    them, and vectors that are not normalized. Its outputs are the actions, scaled to the action space, and the feature points
+    of the current frame of every image: ``(B, K, 3)``, x and y in pixels of the frame, and the presence.
+
+    :param model: An agent with feature points: SAC, TQC, FPAC, PPO, A2C, TD3, DDPG, DQN or QRDQN. If it has its environment,
+        what SB3 and VecNormalize do to observations is part of the module.
+    :raises ValueError: if the agent has no feature points, or is of another algorithm
+    """
+
+    low: th.Tensor
+    high: th.Tensor
+
+    def __init__(self, model: BaseAlgorithm) -> None:
+        super().__init__()
+        find_extractor(model)
+        self._act = _find_act(model)
+        self.algorithm = type(model).__name__
+        self.space, self.action_space = model.observation_space, model.action_space
+        self.normalize_images = model.policy.normalize_images
+        self.layouts = {key: image.layout for key, image in find_images(model).items()}
+        self.channels_last = _channels_last(model)
+        self.normalization = ObservationNormalization(model.get_vec_normalize_env())
+        self.policy = _copied(model.policy)
+        for module in self.policy.modules():
+            if isinstance(module, FrameExtractor):
+                module.prepare_for_export()
+        holder: Any = _Holder(self.policy, self.space)
+        self._images = find_images(holder)
+        if isinstance(self.action_space, spaces.Box):
+            for name in ("low", "high"):
+                self.register_buffer(name, th.as_tensor(getattr(self.action_space, name)).float())
+
+    @property
+    def input_names(self) -> list[str]:
+        """``observation``, or the keys of a Dict space, in the order of the space"""
+        return list(self.space) if isinstance(self.space, spaces.Dict) else ["observation"]
+
+    @property
+    def output_names(self) -> list[str]:
+        """``actions`` and ``points``, or for a Dict space ``points_<key>`` for every image"""
+        return ["actions", *("points" if key is None else f"points_{key}" for key in self._images)]
+
+    def forward(self, observation: Observation) -> tuple[th.Tensor, ...]:
+        """
+        :param observation: ``(B, …)``, or a dict of these
+        :return: Actions ``(B, action_dim)``, or ``(B,)`` for Discrete; points ``(B, K, 3)`` of every image
+        """
+        observation = self.normalization(self._channels_first(observation))
+        actions = self._act(self.policy, observation)
+        if isinstance(self.action_space, spaces.Box):
+            if self.policy.squash_output:
+                actions = self.low + 0.5 * (actions + 1) * (self.high - self.low)
+            actions = th.maximum(th.minimum(actions, self.high), self.low)
+        inputs: Any = preprocess_obs(observation, self.space, normalize_images=self.normalize_images)
+        points = []
+        for key, image in self._images.items():
+            now = image.points(inputs if key is None else inputs[key])[:, -1]
+            points.append(th.cat([image.to_pixels(now), now[..., 2:]], dim=-1))
+        return (actions, *points)
+
+    def example(self, batch_size: int, seed: int = 0) -> Observation:
+        """
+        Make observations at random.
+
+        :param batch_size: B
+        :param seed: Seed
+        :return: ``(B, …)``, or a dict of these, as the environment would return them
+        """
+        space = copy.deepcopy(self.space)
+        space.seed(seed)
+        samples = [space.sample() for _ in range(batch_size)]
+        if not isinstance(space, spaces.Dict):
+            return self._as_environment(None, np.stack(samples))
+        return {key: self._as_environment(key, np.stack([sample[key] for sample in samples])) for key in space}
+
+    def _as_environment(self, key: str | None, batch: np.ndarray) -> th.Tensor:
+        return th.as_tensor(np.ascontiguousarray(np.moveaxis(batch, 1, -1)) if key in self.channels_last else batch)
+
+    def _channels_first(self, observation: Observation) -> Observation:
+        if isinstance(observation, dict):
+            return {key: part.movedim(-1, 1) if key in self.channels_last else part for key, part in observation.items()}
+        return observation.movedim(-1, 1) if None in self.channels_last else observation
+
+
+def _copied(policy: BasePolicy) -> Any:
+    """A copy on the CPU that learns nothing"""
+    exploration = [getattr(part, "action_dist", None) for part in (policy, getattr(policy, "actor", None))]
+    kept = {id(each): each for each in exploration}  # tensors with a gradient, which cannot be copied
+    copied = copy.deepcopy(policy, kept).to("cpu").requires_grad_(False)
+    copied.set_training_mode(False)
+    for name in _ONLY_FOR_TRAINING:
+        copied._modules.pop(name, None)
+    return copied
+
+
+class _Holder:
+    """Has of an algorithm what :func:`find_images` asks for"""
+
+    def __init__(self, policy: Any, space: spaces.Space) -> None:
+        self.policy, self.observation_space = policy, space
+
+
+def _find_act(model: BaseAlgorithm) -> Any:
+    policy = model.policy
+    actor = getattr(policy, "actor", None)
+    if isinstance(actor, SACActor) or (hasattr(actor, "latent_pi") and hasattr(actor, "mu")):
+        return _act_squashed
+    if isinstance(model, TD3):
+        return lambda policy, observation: policy.actor(observation)
+    if isinstance(model, DQN):
+        return lambda policy, observation: policy.q_net(observation).argmax(dim=1)
+    if isinstance(model, QRDQN):
+        return lambda policy, observation: policy.quantile_net(observation).mean(dim=1).argmax(dim=1)
+    if type(model).__name__ in ("PPO", "A2C") and isinstance(policy, ActorCriticPolicy):
+        return _act_on_policy
+    raise ValueError(
+        f"{type(model).__name__} cannot be exported, because it needs more than an observation to act: SAC, TQC, FPAC, PPO, "
+        "A2C, TD3, DDPG, DQN and QRDQN can."
+    )
+
+
+def _act_squashed(policy: Any, observation: Observation) -> th.Tensor:
+    """SAC, TQC, FPAC"""
+    actor = policy.actor
+    return actor.mu(actor.latent_pi(actor.extract_features(observation, actor.features_extractor))).tanh()
+
+
+def _act_on_policy(policy: Any, observation: Observation) -> th.Tensor:
+    """PPO, A2C: the mode of the distribution"""
+    features = policy.extract_features(observation, policy.pi_features_extractor)
+    logits = policy.action_net(policy.mlp_extractor.forward_actor(features))
+    space = policy.action_space
+    if isinstance(space, spaces.Discrete):
+        return logits.argmax(dim=1)
+    if isinstance(space, spaces.MultiDiscrete):
+        return th.stack([part.argmax(dim=1) for part in logits.split(space.nvec.tolist(), dim=1)], dim=1)
+    if isinstance(space, spaces.MultiBinary):
+        return (logits > 0).float()
+    return logits.tanh() if policy.squash_output else logits
+
+
+def _channels_last(model: BaseAlgorithm) -> list[str | None]:
+    """Keys of the images that SB3 transposes; the key of a single image is None"""
+    env = model.get_env()
+    transposing = None if env is None else unwrap_vec_wrapper(env, VecTransposeImage)
+    if not isinstance(transposing, VecTransposeImage) or transposing.skip:
+        return []
+    return list(transposing.image_space_keys) if isinstance(model.observation_space, spaces.Dict) else [None]

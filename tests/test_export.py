@@ -1,0 +1,208 @@
+"""Exported agents act as they did, without Stable-Baselines3."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch as th
+from gymnasium import spaces
+from helpers.environments import Noise, Robot, StackedNoise
+from sb3_contrib import QRDQN, TQC, RecurrentPPO
+from stable_baselines3 import A2C, DQN, PPO, SAC, TD3
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+
+from sb3_fpac import FPAC, FeaturePointExtractor, FPACTQCPolicy, fpac_fast, fpac_kwargs
+from sb3_fpac.export import ExportedAgent, check, export_onnx, export_torchscript
+
+BUFFER = dict(buffer_size=20, seed=0)
+POINTS = dict(features_extractor_class=FeaturePointExtractor)
+BY_KEY = dict(frame_channels=dict(front=3, wrist=1), camera_shift=dict(front=True), n_points=dict(front=3, wrist=2))
+
+
+class WideActions(StackedNoise):
+    """Actions that are not in [-1, 1]"""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.action_space = spaces.Box(np.float32([-3, 0]), np.float32([1, 9]))
+
+
+class Choices(StackedNoise):
+    def __init__(self, action_space=None):
+        super().__init__()
+        self.action_space = action_space or spaces.Discrete(3)
+
+
+def robot_agent(env=None, **kwargs):
+    policy_kwargs = dict(net_arch=[16], features_extractor_kwargs=BY_KEY)
+    return FPAC("MultiInputPolicy", env or Robot(), policy_kwargs=policy_kwargs, **BUFFER, **kwargs)
+
+
+def normalized_robot_agent():
+    env = VecNormalize(DummyVecEnv([Robot]), norm_obs_keys=["joints"])
+    model = robot_agent(env, learning_starts=1000).learn(30)
+    env.training = False
+    return model
+
+
+AGENTS = {
+    "fpac": lambda: FPAC("CnnPolicy", WideActions(), **BUFFER),
+    "camera_shift": lambda: FPAC("CnnPolicy", WideActions(2, True), **BUFFER),
+    "preset": lambda: FPAC("CnnPolicy", StackedNoise(), **BUFFER, **fpac_fast),
+    "gsde": lambda: FPAC("CnnPolicy", WideActions(), use_sde=True, **BUFFER),
+    "dict": robot_agent,
+    "normalized": normalized_robot_agent,
+    "tqc": lambda: TQC(FPACTQCPolicy, WideActions(), **BUFFER),
+    "ppo": lambda: PPO("CnnPolicy", WideActions(), policy_kwargs=POINTS, seed=0),
+    "a2c": lambda: A2C("CnnPolicy", Choices(), policy_kwargs=POINTS, seed=0),
+    "td3": lambda: TD3("CnnPolicy", WideActions(), policy_kwargs=POINTS, **BUFFER),
+    "dqn": lambda: DQN("CnnPolicy", Choices(), policy_kwargs=POINTS, **BUFFER),
+}
+MORE_AGENTS = {
+    "qrdqn": lambda: QRDQN("CnnPolicy", Choices(), policy_kwargs=POINTS, **BUFFER),
+    "ppo_multi": lambda: PPO("CnnPolicy", Choices(spaces.MultiDiscrete([2, 3])), policy_kwargs=POINTS, seed=0),
+    "ppo_binary": lambda: PPO("CnnPolicy", Choices(spaces.MultiBinary(4)), policy_kwargs=POINTS, seed=0),
+    "channels_last": lambda: SAC(
+        "CnnPolicy", Noise(), policy_kwargs=dict(fpac_kwargs, features_extractor_kwargs=dict(velocity=False)), **BUFFER
+    ),
+}
+
+
+def scramble(model):
+    """Another last layer of the actor: the actions of the initial one are near the middle"""
+    with th.no_grad():
+        for name, parameter in model.policy.named_parameters():
+            if ".mu." in name or "action_net" in name:
+                parameter.add_(0.1 * th.randn(parameter.shape, generator=th.Generator().manual_seed(parameter.numel())))
+    return model
+
+
+def in_float32(model):
+    for module in model.policy.modules():
+        if hasattr(module, "precision"):
+            module.precision = "float32"
+
+
+def as_sb3_acts(model, observation):
+    """SB3's own predict, on what its vectorized environments hand to it"""
+    env, last = model.get_vec_normalize_env(), model.get_env()
+    numpy = {key: part.numpy() for key, part in observation.items()} if isinstance(observation, dict) else observation.numpy()
+    if env is not None:
+        numpy = env.normalize_obs(numpy)
+    if hasattr(last, "transpose_observations"):
+        numpy = last.transpose_observations(numpy)
+    return model.predict(numpy, deterministic=True)[0]
+
+
+def onnx_outputs(path, observation):
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return session.run(None, check.to_numpy(observation))
+
+
+@pytest.mark.parametrize("name", AGENTS | MORE_AGENTS)
+def test_torchscript_acts_as_sb3_does(name, tmp_path):
+    model = scramble((AGENTS | MORE_AGENTS)[name]())
+    path = export_torchscript(model, tmp_path / "policy.pt")
+    in_float32(model)
+    loaded, agent = th.jit.load(str(path)), ExportedAgent(model)
+    for batch_size in (64, 1, 7):
+        observation = agent.example(batch_size, seed=9)
+        expected, got = as_sb3_acts(model, observation), loaded(observation)[0]
+        assert got.shape == expected.shape
+        np.testing.assert_allclose(got, expected, atol=1e-4, rtol=0)
+    if isinstance(model.action_space, spaces.Box):
+        assert len(np.unique(got)) > 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", AGENTS)
+def test_onnx_acts_as_sb3_does(name, tmp_path):
+    model = scramble(AGENTS[name]())
+    path = export_onnx(model, tmp_path / "policy.onnx")
+    in_float32(model)
+    agent = ExportedAgent(model)
+    for batch_size in (64, 1, 7):
+        observation = agent.example(batch_size, seed=9)
+        expected, got = as_sb3_acts(model, observation), onnx_outputs(path, observation)
+        np.testing.assert_allclose(got[0], expected, atol=1e-4, rtol=0)
+    metadata = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+    description = json.loads(metadata["sb3_fpac"])
+    assert description["inputs"].keys() == set(agent.input_names) and "torch" in description["versions"]
+    assert [each.name for each in path.parent.iterdir()] == ["policy.onnx"]
+
+
+def test_points_are_pixels_of_the_current_frame():
+    model = scramble(FPAC("CnnPolicy", StackedNoise(2, True), **BUFFER))
+    agent = ExportedAgent(model)
+    observation = agent.example(3)
+    _, points = agent(observation)
+    extractor = agent.policy.features_extractor
+    expected = extractor.points(observation.float() / 255)[:, -1]
+    th.testing.assert_close(points[..., :2], extractor.to_pixels(expected))
+    th.testing.assert_close(points[..., 2], expected[..., 2])
+    assert agent.output_names == ["actions", "points"]
+    assert ExportedAgent(robot_agent()).output_names == ["actions", "points_front", "points_wrist"]
+
+
+def test_always_float32_and_nothing_of_the_agent_changes():
+    model = FPAC(
+        "CnnPolicy", StackedNoise(), policy_kwargs=dict(features_extractor_kwargs=dict(precision="bfloat16")), **BUFFER
+    )
+    agent = ExportedAgent(model)
+    assert agent.policy.features_extractor.encoder.precision == "float32"
+    assert model.policy.features_extractor.encoder.precision == "bfloat16"
+    assert not any(parameter.requires_grad for parameter in agent.parameters())
+    assert all(parameter.requires_grad for parameter in model.policy.features_extractor.parameters())
+    model.learn(12)
+
+
+def test_a_file_that_acts_otherwise_gets_no_name(tmp_path, monkeypatch):
+    model = scramble(FPAC("CnnPolicy", StackedNoise(), **BUFFER))
+    load = th.jit.load
+
+    def wrong(path):
+        loaded = load(path)
+        return lambda observation: [output + 0.01 for output in loaded(observation)]
+
+    monkeypatch.setattr(th.jit, "load", wrong)
+    with pytest.raises(ValueError, match=r"policy.pt was not written, because its actions differ from the agent's by 0.01"):
+        export_torchscript(model, tmp_path / "policy.pt")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_description_of_inputs():
+    from sb3_fpac.export.description import describe_agent
+
+    description = describe_agent(ExportedAgent(robot_agent()))
+    front, joints = description["inputs"]["front"], description["inputs"]["joints"]
+    assert (front["n_frames"], front["frame_channels"], front["camera_shift"], front["shape"]) == (2, 3, True, [7, 17, 19])
+    assert (joints["low"], joints["high"], joints["dtype"]) == (-3.0, 3.0, "float64") and "n_frames" not in joints
+    assert description["inputs"]["mode"]["n"] == 3
+    assert json.loads(json.dumps(description)) == description
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: RecurrentPPO("CnnLstmPolicy", StackedNoise(), policy_kwargs=POINTS), "RecurrentPPO cannot be exported"),
+        (lambda: PPO("CnnPolicy", Spaces36()), "no feature points"),
+    ],
+)
+def test_what_cannot_be_exported_is_refused(make, words, tmp_path):
+    with pytest.raises(ValueError, match=words):
+        export_torchscript(make(), tmp_path / "policy.pt")
+
+
+class Spaces36(StackedNoise):
+    def __init__(self):
+        super().__init__()
+        self.observation_space = spaces.Box(0, 255, (6, 36, 36), np.uint8)
+
+
+def test_importing_the_package_needs_no_onnx():
+    code = "import sys; sys.modules['onnx'] = sys.modules['onnxruntime'] = None; import sb3_fpac.export"
+    subprocess.run([sys.executable, "-c", code], check=True)
