@@ -1,4 +1,4 @@
-"""``python -m sb3_fpac``: pre-train feature points, watch an agent, report on runs, run an experiment."""
+"""``python -m sb3_fpac``: pre-train feature points, watch or export an agent, report on runs, run an experiment."""
 
 import argparse
 import sys
@@ -9,7 +9,9 @@ from importlib.metadata import version
 from sb3_fpac.version import __version__
 
 COMMANDS = {  # modules of sb3_fpac.cli
+    "doctor": "Check the machine and an environment before a night of training.",
     "watch": "Play episodes of a trained agent and write a video with its feature points.",
+    "export": "Write a trained agent as a file that runs without Stable-Baselines3.",
     "pretrain": "Pre-train feature points on the frames of a random policy.",
     "report": "Write one HTML file about the runs of a task.",
     "experiment": "Train all agents of an experiment, and draw its figure.",
