@@ -31,8 +31,10 @@ from sb3_fpac.fpac import (
     fpac_fast,
     fpac_hyperparams,
     fpac_kwargs,
+    load_weights,
     register_policies,
     register_setup,
+    save_weights,
 )
 from sb3_fpac.observations import decode_camera_shift, encode_camera_shift
 from sb3_fpac.pretraining import collect_frames, pretrain
@@ -68,10 +70,12 @@ __all__ = [
     "fpac_kwargs",
     "joint_probabilities",
     "latest_checkpoint",
+    "load_weights",
     "marginal_probabilities",
     "pretrain",
     "resume",
     "save_checkpoint",
+    "save_weights",
 ]
 
 register_envs()

@@ -1,15 +1,16 @@
-"""The command ``export``: a trained agent as a file that runs without Stable-Baselines3."""
+"""The command ``export``: a trained agent as a file that runs without Stable-Baselines3, or can be shared."""
 
 import argparse
 
 from sb3_fpac.cli.agents import add_agent, load_named_agent
 from sb3_fpac.cli.arguments import add_output, check_output, say
+from sb3_fpac.fpac import save_weights
 from sb3_fpac.optional import needs
 
 with needs("export"):
     from sb3_fpac.export import export_onnx, export_torchscript
 
-_FORMATS = {".onnx": export_onnx, ".pt": export_torchscript}
+_FORMATS = {".onnx": export_onnx, ".pt": export_torchscript, ".safetensors": save_weights}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -13,6 +13,7 @@ from sb3_fpac.fpac.policies import (
     register_policies,
 )
 from sb3_fpac.fpac.sb3_setup import register_setup
+from sb3_fpac.fpac.weights import load_weights, save_weights
 
 __all__ = [
     "FPAC",
@@ -26,6 +27,8 @@ __all__ = [
     "fpac_fast",
     "fpac_hyperparams",
     "fpac_kwargs",
+    "load_weights",
     "register_policies",
     "register_setup",
+    "save_weights",
 ]

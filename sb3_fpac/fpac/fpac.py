@@ -33,6 +33,7 @@ from sb3_fpac.fpac.loss_tracker import LossTracker, check_finite
 from sb3_fpac.fpac.policies import FPACPolicy
 from sb3_fpac.fpac.unnormalized import UnnormalizedVectors
 from sb3_fpac.fpac.update import Losses, Update
+from sb3_fpac.fpac.weights import load_weights
 
 _OF_BOTH = ("frame_channels", "camera_shift")  # the extractor and the replay buffer
 
@@ -206,6 +207,23 @@ class FPAC(SAC):
         except ValueError as error:
             self.replay_buffer = previous
             raise ValueError(f"{path} does not fit: {error}") from error
+
+    @classmethod
+    def from_weights(cls: type[SelfFPAC], path: str | pathlib.Path, env: GymEnv | None = None, **kwargs: Any) -> SelfFPAC:
+        """
+        Make an agent of a file of :func:`~sb3_fpac.save_weights`, which contains numbers and JSON alone: unlike ``load``, this
+        runs no code of whoever wrote the file.
+
+        :param path: The file, ``agent.safetensors``
+        :param env: Its environment; None: the agent can only act
+        :param kwargs: Keyword arguments of FPAC, which replace those of the file: ``device``, ``buffer_size``, …
+        :return: The agent, with new optimizers and an empty replay buffer
+        :raises ValueError: if the file is damaged or that of another algorithm, or the environment has other spaces
+        """
+        model = load_weights(path, env, {"FPAC": cls}, **kwargs)
+        if not isinstance(model, cls):
+            raise ValueError(f"{path} is an agent of {type(model).__name__}: use load_weights.")
+        return model
 
     def _optimizers(self) -> list[th.optim.Optimizer]:
         optimizers = [self.actor.optimizer, self.critic.optimizer]

@@ -15,6 +15,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 import sb3_fpac.zoo  # noqa: F401  the algorithm fpac
 from sb3_fpac.files import check_zip, reading
+from sb3_fpac.fpac import FPAC, load_weights
 from sb3_fpac.zoo.environments import find_env
 
 
@@ -72,8 +73,9 @@ def load_agent(
     Load an agent and make the environment on which it was trained.
 
     :param path: The model's zip file. If RL Zoo's ``<env_id>/config.yml`` is in the same folder, the environment gets the
-        wrappers and keyword arguments of the run, and the packages of its ``--gym-packages`` are imported.
-    :param algo: RL Zoo's name of the algorithm that saved it: ``"fpac"``, ``"sac"``, …
+        wrappers and keyword arguments of the run, and the packages of its ``--gym-packages`` are imported. Or a file of
+        :func:`~sb3_fpac.save_weights`, of which no code is run: then nothing else in its folder is read.
+    :param algo: RL Zoo's name of the algorithm that saved it: ``"fpac"``, ``"sac"``, …; a file of weights knows its own
     :param env_id: The environment, as :func:`~sb3_fpac.zoo.environments.find_env` takes it
     :param env_kwargs: Keyword arguments of the environment, which override those of the run
     :param seed: Seed of the environment
@@ -87,16 +89,11 @@ def load_agent(
         raise ValueError(f"There is no algorithm {algo!r}: choose from {', '.join(sorted(ALGOS))}.")
     if not path.is_file():
         raise ValueError(f"There is no model {path}.")
-    settings = path.parent / EnvironmentName(env_id)
-    arguments = _read_arguments(settings)
+    is_safe = path.suffix == ".safetensors"
+    settings = None if is_safe else path.parent / EnvironmentName(env_id)  # which may run code
+    arguments = {} if settings is None else _read_arguments(settings)
     found = find_env(env_id, [*(arguments.get("gym_packages") or ()), *gym_packages])
-    algorithm = ALGOS[algo]
-    dummy_buffer: dict[str, Any] = dict(buffer_size=1) if issubclass(algorithm, OffPolicyAlgorithm) else {}
-    check_zip(path)
-    try:
-        model = algorithm.load(path, device=device, **dummy_buffer)
-    except (AttributeError, EOFError, ImportError, KeyError, RuntimeError, TypeError, UnpicklingError, ValueError) as error:
-        raise ValueError(f"{path} does not load as an agent of {algo!r}: {error}") from error
+    model = load_weights(path, algorithms={"FPAC": FPAC}, device=device) if is_safe else _load_zip(path, algo, device)
     env = _make_env(settings, found, {**(arguments.get("env_kwargs") or {}), **(env_kwargs or {})}, seed)
     model.n_envs = env.num_envs  # the number in training may be another
     try:
@@ -112,6 +109,16 @@ def load_agent(
     return model, wrapped
 
 
+def _load_zip(path: Path, algo: str, device: str) -> BaseAlgorithm:
+    algorithm = ALGOS[algo]
+    dummy_buffer: dict[str, Any] = dict(buffer_size=1) if issubclass(algorithm, OffPolicyAlgorithm) else {}
+    check_zip(path)
+    try:
+        return algorithm.load(path, device=device, **dummy_buffer)
+    except (AttributeError, EOFError, ImportError, KeyError, RuntimeError, TypeError, UnpicklingError, ValueError) as error:
+        raise ValueError(f"{path} does not load as an agent of {algo!r}: {error}") from error
+
+
 def _read_arguments(settings: Path) -> dict[str, Any]:
     """What was typed for a run of RL Zoo; empty for a model alone"""
     arguments = settings / "args.yml"
@@ -121,9 +128,12 @@ def _read_arguments(settings: Path) -> dict[str, Any]:
         return dict(yaml.load(arguments.read_text(), yaml.UnsafeLoader))  # as RL Zoo reads its files
 
 
-def _make_env(stats_path: Path, env_id: str, env_kwargs: Mapping[str, Any], seed: int) -> VecEnv:
-    with reading(stats_path / "config.yml"):
-        hyperparams, stats = get_saved_hyperparams(str(stats_path), test_mode=True)
+def _make_env(stats_path: Path | None, env_id: str, env_kwargs: Mapping[str, Any], seed: int) -> VecEnv:
+    hyperparams: dict[str, Any] = {}
+    stats = None
+    if stats_path is not None:
+        with reading(stats_path / "config.yml"):
+            hyperparams, stats = get_saved_hyperparams(str(stats_path), test_mode=True)
     kwargs = {**(hyperparams.pop("env_kwargs", None) or {}), **env_kwargs}
     try:
         return create_test_env(

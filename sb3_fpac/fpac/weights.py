@@ -1,0 +1,198 @@
+"""Agents as files that contain nothing but numbers and JSON, so that opening a stranger's file runs none of their code."""
+
+import inspect
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch as th
+from gymnasium import spaces
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from sb3_contrib import QRDQN, TQC
+from stable_baselines3 import A2C, DDPG, DQN, PPO, SAC, TD3
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.type_aliases import GymEnv
+from stable_baselines3.common.utils import check_for_correct_spaces
+from torch import nn
+
+from sb3_fpac.features import FeaturePointCombinedExtractor, FeaturePointExtractor, PixelExtractor
+from sb3_fpac.fpac.policies import FPACPolicy, FPACTQCPolicy
+from sb3_fpac.version import __version__
+
+METADATA = "sb3_fpac"
+_FORMAT = 1
+_CLASSES: dict[str, type] = {
+    each.__name__: each
+    for each in (
+        *(FeaturePointExtractor, FeaturePointCombinedExtractor, PixelExtractor, FPACPolicy, FPACTQCPolicy),
+        *(nn.SiLU, nn.ReLU, nn.Tanh, nn.ELU, nn.GELU, nn.LeakyReLU, th.optim.Adam, th.optim.AdamW),
+    )
+}
+"""All classes that a file can name"""
+_ALGORITHMS: dict[str, type[BaseAlgorithm]] = {each.__name__: each for each in (SAC, TQC, PPO, A2C, TD3, DDPG, DQN, QRDQN)}
+_SETTINGS = {"gamma", "n_steps", "policy_delay", "random_shift", "target_entropy", "use_sde"}
+_SPACES = {each.__name__: each for each in (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)}
+
+
+def save_weights(model: BaseAlgorithm, path: str | Path) -> Path:
+    """
+    Save the networks of an agent, and the arguments that make them, as a safetensors file. It contains neither the replay
+    buffer nor the optimizers, and nothing in it is unpickled or evaluated when it is loaded.
+
+    >>> import sb3_fpac
+    >>> model = sb3_fpac.FPAC.load("fpac-cheetah")  # doctest: +SKIP
+    >>> sb3_fpac.save_weights(model, "agent.safetensors")  # doctest: +SKIP
+
+    :param model: FPAC, SAC, TQC, PPO, A2C, TD3, DDPG, DQN or QRDQN
+    :param path: The file, ``agent.safetensors``
+    :return: The path
+    :raises ValueError: if the agent was made with a class of its own, or other arguments that are no data
+    """
+    path = Path(path)
+    policy = type(model.policy).__name__ if type(model.policy).__name__ in _CLASSES else _alias(model)
+    settings = sorted(_SETTINGS & inspect.signature(type(model)).parameters.keys())
+    contents = dict(
+        format=_FORMAT,
+        version=__version__,
+        algorithm=type(model).__name__,
+        policy=policy,
+        policy_kwargs=_encoded(_without_pretrained(model.policy_kwargs), "policy_kwargs"),
+        settings=_encoded({name: getattr(model, name) for name in settings}, "settings"),
+        observation_space=_encoded(model.observation_space, "observation_space"),
+        action_space=_encoded(model.action_space, "action_space"),
+    )
+    tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in model.policy.state_dict().items()}
+    unfinished = path.with_name(path.name + ".tmp")
+    save_file(tensors, unfinished, metadata={METADATA: json.dumps(contents)})
+    os.replace(unfinished, path)
+    return path
+
+
+def load_weights(
+    path: str | Path, env: GymEnv | None = None, algorithms: Mapping[str, type[BaseAlgorithm]] | None = None, **kwargs: Any
+) -> BaseAlgorithm:
+    """
+    Make an agent of a file of :func:`save_weights`. It can act, and learn on with new optimizers and an empty replay buffer.
+
+    :param path: The file
+    :param env: Its environment; None: the agent can only act
+    :param algorithms: Further algorithms by name
+    :param kwargs: Keyword arguments of the algorithm, which replace those of the file: ``device``, ``buffer_size``, …
+    :return: The agent
+    :raises ValueError: if the file is damaged or no such file, or the environment has other spaces
+    """
+    contents, tensors = _read(Path(path))
+    known = {**_ALGORITHMS, **(algorithms or {})}
+    if contents["algorithm"] not in known:
+        raise ValueError(f"{path} is an agent of {contents['algorithm']!r}; the known ones are {', '.join(known)}.")
+    algorithm = known[contents["algorithm"]]
+    observation_space, action_space = (_decoded(contents[name], path) for name in ("observation_space", "action_space"))
+    arguments: dict[str, Any] = {**_decoded(contents["settings"], path), **kwargs}
+    arguments["policy_kwargs"] = _decoded(contents["policy_kwargs"], path)
+    if env is None and issubclass(algorithm, OffPolicyAlgorithm):
+        arguments.setdefault("buffer_size", 1)
+    policy = _CLASSES.get(contents["policy"], contents["policy"])
+    make: Any = algorithm
+    model: BaseAlgorithm = make(policy, env, _init_setup_model=False, **arguments)
+    if env is None:
+        model.observation_space, model.action_space, model.n_envs = observation_space, action_space, 1
+    else:
+        try:
+            check_for_correct_spaces(model.get_env(), observation_space, action_space)  # type: ignore[arg-type]
+        except ValueError as error:
+            raise ValueError(f"{path} is the agent of another environment: {error}") from error
+    model._setup_model()
+    try:
+        model.policy.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise ValueError(f"{path} is damaged, or was written by another version ({contents['version']}): {error}") from error
+    return model
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, th.Tensor]]:
+    if not path.is_file():
+        raise ValueError(f"There is no file {path}.")
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            contents = json.loads((file.metadata() or {})[METADATA])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except (SafetensorError, json.JSONDecodeError, KeyError) as error:
+        raise ValueError(f"{path} is damaged, or no file of save_weights: {error}") from error
+    if contents.get("format") != _FORMAT:
+        raise ValueError(f"{path} has the format {contents.get('format')!r}, this version reads {_FORMAT}.")
+    return contents, tensors
+
+
+def _alias(model: BaseAlgorithm) -> str:
+    """``"CnnPolicy"``, if that is what the policy is called"""
+    for name, policy in model.policy_aliases.items():
+        if policy is type(model.policy):
+            return name
+    raise ValueError(f"The policy {type(model.policy).__name__} is not one of SB3 or this package: use model.save.")
+
+
+def _without_pretrained(policy_kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Pre-trained weights are in the state of the policy"""
+    extractor_kwargs = policy_kwargs.get("features_extractor_kwargs") or {}
+    kept = {name: value for name, value in extractor_kwargs.items() if name != "pretrained"}
+    return {**policy_kwargs, "features_extractor_kwargs": kept} if "pretrained" in extractor_kwargs else policy_kwargs
+
+
+def _encoded(value: Any, name: str) -> Any:
+    """JSON of a value; objects that are no JSON become dicts with the single key of their kind"""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, (np.integer, np.floating, np.bool_)):
+        return value.item()
+    if isinstance(value, (list, tuple)):
+        return {type(value).__name__: [_encoded(part, name) for part in value]}
+    if isinstance(value, Mapping) and not isinstance(value, spaces.Space):
+        return {"dict": {str(key): _encoded(part, f"{name}[{key!r}]") for key, part in value.items()}}
+    if isinstance(value, type) and _CLASSES.get(value.__name__) is value:
+        return {"class": value.__name__}
+    if isinstance(value, spaces.Dict):
+        return {"Dict": {key: _encoded(part, name) for key, part in value.items()}}
+    if type(value).__name__ in _SPACES:
+        return {type(value).__name__: _encoded_space(value)}
+    hint = " It is code, which such a file does not contain: use model.save." if callable(value) else ""
+    raise ValueError(f"{name} is {value!r}, which is no data.{hint}")
+
+
+def _encoded_space(space: Any) -> dict[str, Any]:
+    if isinstance(space, spaces.Box):
+        bounds = {name: [str(bound) for bound in np.asarray(getattr(space, name)).ravel()] for name in ("low", "high")}
+        bounds = {name: values[:1] if len(set(values)) == 1 else values for name, values in bounds.items()}
+        return dict(shape=list(space.shape), dtype=str(space.dtype), **bounds)
+    if isinstance(space, spaces.Discrete):
+        return dict(n=int(space.n), start=int(space.start))
+    return dict(nvec=np.asarray(space.nvec).tolist()) if isinstance(space, spaces.MultiDiscrete) else dict(n=space.n)
+
+
+def _decoded(value: Any, path: str | Path) -> Any:
+    """The inverse of :func:`_encoded`"""
+    if not isinstance(value, dict):
+        return value
+    if len(value) != 1:
+        raise ValueError(f"{path} is damaged: {value} is nothing that save_weights writes.")
+    ((kind, content),) = value.items()
+    if kind in ("list", "tuple"):
+        return (list if kind == "list" else tuple)(_decoded(part, path) for part in content)
+    if kind in ("dict", "Dict"):
+        parts = {key: _decoded(part, path) for key, part in content.items()}
+        return parts if kind == "dict" else spaces.Dict(list(parts.items()))
+    if kind == "class" and content in _CLASSES:
+        return _CLASSES[content]
+    if kind == "Box":
+        dtype = np.dtype(content["dtype"])
+        low, high = (np.array([dtype.type(float(bound)) for bound in content[name]], dtype) for name in ("low", "high"))
+        shape = tuple(content["shape"])
+        low, high = (bound.reshape(shape) if bound.size > 1 else np.full(shape, bound[0]) for bound in (low, high))
+        return spaces.Box(low, high, shape, dtype)
+    if kind in _SPACES:
+        return _SPACES[kind](**content)
+    raise ValueError(f"{path} names {kind} {content!r}, which is not on the list of what it may contain.")

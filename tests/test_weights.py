@@ -1,0 +1,184 @@
+"""Files of weights: agents without pickles."""
+
+import json
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+import torch as th
+from gymnasium import spaces
+from helpers.environments import Robot, Spaces, StackedNoise
+from helpers.models import same, snapshot
+from safetensors import safe_open
+from safetensors.torch import save_file
+from stable_baselines3 import DQN, PPO, SAC
+from torch import nn
+
+from sb3_fpac import FPAC, FeaturePointExtractor, FPACPolicy, fpac_fast, fpac_kwargs, load_weights, save_weights
+
+SHORT = dict(buffer_size=60, learning_starts=10, batch_size=4, seed=0)
+BY_KEY = dict(frame_channels=dict(front=3, wrist=1), camera_shift=dict(front=True), n_points=dict(front=3, wrist=2))
+
+
+class Choices(StackedNoise):
+    def __init__(self):
+        super().__init__()
+        self.action_space = spaces.Discrete(3)
+
+    def step(self, action):
+        return super().step(np.ones(2))
+
+
+POINTS = dict(features_extractor_class=FeaturePointExtractor)
+AGENTS = {
+    "fpac": (lambda env: FPAC("CnnPolicy", env, **SHORT), StackedNoise),
+    "preset": (lambda env: FPAC("CnnPolicy", env, **SHORT, **fpac_fast), StackedNoise),
+    "gsde": (lambda env: FPAC("CnnPolicy", env, use_sde=True, **SHORT), StackedNoise),
+    "dict": (
+        lambda env: FPAC(
+            "MultiInputPolicy",
+            env,
+            policy_kwargs=dict(net_arch=dict(pi=[8], qf=[9]), activation_fn=nn.Tanh, features_extractor_kwargs=BY_KEY),
+            random_shift=dict(front=2),
+            **SHORT,
+        ),
+        Robot,
+    ),
+    "sac": (lambda env: SAC("CnnPolicy", env, policy_kwargs=fpac_kwargs, **SHORT), StackedNoise),
+    "sac_policy": (lambda env: SAC(FPACPolicy, env, **SHORT), StackedNoise),
+    "ppo": (lambda env: PPO("CnnPolicy", env, policy_kwargs=POINTS, n_steps=8, batch_size=4, seed=0), StackedNoise),
+    "dqn": (lambda env: DQN("CnnPolicy", env, policy_kwargs=POINTS, **SHORT), Choices),
+}
+
+
+@pytest.mark.parametrize("name", AGENTS)
+@pytest.mark.parametrize("with_env", [True, False])
+def test_loaded_agents_act_as_the_saved_ones(name, with_env, tmp_path):
+    make, env = AGENTS[name]
+    model = make(env()).learn(20)
+    path = save_weights(model, tmp_path / "agent.safetensors")
+    assert [each.name for each in tmp_path.iterdir()] == ["agent.safetensors"]
+    env_given = env() if with_env else None
+    loaded = FPAC.from_weights(path, env_given) if isinstance(model, FPAC) else load_weights(path, env_given)
+    assert type(loaded) is type(model) and type(loaded.policy) is type(model.policy)
+    assert same(snapshot(model.policy), snapshot(loaded.policy))
+    th.testing.assert_close(model.policy.state_dict(), loaded.policy.state_dict(), rtol=0, atol=0)
+    obs, _ = env().reset(seed=3)
+    np.testing.assert_array_equal(*(each.predict(obs, deterministic=True)[0] for each in (model, loaded)))
+    if with_env:
+        for setting in ("gamma", "n_steps", "policy_delay", "random_shift"):
+            assert getattr(loaded, setting, None) == getattr(model, setting, None)
+        loaded.learn(20)
+
+
+def test_pretrained_points_need_no_file(tmp_path):
+    from sb3_fpac import PretrainedPoints
+
+    extractor = FPAC("CnnPolicy", StackedNoise(), **SHORT).policy.features_extractor
+    weights = {name: weight.detach().clone() for name, weight in extractor.encoder.state_dict().items()}
+    points = PretrainedPoints(weights, 32, 3, 17, 17, 0.5, "separable", (2, 1, 1, 1), {})
+    kwargs = dict(features_extractor_kwargs=dict(pretrained=points, frozen=True))
+    model = FPAC("CnnPolicy", StackedNoise(), policy_kwargs=kwargs, **SHORT)
+    loaded = FPAC.from_weights(save_weights(model, tmp_path / "agent.safetensors"), StackedNoise())
+    assert same(snapshot(model.policy), snapshot(loaded.policy))
+    assert not any(parameter.requires_grad for parameter in loaded.policy.features_extractor.parameters())
+
+
+def rewritten(path, **changes):
+    with safe_open(path, framework="pt") as file:
+        contents = json.loads(file.metadata()["sb3_fpac"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    save_file(tensors, path, metadata={"sb3_fpac": json.dumps({**contents, **changes})})
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            dict(policy_kwargs={"dict": {"optimizer_class": {"class": "system"}}}),
+            "names class 'system', which is not on the list",
+        ),
+        (dict(policy_kwargs={"dict": {"net_arch": {"eval": "1/0"}}}), "names eval '1/0', which is not on the list"),
+        (dict(algorithm="Popen"), "'Popen'; the known ones are"),
+        (dict(format=9), "has the format 9"),
+    ],
+)
+def test_what_is_not_on_the_list_is_refused(changes, words, tmp_path):
+    path = save_weights(FPAC("CnnPolicy", StackedNoise(), **SHORT), tmp_path / "agent.safetensors")
+    with pytest.raises(ValueError, match=words):
+        FPAC.from_weights(rewritten(path, **changes), StackedNoise())
+
+
+class Payload:
+    def __reduce__(self):
+        return exec, ("open('payload_ran', 'w').close()",)
+
+
+def test_pickles_in_place_of_weights_do_not_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "agent.safetensors").write_bytes(pickle.dumps(Payload()))
+    with zipfile.ZipFile(tmp_path / "zip.safetensors", "w") as file:
+        file.writestr("data", pickle.dumps(Payload()))
+    th.save(Payload(), tmp_path / "torch.safetensors")
+    for name in ("agent", "zip", "torch"):
+        with pytest.raises(ValueError, match=rf"{name}\.safetensors is damaged, or no file of save_weights"):
+            FPAC.from_weights(tmp_path / f"{name}.safetensors", StackedNoise())
+    assert not (tmp_path / "payload_ran").exists()
+
+
+def test_damaged_missing_and_foreign_files_are_named(tmp_path):
+    path = save_weights(FPAC("CnnPolicy", StackedNoise(), **SHORT), tmp_path / "agent.safetensors")
+    with pytest.raises(ValueError, match="agent of another environment: Observation spaces do not match"):
+        FPAC.from_weights(path, StackedNoise(3))
+    with pytest.raises(ValueError, match=r"There is no file .*other\.safetensors"):
+        FPAC.from_weights(tmp_path / "other.safetensors", StackedNoise())
+    ppo = save_weights(PPO("CnnPolicy", StackedNoise(), policy_kwargs=POINTS, n_steps=8), tmp_path / "ppo.safetensors")
+    with pytest.raises(ValueError, match=r"ppo\.safetensors is an agent of PPO: use load_weights"):
+        FPAC.from_weights(ppo, StackedNoise())
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ValueError, match=r"agent\.safetensors is damaged"):
+        FPAC.from_weights(path, StackedNoise())
+
+
+def test_what_is_no_data_is_not_saved(tmp_path):
+    class Extractor(FeaturePointExtractor):
+        pass
+
+    model = FPAC("CnnPolicy", StackedNoise(), policy_kwargs=dict(features_extractor_class=Extractor), **SHORT)
+    with pytest.raises(ValueError, match=r"features_extractor_class.* is no data\. It is code.*use model\.save"):
+        save_weights(model, tmp_path / "agent.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_spaces_come_back_as_they_were(tmp_path):
+    from sb3_fpac.fpac.weights import _decoded, _encoded
+
+    for space in (
+        Robot(goals=True).observation_space,
+        spaces.Box(np.array([-1, -np.inf], np.float32), np.array([0.1, np.inf], np.float32)),
+        spaces.Discrete(3, start=2),
+    ):
+        again = _decoded(json.loads(json.dumps(_encoded(space, "space"))), "file")
+        assert again == space and Spaces(again).observation_space == space
+
+
+@pytest.mark.slow
+def test_watch_and_export_take_it_and_read_nothing_beside_it(tmp_path, monkeypatch):
+    """RL Zoo's settings of a stranger's run would be code"""
+    from sb3_fpac.zoo.saved_agents import load_agent
+
+    monkeypatch.chdir(tmp_path)
+    import gymnasium as gym
+
+    env = gym.make("dmc-cartpole-balance", size=32)
+    path = save_weights(FPAC("CnnPolicy", env, **SHORT), tmp_path / "agent.safetensors")
+    settings = tmp_path / "dmc-cartpole-balance"
+    settings.mkdir()
+    for name in ("args.yml", "config.yml"):
+        (settings / name).write_text("!!python/object/apply:builtins.exec [\"open('payload_ran', 'w').close()\"]")
+    model, vec_env = load_agent(path, "fpac", "dmc-cartpole-balance", dict(size=32))
+    assert type(model) is FPAC and vec_env.num_envs == 1
+    vec_env.close()
+    assert not (tmp_path / "payload_ran").exists()
