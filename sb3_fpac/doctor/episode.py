@@ -1,0 +1,107 @@
+"""What an environment shows under random actions."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+import numpy as np
+import torch as th
+
+from sb3_fpac.doctor.check import Check
+from sb3_fpac.doctor.environment import Layouts, name_of
+from sb3_fpac.observations import Layout, has_channels_first, look_like_grey_frames
+
+_N_STEPS = 20
+_LOOK = "save a frame as a picture; choose another camera, light or size"
+
+
+class Played(NamedTuple):
+    """Transitions under random actions."""
+
+    past: dict[str | None, np.ndarray]
+    """Observations by key of the image, ``(T, C, H, W)`` in the type that the environment returned"""
+    now: dict[str | None, np.ndarray]
+    """The next ones"""
+    rewards: np.ndarray
+    """``(T,)``"""
+
+
+def play(env: gym.Env, layouts: Layouts, n_steps: int = _N_STEPS) -> Played:
+    """
+    Take random steps.
+
+    :param env: The environment
+    :param layouts: Of its images
+    :param n_steps: T
+    :return: What happened
+    """
+    env.action_space.seed(0)
+    obs, _ = env.reset(seed=0)
+    transitions: list[tuple[Any, Any]] = []
+    rewards = []
+    for _ in range(n_steps):
+        next_obs, reward, terminated, truncated, _ = env.step(env.action_space.sample())
+        transitions.append((_copies(obs, layouts), _copies(next_obs, layouts)))
+        rewards.append(float(reward))
+        obs = env.reset()[0] if terminated or truncated else next_obs
+    past, now = ({key: np.stack([each[i][key] for each in transitions]) for key in layouts} for i in (0, 1))
+    return Played(past, now, np.array(rewards))
+
+
+def check_played(played: Played, layouts: Layouts) -> Iterator[Check]:
+    """
+    Check what was seen and the rewards.
+
+    :param played: Transitions
+    :param layouts: Of the images
+    :return: Two checks for each image, and one of the rewards
+    """
+    for key, layout in layouts.items():
+        past, now = played.past[key], played.now[key]
+        yield _check_values(name_of("frames", key), past[:, layout.camera_shift :], now[:, layout.camera_shift :])
+        yield _check_stack(name_of("stack", key), past, now, layout)
+    lowest, highest = played.rewards.min(), played.rewards.max()
+    text = f"from {lowest:g} to {highest:g} in {len(played.rewards)} random steps"
+    if np.isfinite(played.rewards).all():
+        yield Check("rewards", True, text)
+    else:
+        yield Check("rewards", False, f"{text}, which is not finite", "correct the environment's reward")
+
+
+def _check_values(name: str, past: np.ndarray, now: np.ndarray) -> Check:
+    """Images without a header plane"""
+    if now.dtype != np.uint8:
+        return Check(name, False, f"the space is uint8, but the environment returns {now.dtype}", "return bytes from 0 to 255")
+    if not now.any():
+        return Check(name, False, "all frames are black", _LOOK)
+    if now.max() <= 1:
+        return Check(name, False, "the values are 0 and 1, of bytes from 0 to 255", "multiply by 255 before the conversion")
+    if (now == now[..., :1, :1]).all():
+        return Check(name, False, "every frame is of a single colour", _LOOK)
+    if (now == now[:1]).all() and (past == now[:1]).all():
+        cure = "check that it is drawn after each step, and that the camera sees what moves"
+        return Check(name, False, f"nothing changes in {len(now)} random steps", cure)
+    changed = 100 * (past[:, -1] != now[:, -1]).mean()
+    return Check(name, True, f"values from {now.min()} to {now.max()}, {changed:.2g} % of the pixels change from step to step")
+
+
+def _check_stack(name: str, past: np.ndarray, now: np.ndarray, layout: Layout) -> Check:
+    past, now = (images[:, layout.camera_shift :] for images in (past, now))
+    n_channels = layout.frame_channels
+    if n_channels > 1 and not layout.camera_shift and look_like_grey_frames(th.as_tensor(past), th.as_tensor(now)):
+        cure = "pass frame_channels=1 in features_extractor_kwargs, and here --frame-channels 1"
+        return Check(name, False, f"the {len(now[0])} channels look like a stack of grey frames", cure)
+    if layout.n_frames == 1:
+        cure = "wrap the environment in sb3_fpac.FrameStack(env, 2)"
+        return Check(name, False, "a single frame does not show velocities", cure)
+    if not np.array_equal(past[:, n_channels:], now[:, :-n_channels]):
+        problem = f"the next observation does not continue the stack of {layout.n_frames} frames"
+        cure = "stack frames oldest first, as sb3_fpac.FrameStack does, and repeat actions below it"
+        return Check(name, False, problem, cure)
+    return Check(name, True, f"{layout.n_frames} frames, oldest first")
+
+
+def _copies(obs: Any, layouts: Layouts) -> dict[str | None, np.ndarray]:
+    """Every image with the channels first; a copy, since an environment may draw into the same memory"""
+    images = {key: np.array(obs if key is None else obs[key]) for key in layouts}
+    return {key: image if has_channels_first(image.shape) else image.transpose(2, 0, 1) for key, image in images.items()}

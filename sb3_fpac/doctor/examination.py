@@ -1,0 +1,73 @@
+"""All checks, in the order in which each makes sense only if those before it are ok."""
+
+from collections.abc import Iterator
+
+import gymnasium as gym
+
+from sb3_fpac.doctor.check import Check, refusal
+from sb3_fpac.doctor.drawing import check_drawing, opengl_errors
+from sb3_fpac.doctor.environment import check_actions, check_cameras, check_observations
+from sb3_fpac.doctor.episode import check_played, play
+from sb3_fpac.doctor.machine import check_bfloat16, check_compiler, check_device, check_threads
+from sb3_fpac.doctor.packages import check_packages
+from sb3_fpac.doctor.plan import Plan
+from sb3_fpac.doctor.training import check_memory, check_speed
+
+
+def examine_machine() -> Iterator[Check]:
+    """
+    Check the installation and the machine.
+
+    :return: The checks, each as soon as it is done
+    """
+    yield from check_packages()
+    yield check_drawing()
+    yield check_threads()
+    yield check_device()
+    yield check_bfloat16()
+    yield check_compiler()
+
+
+def examine_environment(plan: Plan) -> Iterator[Check]:
+    """
+    Check an environment, and whether an agent can be trained in it.
+
+    :param plan: What is to be trained
+    :return: The checks, each as soon as it is done; without those that need what is not ok
+    """
+    try:
+        with opengl_errors():
+            env = gym.make(plan.env_id, **plan.env_kwargs)
+    except (gym.error.Error, ImportError, RuntimeError, TypeError, ValueError) as error:
+        # a package that is missing, nothing to draw with, an argument that is unknown or wrong
+        how = f" with {plan.env_kwargs}" if plan.env_kwargs else ""
+        yield Check("environment", False, f"{plan.env_id} cannot be made{how}, {_flat(error)}")
+        return
+    try:
+        yield from _examine(env, plan)
+    finally:
+        env.close()
+
+
+def _examine(env: gym.Env, plan: Plan) -> Iterator[Check]:
+    checks, layouts = check_observations(env.observation_space, plan.frame_channels)
+    actions = check_actions(env.action_space)
+    yield from checks
+    yield actions
+    yield from check_cameras(env, layouts)
+    try:
+        with opengl_errors():
+            played = play(env, layouts)
+    except (AssertionError, RuntimeError, ValueError) as error:  # Gymnasium's checker, nothing to draw with, wrappers
+        yield refusal("steps", _flat(error))
+        return
+    found = list(check_played(played, layouts))
+    yield from found
+    if layouts:
+        yield check_memory(plan, layouts)
+    if layouts and all(check.ok for check in (actions, *found) if not check.name.startswith("stack")):
+        yield check_speed(plan, env)
+
+
+def _flat(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,77 @@
+"""Processors, GPU and compiler."""
+
+import os
+import shutil
+from pathlib import Path
+
+import torch as th
+from stable_baselines3.common.utils import get_device
+
+from sb3_fpac.doctor.check import Check
+from sb3_fpac.doctor.limits import usable_cores
+from sb3_fpac.features.encoder import has_native_bfloat16
+
+_DRIVER = Path("/proc/driver/nvidia/version")
+_COMPILERS = ("g++", "clang++", "c++", "cl")
+
+
+def check_threads() -> Check:
+    """
+    Compare PyTorch's threads with the processors that it may use.
+
+    :return: Not ok if there are more threads
+    """
+    threads, cores = th.get_num_threads(), usable_cores()
+    setting = os.environ.get("OMP_NUM_THREADS")
+    text = f"PyTorch has {threads} thread{'s' * (threads > 1)} for {cores} core{'s' * (cores > 1)}"
+    text += f", OMP_NUM_THREADS={setting}" if setting else ", OMP_NUM_THREADS is not set"
+    return Check("threads", threads <= cores, text, "" if threads <= cores else f"set OMP_NUM_THREADS={cores}")
+
+
+def check_device() -> Check:
+    """
+    Say which device SB3 takes by itself.
+
+    :return: Not ok if there is an NVIDIA driver that PyTorch does not use
+    """
+    device = get_device("auto")
+    if device.type == "cuda":
+        return Check("device", True, f'device="auto" takes CUDA, {th.cuda.get_device_name(device)}')
+    if shutil.which("nvidia-smi") or _DRIVER.exists():
+        if th.version.cuda is None:
+            problem = f"PyTorch {th.__version__} was built without CUDA, but there is an NVIDIA driver"
+            return Check("device", False, problem, "install a CUDA build, see https://pytorch.org/get-started/locally")
+        problem = f"PyTorch cannot use CUDA {th.version.cuda}, but there is an NVIDIA driver"
+        return Check("device", False, problem, "update the driver, and check nvidia-smi and CUDA_VISIBLE_DEVICES")
+    if th.backends.mps.is_available():
+        return Check("device", True, 'device="auto" takes the CPU; device="mps" takes the GPU of this Mac')
+    return Check("device", True, 'device="auto" takes the CPU, there is no GPU')
+
+
+def check_bfloat16() -> Check:
+    """
+    Say in which precision the encoder computes.
+
+    :return: Always ok
+    """
+    device = get_device("auto")
+    name = "the CPU" if device.type == "cpu" else "the GPU"
+    if has_native_bfloat16(device):
+        return Check("bfloat16", True, f"{name} multiplies it, so the encoder uses it")
+    return Check("bfloat16", True, f"{name} does not multiply it, so the encoder uses float32, which is slower")
+
+
+def check_compiler() -> Check:
+    """
+    Look for the C++ compiler of ``torch.compile``.
+
+    :return: Not ok if it is missing on CUDA, where ``compile="auto"`` compiles
+    """
+    names = [name for name in (os.environ.get("CXX"), *_COMPILERS) if name]
+    found = next((name for name in names if shutil.which(name)), None)
+    if get_device("auto").type == "cuda":
+        if found:
+            return Check("compiler", True, f'{found}, with which compile="auto" compiles on CUDA')
+        return Check("compiler", False, 'there is none, so compile="auto" cannot compile', "apt-get install g++")
+    text = f"{found}, which compile=True would use" if found else "there is none, which only compile=True would need"
+    return Check("compiler", True, f'{text}; compile="auto" does not compile on a CPU')

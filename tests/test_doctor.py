@@ -1,0 +1,455 @@
+"""The doctor finds what would cost a night, and says what to do."""
+
+import json
+import sys
+from collections import namedtuple
+
+import gymnasium as gym
+import numpy as np
+import psutil
+import pytest
+import torch as th
+from gymnasium import spaces
+from helpers.environments import SIZE, Noise, Robot, StackedNoise
+from helpers.processes import run_python
+from mujoco import FatalError
+
+from sb3_fpac import FrameStack
+from sb3_fpac.__main__ import main
+from sb3_fpac.doctor import Plan, drawing, examination, examine_environment, limits, machine, packages
+from sb3_fpac.doctor.check import refusal
+from sb3_fpac.doctor.training import _duration, _round
+
+HERE = "test_doctor"
+CARTPOLE = "dmc-cartpole-swingup"
+SMALL = dict(net_arch=[8], features_extractor_kwargs=dict(n_points=4))
+
+
+class Grey(Noise):
+    """Three grey frames, which look like one of RGB"""
+
+    def __init__(self, n_frames=3):
+        super().__init__((n_frames, SIZE, SIZE))
+
+    def reset(self, **kwargs):
+        obs, info = super().reset(**kwargs)
+        self.frames = list(obs)
+        return obs, info
+
+    def step(self, action):
+        new, *others = super().step(action)
+        self.frames = [*self.frames[1:], new[0]]
+        return np.stack(self.frames), *others
+
+
+class Constant(StackedNoise):
+    """The same frame at every step"""
+
+    def __init__(self, frame):
+        super().__init__()
+        self.frame = frame
+
+    def _frame(self):
+        return self.frame
+
+
+class Unordered(StackedNoise):
+    """Newest frame first"""
+
+    def _obs(self):
+        return np.concatenate(self.frames[::-1])
+
+
+class Floats(StackedNoise):
+    """A space of bytes, and floats in it"""
+
+    def _obs(self):
+        return super()._obs() / np.float32(255)
+
+
+class WithSpace(StackedNoise):
+    """Observations from a space of any kind"""
+
+    def __init__(self, space=None, action_space=None):
+        super().__init__()
+        self.observation_space, self.action_space = space or self.observation_space, action_space or self.action_space
+        self.sampled = space is not None
+
+    def _obs(self):
+        return self.observation_space.sample() if self.sampled else super()._obs()
+
+
+def black(**kwargs):
+    return Constant(np.zeros((3, SIZE, SIZE), np.uint8))
+
+
+def examine(make, **hyperparams):
+    """The checks of an environment by name"""
+    frame_channels = hyperparams.pop("frame_channels", 3)
+    if callable(make):
+        gym.register("Doctor-v0", entry_point=make)
+    plan = Plan("Doctor-v0", {}, "fpac", dict(policy_kwargs=SMALL, **hyperparams), None, frame_channels)
+    try:
+        return {check.name: check for check in examine_environment(plan)}
+    finally:
+        del gym.registry["Doctor-v0"]
+
+
+def run(monkeypatch, capsys, *arguments):
+    """Exit code and standard output of the command"""
+    monkeypatch.setattr(sys, "argv", ["sb3_fpac", "doctor", *arguments])
+    try:
+        main()
+    except SystemExit as stop:
+        return stop.code, capsys.readouterr().out
+    return 0, capsys.readouterr().out
+
+
+@pytest.fixture
+def healthy(monkeypatch):
+    """A machine on which all is well, checked without drawing"""
+    monkeypatch.setattr(examination, "check_drawing", lambda: refusal("drawing", "not tried")._replace(ok=True))
+    monkeypatch.setattr(machine, "usable_cores", lambda: 10**6)
+
+
+# ------------------------------------------------------------------------------------------------------------ the command
+
+
+def test_a_good_environment_has_no_complaints(monkeypatch, capsys):
+    monkeypatch.setattr(machine, "usable_cores", lambda: 10**6)
+    code, out = run(monkeypatch, capsys, "--env", CARTPOLE, "--algo", "fpac_fast", "--env-kwargs", "size:24")
+    lines = out.splitlines()
+    assert code == 0 and all(line.startswith("✓ ") for line in lines), out
+    names = [line[2:].split(": ")[0] for line in lines]
+    assert names[:2] == ["python", "torch"] and names[10:15] == ["drawing", "threads", "device", "bfloat16", "compiler"]
+    assert names[15:] == ["observation", "actions", "camera", "frames", "stack", "rewards", "memory", "speed"]
+    assert "✓ observation: taken for 2 RGB frames of 24×24" in lines
+    assert "for 12,500" in lines[-1]  # of RL Zoo's file
+
+
+def test_json_is_alone_on_standard_output(monkeypatch, capsys, healthy):
+    code, out = run(monkeypatch, capsys, "--env", f"{HERE}:black", "--json")
+    checks = json.loads(out)
+    assert code == 1 and {frozenset(check) for check in checks} == {frozenset({"name", "ok", "text", "cure"})}
+    bad = [check for check in checks if not check["ok"]]
+    assert [(check["name"], check["text"]) for check in bad] == [("frames", "all frames are black")] and bad[0]["cure"]
+
+
+def test_the_machine_alone(monkeypatch, capsys, healthy):
+    code, out = run(monkeypatch, capsys)
+    assert code == 0 and out.count("✓") == len(out.splitlines()) == 15
+
+
+def test_an_unknown_environment_is_refused_in_one_sentence(monkeypatch, capsys):
+    code, out = run(monkeypatch, capsys, "--env", "dmc-cartpole")
+    assert code.startswith("error: There is no environment 'dmc-cartpole'") and "\n" not in code and out == ""
+
+
+def test_an_unknown_keyword_is_a_complaint(monkeypatch, capsys, healthy):
+    code, out = run(monkeypatch, capsys, "--env", CARTPOLE, "--env-kwargs", "sizes:24")
+    last = out.splitlines()[-1]
+    assert code == 1 and last.startswith("✗ environment: dmc-cartpole-swingup cannot be made with {'sizes': 24}, ")
+
+
+def test_the_preset_is_taken_for_other_environments(monkeypatch, capsys, healthy):
+    plans = []
+    monkeypatch.setattr("sb3_fpac.cli.doctor.examine_environment", lambda plan: plans.append(plan) or iter(()))
+    run(monkeypatch, capsys, "--env", f"{HERE}:black", "--algo", "fpac_fast")
+    run(monkeypatch, capsys, "--env", CARTPOLE)
+    assert plans[0].hyperparams["learning_rate"] == 0.001 and plans[0].n_timesteps is None
+    assert plans[1].hyperparams == {} and plans[1].n_timesteps == 62_500 and plans[1].buffer_size == 100_000
+
+
+# ------------------------------------------------------------------------------------------------------------- the machine
+
+
+def substitute(monkeypatch, requirements, installed, python=">=3.10"):
+    def version(name):
+        if name not in installed:
+            raise packages.PackageNotFoundError(name)
+        return installed[name]
+
+    monkeypatch.setattr(packages, "metadata", lambda _: {"Requires-Python": python})
+    monkeypatch.setattr(packages, "requires", lambda _: requirements)
+    monkeypatch.setattr(packages, "version", version)
+    return {check.name: check for check in packages.check_packages()}
+
+
+def test_versions_that_do_not_fit(monkeypatch):
+    requirements = ["torch<3,>=2.8", "mujoco<4,>=3.17", "gymnasium>=1.1", "gymnasium>=9; extra == 'box2d'", "dm-control>=1"]
+    installed = {"torch": "2.8.0+cu128", "mujoco": "4.0.0", "gymnasium": "1.4.0"}
+    checks = substitute(monkeypatch, requirements, installed, python=">=4")
+    assert {name: check.ok for name, check in checks.items()} == dict(
+        python=False, torch=True, gymnasium=True, mujoco=False, dm_control=False
+    )
+    assert str(checks["mujoco"]) == '✗ mujoco: 4.0.0, required >=3.17,<4: pip install "mujoco>=3.17,<4"'
+    assert str(checks["dm_control"]) == '✗ dm_control: not installed, required >=1: pip install "dm_control>=1"'
+
+
+def test_rl_zoo_may_be_missing(monkeypatch):
+    check = substitute(monkeypatch, ["rl-zoo3<3,>=2.9; extra == 'zoo'"], {})["rl_zoo3"]
+    assert check.ok and "not installed" in check.text
+
+
+def test_a_package_that_is_not_installed(monkeypatch):
+    def missing(name):
+        raise packages.PackageNotFoundError(name)
+
+    monkeypatch.setattr(packages, "metadata", missing)
+    (check,) = packages.check_packages()
+    assert not check.ok and check.cure == "pip install ."
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (
+            RuntimeError("There is no display, and neither EGL nor OSMesa can draw: install"),
+            "There is no display, and neither",
+        ),
+        (AttributeError("'NoneType' object has no attribute 'glGetError'"), "The library of egl is missing"),
+        (FatalError("no context"), "MuJoCo cannot draw with egl"),
+        (ImportError("Cannot initialize a EGL device display"), "Cannot initialize a EGL device"),
+    ],
+)
+@pytest.mark.parametrize("given", ["", "egl"])
+def test_no_opengl(monkeypatch, error, text, given):
+    def broken(*_, **__):
+        raise error
+
+    monkeypatch.setenv("MUJOCO_GL", "egl")
+    monkeypatch.setattr(drawing.gym, "make", broken)
+    if not given:
+        monkeypatch.setattr(drawing.os.environ, "get", lambda *_: None)
+        text = text.replace("egl", "glfw")
+    check = drawing.check_drawing()
+    assert not check.ok and text in check.text and "libegl1" in check.cure
+    assert ("MUJOCO_GL=egl fails" in check.text) == ("unset it" in check.cure) == bool(given)
+
+
+def test_other_attribute_errors_are_not_opengls():
+    with pytest.raises(AttributeError), drawing.opengl_errors():
+        raise AttributeError("'NoneType' object has no attribute 'observation'")
+
+
+def test_a_backend_that_there_is_not():
+    done = run_python("-m", "sb3_fpac", "doctor", expect=1, MUJOCO_GL="disabled")
+    bad = [line for line in done.stdout.splitlines() if line.startswith("✗ drawing")]
+    assert len(bad) == 1 and "MUJOCO_GL=disabled fails, No OpenGL rendering backend is available: unset it" in bad[0]
+
+
+def test_more_threads_than_cores(monkeypatch):
+    monkeypatch.setattr(machine, "usable_cores", lambda: 2)
+    monkeypatch.setattr(th, "get_num_threads", lambda: 64)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    check = machine.check_threads()
+    assert str(check) == "✗ threads: PyTorch has 64 threads for 2 cores, OMP_NUM_THREADS is not set: set OMP_NUM_THREADS=2"
+
+
+@pytest.fixture
+def container(monkeypatch, tmp_path):
+    monkeypatch.setattr(limits, "_CGROUP", tmp_path)
+    monkeypatch.setattr(limits.os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("quota", "cores"), [("max 100000", 64), ("150000 100000", 2), ("20000 100000", 1), (None, 64)])
+def test_cores_of_a_container(container, quota, cores):
+    if quota:
+        (container / "cpu.max").write_text(f"{quota}\n")
+    assert limits.usable_cores() == cores
+
+
+def test_memory_of_a_container(container, monkeypatch):
+    memory(monkeypatch, 64e9)
+    assert limits.free_memory() == 64e9
+    (container / "memory.max").write_text("8000000000\n")
+    (container / "memory.current").write_text("5000000000\n")
+    (container / "memory.stat").write_text("anon 1\ninactive_file 1000000000\n")
+    assert limits.free_memory() == 4e9
+    (container / "memory.max").write_text("max\n")
+    assert limits.free_memory() == 64e9
+
+
+@pytest.mark.parametrize(("cuda", "text"), [(None, "was built without CUDA"), ("12.8", "cannot use CUDA 12.8")])
+def test_a_gpu_that_pytorch_does_not_use(monkeypatch, cuda, text):
+    monkeypatch.setattr(machine, "get_device", lambda _: th.device("cpu"))
+    monkeypatch.setattr(machine.shutil, "which", lambda _: "/usr/bin/nvidia-smi")
+    monkeypatch.setattr(th.version, "cuda", cuda)
+    check = machine.check_device()
+    assert not check.ok and text in check.text and check.cure
+
+
+@pytest.mark.parametrize(("device", "there", "ok"), [("cpu", False, True), ("cpu", True, True), ("cuda", False, False)])
+def test_a_compiler_is_needed_on_cuda_only(monkeypatch, device, there, ok):
+    monkeypatch.setattr(machine, "get_device", lambda _: th.device(device))
+    monkeypatch.setattr(machine.shutil, "which", lambda name: name if there else None)
+    assert machine.check_compiler().ok == ok
+
+
+# --------------------------------------------------------------------------------------------------------- the environment
+
+
+def memory(monkeypatch, available):
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: namedtuple("Memory", "available")(available))
+
+
+def complaints(checks):
+    return [name for name, check in checks.items() if not check.ok]
+
+
+def test_stacks_of_noise_are_fine():
+    checks = examine(StackedNoise)
+    assert complaints(checks) == []
+    assert "hours for 100,000" in checks["speed"].text or "minutes for 100,000" in checks["speed"].text
+
+
+def test_a_black_environment():
+    checks = examine(black)
+    assert complaints(checks) == ["frames"] and "speed" not in checks
+
+
+@pytest.mark.parametrize(
+    ("frame", "text"),
+    [
+        (np.full((3, SIZE, SIZE), 200, np.uint8), "of a single colour"),
+        (np.eye(SIZE, dtype=np.uint8)[None].repeat(3, 0), "the values are 0 and 1"),
+        (200 * np.eye(SIZE, dtype=np.uint8)[None].repeat(3, 0), "nothing changes in 20 random steps"),
+    ],
+)
+def test_frames_that_show_nothing(frame, text):
+    checks = examine(lambda: Constant(frame))
+    assert complaints(checks) == ["frames"] and text in checks["frames"].text and checks["frames"].cure
+
+
+def test_floats_in_a_space_of_bytes():
+    checks = examine(Floats)
+    assert complaints(checks) == ["frames"] and "returns float32" in checks["frames"].text
+
+
+def test_an_image_of_floats():
+    checks = examine(lambda: WithSpace(spaces.Box(0, 1, (6, SIZE, SIZE), np.float32)))
+    assert complaints(checks) == ["observation"] and "speed" not in checks
+    assert checks["observation"].text == "Images are expected as uint8 from 0 to 255, got float32 from 0 to 1"
+    assert checks["observation"].cure.startswith("convert them with Gymnasium's DtypeObservation")
+
+
+def test_a_vector():
+    checks = examine(lambda: gym.make("Pendulum-v1"))
+    assert complaints(checks) == ["observation"]
+    assert "SAC('MlpPolicy', …)" in checks["observation"].cure and "PixelFrames" in checks["observation"].cure
+
+
+def test_three_grey_frames():
+    checks = examine(Grey)
+    assert complaints(checks) == ["stack"] and "--frame-channels 1" in checks["stack"].cure
+    assert complaints(examine(Grey, frame_channels=1)) == []
+    four = examine(lambda: Grey(4))
+    assert complaints(four) == ["observation"] and "pass frame_channels=1" in four["observation"].cure
+
+
+def test_a_single_frame_and_a_stack_in_the_wrong_order():
+    single = examine(Noise)  # with the channels last
+    assert complaints(single) == ["stack"] and "FrameStack" in single["stack"].cure
+    assert "1 RGB frame of" in single["observation"].text
+    assert complaints(examine(lambda: FrameStack(Noise()))) == []
+    unordered = examine(Unordered)
+    assert unordered["stack"].text == "the next observation does not continue the stack of 2 frames"
+    assert "speed" in complaints(unordered)
+
+
+def test_a_moving_camera_without_shift(monkeypatch, capsys, healthy):
+    monkeypatch.setattr(examination, "check_speed", lambda *_: refusal("speed", "not tried")._replace(ok=True))
+    arguments = ("--env", "dmc-cheetah-run", "--env-kwargs", "size:24")
+    code, out = run(monkeypatch, capsys, *arguments, "camera_shift:False")
+    bad = [line for line in out.splitlines() if line.startswith("✗")]
+    assert code == 1 and len(bad) == 1 and bad[0].startswith("✗ camera: camera 0 follows the robot")
+    assert bad[0].endswith(": leave out camera_shift=False")
+    code, out = run(monkeypatch, capsys, *arguments)
+    assert code == 0 and "✓ observation: taken for 2 RGB frames of 24×24, camera shift" in out
+
+
+def test_cameras_of_a_dict_by_key(monkeypatch):
+    monkeypatch.setattr(examination, "check_speed", lambda *_: refusal("speed", "not tried")._replace(ok=True))
+    kwargs = dict(size=24, camera_id=["side", "back"], camera_shift=False, observation="pixels+state")
+    checks = examine(lambda: gym.make("dmc-cheetah-run", **kwargs))
+    assert complaints(checks) == ["camera of 'side'", "camera of 'back'"]
+    assert "'state' (17)" in checks["vectors"].text
+
+
+def test_a_dict_of_cameras_and_vectors():
+    assert complaints(examine(lambda: Robot(("front", "joints", "mode")))) == []
+    both = ("front", "wrist", "joints")
+    refused = examine(lambda: Robot(both))
+    assert complaints(refused) == ["observation of 'wrist'"]
+    assert "frame_channels=1" in refused["observation of 'wrist'"].cure
+    checks = examine(lambda: Robot(both), frame_channels=dict(wrist=1))
+    assert complaints(checks) == []
+    assert checks["observation of 'front'"].text == f"taken for 2 RGB frames of {SIZE}×19, camera shift"
+
+
+def test_channels_by_key(monkeypatch, capsys, healthy):
+    plans = []
+    monkeypatch.setattr("sb3_fpac.cli.doctor.examine_environment", lambda plan: plans.append(plan) or iter(()))
+    for options in ([], ["--frame-channels", "1"], ["--frame-channels", "wrist:1", "front:4"]):
+        run(monkeypatch, capsys, "--env", f"{HERE}:black", *options)
+    assert [plan.frame_channels for plan in plans] == [3, 1, dict(wrist=1, front=4)]
+
+
+def test_a_dict_with_a_key_that_cannot_be_used():
+    image = spaces.Box(0, 255, (6, SIZE, SIZE), np.uint8)
+    for key, space, text in (
+        ("a.b", image, "cannot name a network after the key 'a.b'"),
+        ("depth", spaces.Box(0, 1, (1, SIZE, SIZE), np.float32), "'depth' looks like an image"),
+        ("words", spaces.Text(3), "'words' is Text"),
+    ):
+        checks = examine(lambda key=key, space=space: WithSpace(spaces.Dict({"image": image, key: space})))
+        assert complaints(checks) == ["observation"] and text in checks["observation"].text and checks["observation"].cure
+
+
+def test_images_of_both_orders():
+    parts = dict(a=spaces.Box(0, 255, (6, SIZE, SIZE), np.uint8), b=spaces.Box(0, 255, (SIZE, SIZE, 6), np.uint8))
+    checks = examine(lambda: WithSpace(spaces.Dict(parts)))
+    assert complaints(checks) == ["observation"] and "channels first" in checks["observation"].text
+
+
+@pytest.mark.parametrize("space", [spaces.Discrete(2), spaces.Box(-np.inf, np.inf, (2,), np.float32)])
+def test_actions_that_fpac_cannot_choose(space):
+    checks = examine(lambda: WithSpace(action_space=space))
+    assert "actions" in complaints(checks) and "speed" not in checks
+
+
+def test_rewards_that_are_not_finite():
+    checks = examine(lambda: StackedNoise(rewards={5: float("nan")}))
+    assert complaints(checks) == ["rewards"] and "speed" not in checks
+
+
+def test_a_buffer_that_does_not_fit(monkeypatch):
+    memory(monkeypatch, 1e6)
+    checks = examine(StackedNoise, buffer_size=2_000)
+    frame = 3 * SIZE * SIZE
+    assert complaints(checks) == ["memory"]
+    assert (
+        checks["memory"].text
+        == f"a full replay buffer of 2,000 transitions takes {2_000 * frame / 1e9:.2g} GB, 0.001 GB are free"
+    )
+    assert checks["memory"].cure.startswith("pass buffer_size=920 or less")
+
+
+def test_frames_that_are_too_small_for_the_encoder():
+    checks = examine(lambda: FrameStack(Noise((9, 9, 3))))
+    assert complaints(checks) == ["speed"]
+
+
+def test_an_error_while_playing():
+    class Broken(StackedNoise):
+        def step(self, action):
+            raise ValueError("The gripper is stuck: reset it.")
+
+    checks = examine(Broken)
+    assert str(checks["steps"]) == "✗ steps: The gripper is stuck: reset it"
+
+
+def test_numbers_are_short():
+    assert [_round(number) for number in (7.9, 98_765, 943.2)] == ["7", "98000", "940"]
+    assert [_duration(seconds) for seconds in (90, 5400, 360_000)] == ["2 minutes", "1.5 hours", "100 hours"]
