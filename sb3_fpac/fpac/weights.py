@@ -11,7 +11,7 @@ import numpy as np
 import torch as th
 from gymnasium import spaces
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from sb3_contrib import QRDQN, TQC
 from stable_baselines3 import A2C, DDPG, DQN, PPO, SAC, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -59,7 +59,7 @@ def save_weights(model: BaseAlgorithm, path: str | Path) -> Path:
     contents = dict(
         format=_FORMAT,
         version=__version__,
-        algorithm=type(model).__name__,
+        algorithm=_algorithm(model),
         policy=policy,
         policy_kwargs=_encoded(_without_pretrained(model.policy_kwargs), "policy_kwargs"),
         settings=_encoded({name: getattr(model, name) for name in settings}, "settings"),
@@ -68,7 +68,7 @@ def save_weights(model: BaseAlgorithm, path: str | Path) -> Path:
     )
     tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in model.policy.state_dict().items()}
     unfinished = path.with_name(path.name + ".tmp")
-    save_file(tensors, unfinished, metadata={METADATA: json.dumps(contents)})
+    unfinished.write_bytes(save(tensors, {METADATA: json.dumps(contents)}))
     os.replace(unfinished, path)
     return path
 
@@ -126,6 +126,14 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, th.Tensor]]:
     if contents.get("format") != _FORMAT:
         raise ValueError(f"{path} has the format {contents.get('format')!r}, this version reads {_FORMAT}.")
     return contents, tensors
+
+
+def _algorithm(model: BaseAlgorithm) -> str:
+    """Its name, or that of the class that it extends, such as RL Zoo's"""
+    for each in type(model).__mro__:
+        if each.__name__ in ("FPAC", *_ALGORITHMS):
+            return each.__name__
+    raise ValueError(f"{type(model).__name__} is none of FPAC, {', '.join(_ALGORITHMS)}: use model.save.")
 
 
 def _alias(model: BaseAlgorithm) -> str:
