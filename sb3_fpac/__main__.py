@@ -1,4 +1,4 @@
-"""``python -m sb3_fpac``: pre-train feature points, watch or export an agent, report on runs, run an experiment."""
+"""``python -m sb3_fpac``: check a machine, pre-train points, watch or export an agent, report on runs, run an experiment."""
 
 import argparse
 import sys

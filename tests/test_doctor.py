@@ -145,6 +145,13 @@ def test_an_unknown_environment_is_refused_in_one_sentence(monkeypatch, capsys):
     assert code.startswith("error: There is no environment 'dmc-cartpole'") and "\n" not in code and out == ""
 
 
+def test_an_environment_needs_rl_zoo_and_the_machine_does_not():
+    code = "import sys; sys.modules['rl_zoo3'] = None; from sb3_fpac.__main__ import main; main()"
+    done = run_python("-c", code, "doctor", "--env", CARTPOLE, expect=1)
+    assert done.stderr.strip().splitlines()[-1] == 'error: rl_zoo3 is missing: pip install "sb3-fpac[zoo]"'
+    assert "✓ threads" in run_python("-c", code, "doctor", expect=None).stdout
+
+
 def test_an_unknown_keyword_is_a_complaint(monkeypatch, capsys, healthy):
     code, out = run(monkeypatch, capsys, "--env", CARTPOLE, "--env-kwargs", "sizes:24")
     last = out.splitlines()[-1]
@@ -241,9 +248,11 @@ def test_a_backend_that_there_is_not():
 def test_more_threads_than_cores(monkeypatch):
     monkeypatch.setattr(machine, "usable_cores", lambda: 2)
     monkeypatch.setattr(th, "get_num_threads", lambda: 64)
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(psutil, "cpu_percent", lambda _: 7.2)
+    monkeypatch.setenv("OMP_NUM_THREADS", "64")
     check = machine.check_threads()
-    assert str(check) == "✗ threads: PyTorch has 64 threads for 2 cores, OMP_NUM_THREADS is not set: set OMP_NUM_THREADS=2"
+    assert check.text == "PyTorch has 64 threads for 2 cores, OMP_NUM_THREADS=64, other programs use 7 % of the machine"
+    assert not check.ok and check.cure == "set OMP_NUM_THREADS=2"
 
 
 @pytest.fixture

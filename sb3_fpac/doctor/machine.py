@@ -4,6 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
+import psutil
 import torch as th
 from stable_baselines3.common.utils import get_device
 
@@ -12,12 +13,13 @@ from sb3_fpac.doctor.limits import usable_cores
 from sb3_fpac.features.encoder import has_native_bfloat16
 
 _DRIVER = Path("/proc/driver/nvidia/version")
+_BUSY_SECONDS = 0.3  # of measuring
 _COMPILERS = ("g++", "clang++", "c++", "cl")
 
 
 def check_threads() -> Check:
     """
-    Compare PyTorch's threads with the processors that it may use.
+    Compare PyTorch's threads with the processors that it may use, and measure how busy these are.
 
     :return: Not ok if there are more threads
     """
@@ -25,6 +27,7 @@ def check_threads() -> Check:
     setting = os.environ.get("OMP_NUM_THREADS")
     text = f"PyTorch has {threads} thread{'s' * (threads > 1)} for {cores} core{'s' * (cores > 1)}"
     text += f", OMP_NUM_THREADS={setting}" if setting else ", OMP_NUM_THREADS is not set"
+    text += f", other programs use {psutil.cpu_percent(_BUSY_SECONDS):.0f} % of the machine"
     return Check("threads", threads <= cores, text, "" if threads <= cores else f"set OMP_NUM_THREADS={cores}")
 
 

@@ -60,7 +60,7 @@ def check_speed(plan: Plan, env: gym.Env) -> Check:
     return Check(
         "speed",
         True,
-        f"{plan.algo} takes {seconds:.2g} s for an agent step on {model.device.type}"
+        f"{plan.algo} takes {seconds:.2g} s for an agent step on {model.device.type} ({clock.n_updates} updates)"
         f"{', uncompiled' * (model.device.type == 'cuda')}, {_duration(seconds * n_steps)} for {n_steps:,}",
     )
 
