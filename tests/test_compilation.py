@@ -2,6 +2,9 @@
 
 import sys
 import warnings
+from contextlib import nullcontext
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -135,6 +138,102 @@ def test_without_a_compiler_updates_are_as_good_and_it_is_said_once(monkeypatch)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         train(without, 2)
+
+
+class Graph:
+    """A CUDA graph on the CPU: what was captured is done at every replay"""
+
+    def replay(self):
+        self.update()
+
+
+@pytest.fixture
+def graphs(monkeypatch):
+    """CUDA's streams and graphs, on the CPU; how often something was captured, and what to raise where"""
+    stream = SimpleNamespace(wait_stream=lambda other: None)
+    state = SimpleNamespace(captures=0, fail_in_capture=None)
+
+    class capture:  # noqa: N801
+        def __init__(self, graph, stream):
+            self.graph = graph
+
+        def __enter__(self):
+            state.captures += 1
+            if state.fail_in_capture:
+                raise state.fail_in_capture
+
+        def __exit__(self, *error):
+            pass
+
+    for name, value in dict(
+        Stream=lambda device: stream,
+        current_stream=lambda device: stream,
+        stream=lambda stream: nullcontext(),
+        device=lambda device: nullcontext(),
+        CUDAGraph=Graph,
+        graph=capture,
+    ).items():
+        monkeypatch.setattr(th.cuda, name, value)
+    return state
+
+
+def graphed(model):
+    """An update in graphs whose warm-ups, captures and replays happen on the CPU"""
+    update = model._make_update(False)
+    model._update = GraphedUpdate(update, th.device("cpu"))
+    model._update_settings = (4, model.gamma, model.tau, model.target_entropy, model.random_shift, model.compile)
+    return update
+
+
+@pytest.mark.parametrize("error", [RuntimeError("operation not permitted when stream is capturing"), th.OutOfMemoryError()])
+def test_a_graph_that_cannot_be_captured_costs_speed_and_no_step(error, graphs):
+    eager, model = make(), make()
+    graphs.fail_in_capture = error
+    graphed(model)
+    with pytest.warns(UserWarning, match="FPAC continues without a CUDA graph, more slowly") as warned:
+        for each in (eager, model):
+            train(each, 12)
+    assert len(warned) == 1 and graphs.captures == 1
+    assert_close(snapshot(eager), snapshot(model), atol=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        train(model, 4)
+    assert model._n_updates == 16
+
+
+@pytest.mark.parametrize("learned", [False, True])
+def test_too_little_memory_in_a_warm_up_learns_nothing_twice(learned, graphs, monkeypatch):
+    """Before the critic's step the update is done again; after it, that would learn twice"""
+    eager, model = make(), make()
+    update = graphed(model)
+    failing = model.actor.optimizer if learned else model.critic.optimizer
+    step, failures = failing.step, [th.OutOfMemoryError("CUDA out of memory")]
+
+    def fail_once(*args, **kwargs):
+        if failures:
+            raise failures.pop()
+        return step(*args, **kwargs)
+
+    monkeypatch.setattr(failing, "step", fail_once)
+    if learned:
+        with pytest.raises(th.OutOfMemoryError):
+            train(model, 4)
+        assert update.has_learned
+        return
+    monkeypatch.setattr(Update, "_draw_noise", lambda self, batch: th.zeros_like(batch.actions))  # instead of drawing it twice
+    train(eager, 4)
+    with pytest.warns(UserWarning, match="without a CUDA graph.*out of memory"):
+        train(model, 4)
+    assert_close(snapshot(eager), snapshot(model), atol=0)
+
+
+def test_more_models_than_dynamo_compiles_are_said(monkeypatch):
+    monkeypatch.setattr(th._dynamo.config, "recompile_limit", 1)
+    th._dynamo.reset()
+    monkeypatch.setattr(th, "compile", partial(th.compile, backend="eager"))
+    with pytest.warns(UserWarning, match="torch.compile failed, so FPAC continues without it"):
+        for size in (2, 3, 4):
+            train(make(compile=True, batch_size=size), 1)
 
 
 PROGRAM = """

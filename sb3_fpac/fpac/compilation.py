@@ -9,6 +9,8 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import torch as th
+import torch._dynamo.config as dynamo_config
+from torch._dynamo.exc import FailOnRecompileLimitHit
 
 from sb3_fpac.buffers import FrameBatch
 from sb3_fpac.fpac.update import Losses, Update
@@ -38,13 +40,13 @@ def compile_update(
     if compile is False or (compile == "auto" and device.type != "cuda") or update.actor.use_sde:
         return update
     try:
-        compiled = make_update(True)
-        compiled.dry_run(batch)
+        with dynamo_config.patch(fail_on_recompile_limit_hit=True):  # instead of silently not compiling
+            compiled = make_update(True)
+            compiled.dry_run(batch)
         update = compiled
-    except th.OutOfMemoryError:
-        raise
-    except RuntimeError as error:  # the base class of all errors of PyTorch's compilers
+    except (RuntimeError, FailOnRecompileLimitHit) as error:  # the errors of PyTorch's compilers, and too little memory
         warnings.warn(f"torch.compile failed, so FPAC continues without it, more slowly: {error}", stacklevel=2)
+        _free_memory(device)
     if device.type != "cuda":
         return update
     if not all(group.get("capturable") for optimizer in update.optimizers for group in optimizer.param_groups):
@@ -57,7 +59,8 @@ def compile_update(
 
 class GraphedUpdate:
     """
-    An update as CUDA graphs, one for each combination of updated networks: one launch instead of hundreds.
+    An update as CUDA graphs, one for each combination of updated networks: one launch instead of hundreds. If a graph cannot
+    be captured, there is a warning, and this and all following updates are done without one.
 
     :param update: The update, whose optimizers are capturable
     :param device: The GPU
@@ -70,6 +73,7 @@ class GraphedUpdate:
         self._batch: FrameBatch | None = None
         self._graphs: dict[tuple[bool, bool], tuple[th.cuda.CUDAGraph, Losses]] = {}
         self._calls: Counter[tuple[bool, bool]] = Counter()
+        self._captures = True
 
     def __call__(self, batch: FrameBatch, update_actor: bool, update_target: bool) -> Losses:
         """
@@ -85,17 +89,35 @@ class GraphedUpdate:
             if static.shape != tensor.shape:
                 raise ValueError(f"A CUDA graph needs batches of shape {tuple(static.shape)}, got {tuple(tensor.shape)}.")
             static.copy_(tensor, non_blocking=True)
+        if not self._captures:
+            return self._update(self._batch, *what)
         self._calls[what] += 1
-        if self._calls[what] <= _WARM_UPS:
-            return self._on_side_stream(*what)
-        if what not in self._graphs:
-            graph = th.cuda.CUDAGraph()
-            with th.cuda.device(self._device), th.cuda.graph(graph, stream=self._stream):
-                losses = self._update(self._batch, *what)
-            self._graphs[what] = graph, losses
-        graph, losses = self._graphs[what]
-        graph.replay()
-        return losses
+        is_warm_up = self._calls[what] <= _WARM_UPS
+        statistics = [buffer.clone() for buffer in self._update.extractor.buffers()] if is_warm_up else []
+        try:
+            if is_warm_up:
+                return self._on_side_stream(*what)
+            if what not in self._graphs:
+                self._graphs[what] = self._capture(*what)
+            graph, losses = self._graphs[what]
+            graph.replay()
+            return losses
+        except RuntimeError as error:
+            if is_warm_up and self._update.has_learned:
+                raise  # to do it once more would learn twice
+            for buffer, before in zip(self._update.extractor.buffers(), statistics, strict=False):
+                buffer.copy_(before)
+            warnings.warn(f"FPAC continues without a CUDA graph, more slowly: {error}", stacklevel=2)
+            self._captures, self._graphs = False, {}
+            _free_memory(self._device)
+            return self._update(self._batch, *what)
+
+    def _capture(self, update_actor: bool, update_target: bool) -> tuple[th.cuda.CUDAGraph, Losses]:
+        assert self._batch is not None
+        graph = th.cuda.CUDAGraph()
+        with th.cuda.device(self._device), th.cuda.graph(graph, stream=self._stream):
+            losses = self._update(self._batch, update_actor, update_target)
+        return graph, losses
 
     def _on_side_stream(self, update_actor: bool, update_target: bool) -> Losses:
         assert self._batch is not None
@@ -126,6 +148,11 @@ def configure_optimizer(optimizer: th.optim.Optimizer, device: th.device) -> Non
                 state = optimizer.state.get(parameter, {})
                 if "step" in state:  # loaded from an optimizer that was neither
                     state["step"] = th.as_tensor(state["step"], dtype=th.float32, device=device)
+
+
+def _free_memory(device: th.device) -> None:
+    if device.type == "cuda":
+        th.cuda.empty_cache()
 
 
 def retain_freed_memory() -> None:

@@ -64,6 +64,7 @@ class Update:
         shift_pixels: Mapping[str | None, int] = MappingProxyType({}),
         compile_losses: bool = False,
     ) -> None:
+        self.has_learned = False  # whether the latest update has changed a weight, even if it failed later
         self.actor, self.critic, self.critic_target = policy.actor, policy.critic, policy.critic_target
         self.extractor = cast(PointExtractor, policy.features_extractor)
         self.target_extractor = cast(PointExtractor, self.critic_target.features_extractor)
@@ -81,6 +82,7 @@ class Update:
         :param update_target: Whether the target critic is
         :return: The losses
         """
+        self.has_learned = False
         batch = self._flattened(self._shifted(batch))
         noise = self._draw_noise(batch) if update_actor else None
         next_noise = self._draw_noise(batch)
@@ -89,6 +91,7 @@ class Update:
         self.critic.optimizer.zero_grad()
         critic_loss.backward()
         self.critic.optimizer.step()
+        self.has_learned = True
 
         actor_loss = ent_coef_loss = None
         if update_actor:
