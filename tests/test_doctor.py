@@ -146,7 +146,7 @@ def test_an_unknown_environment_is_refused_in_one_sentence(monkeypatch, capsys):
 
 
 def test_an_environment_needs_rl_zoo_and_the_machine_does_not():
-    code = "import sys; sys.modules['rl_zoo3'] = None; from sb3_fpac.__main__ import main; main()"
+    code = "import sys; from sb3_fpac.__main__ import main; sys.modules['rl_zoo3'] = None; main()"
     done = run_python("-c", code, "doctor", "--env", CARTPOLE, expect=1)
     assert done.stderr.strip().splitlines()[-1] == 'error: rl_zoo3 is missing: pip install "sb3-fpac[zoo]"'
     assert "✓ threads" in run_python("-c", code, "doctor", expect=None).stdout
@@ -372,7 +372,7 @@ def test_a_moving_camera_without_shift(monkeypatch, capsys, healthy):
     arguments = ("--env", "dmc-cheetah-run", "--env-kwargs", "size:24")
     code, out = run(monkeypatch, capsys, *arguments, "camera_shift:False")
     bad = [line for line in out.splitlines() if line.startswith("✗")]
-    assert code == 1 and len(bad) == 1 and bad[0].startswith("✗ camera: camera 0 follows the robot")
+    assert code == 1 and len(bad) == 1 and bad[0].startswith("✗ camera: camera 'side' follows the robot")
     assert bad[0].endswith(": leave out camera_shift=False")
     code, out = run(monkeypatch, capsys, *arguments)
     assert code == 0 and "✓ observation: taken for 2 RGB frames of 24×24, camera shift" in out
@@ -380,10 +380,12 @@ def test_a_moving_camera_without_shift(monkeypatch, capsys, healthy):
 
 def test_cameras_of_a_dict_by_key(monkeypatch):
     monkeypatch.setattr(examination, "check_speed", lambda *_: refusal("speed", "not tried")._replace(ok=True))
-    kwargs = dict(size=24, camera_id=["side", "back"], camera_shift=False, observation="pixels+state")
-    checks = examine(lambda: gym.make("dmc-cheetah-run", **kwargs))
+    kwargs = dict(size=24, camera_id=["side", "egocentric"], camera_shift=False, observation="pixels+state")
+    checks = examine(lambda: gym.make("dmc-walker-walk", **{**kwargs, "camera_id": ["side", "back"]}))
     assert complaints(checks) == ["camera of 'side'", "camera of 'back'"]
-    assert "'state' (17)" in checks["vectors"].text
+    assert "'state' (24)" in checks["vectors"].text
+    checks = examine(lambda: gym.make("dmc-quadruped-walk", **{**kwargs, "camera_id": ["global", "egocentric"]}))
+    assert checks["camera of 'egocentric'"].text == "camera 'egocentric' is attached to the robot, so its shift is not defined"
 
 
 def test_a_dict_of_cameras_and_vectors():

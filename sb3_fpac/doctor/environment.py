@@ -10,7 +10,7 @@ from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.vec_env import VecTransposeImage
 
 from sb3_fpac.doctor.check import Check, refusal
-from sb3_fpac.envs.cameras import follows, mujoco_model_and_data
+from sb3_fpac.envs.cameras import camera_name, follows, mujoco_model_and_data
 from sb3_fpac.envs.drawn_cameras import drawn_cameras
 from sb3_fpac.observations import Layout, has_channels_first, options_of, read_layout, split_keys, why_no_stack
 
@@ -116,13 +116,16 @@ def check_cameras(env: gym.Env, layouts: Layouts) -> Iterator[Check]:
         if key not in layouts:
             continue
         layout, name = layouts[key], name_of("camera", key)
-        moves = follows(mujoco_model_and_data(env)[0], camera)
-        if not moves:
-            yield Check(name, True, f"camera {camera} does not follow the robot")
+        model, _ = mujoco_model_and_data(env)
+        label = f"camera {camera_name(model, camera)!r}" if camera_name(model, camera) else f"camera {camera}"
+        if not follows(model, camera):
+            is_attached = bool(model.cam_bodyid[camera])
+            where = "is attached to the robot, so its shift is not defined" if is_attached else "does not move"
+            yield Check(name, True, f"{label} {where}")
         elif layout.camera_shift or layout.n_frames == 1:
-            yield Check(name, True, f"camera {camera} follows the robot" + ", and its shift is known" * layout.camera_shift)
+            yield Check(name, True, f"{label} follows the robot" + ", and its shift is known" * layout.camera_shift)
         else:
             spec = env.spec
             is_ours = spec is not None and spec.id.startswith("dmc-")
             cure = "leave out camera_shift=False" if is_ours else f"wrap the stacks in sb3_fpac.CameraShift(env, {camera})"
-            yield Check(name, False, f"camera {camera} follows the robot, so objects at rest seem to move", cure)
+            yield Check(name, False, f"{label} follows the robot, so objects at rest seem to move", cure)

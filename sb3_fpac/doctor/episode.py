@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 import gymnasium as gym
 import numpy as np
 import torch as th
+from gymnasium import spaces
 
 from sb3_fpac.doctor.check import Check
 from sb3_fpac.doctor.environment import Layouts, name_of
-from sb3_fpac.observations import Layout, has_channels_first, look_like_grey_frames
+from sb3_fpac.observations import Layout, check_keys, has_channels_first, look_like_grey_frames
 
 _N_STEPS = 20
 _LOOK = "save a frame as a picture; choose another camera, light or size"
@@ -34,6 +35,7 @@ def play(env: gym.Env, layouts: Layouts, n_steps: int = _N_STEPS) -> Played:
     :param layouts: Of its images
     :param n_steps: T
     :return: What happened
+    :raises ValueError: if a Dict observation has other keys than its space
     """
     env.action_space.seed(0)
     obs, _ = env.reset(seed=0)
@@ -41,6 +43,9 @@ def play(env: gym.Env, layouts: Layouts, n_steps: int = _N_STEPS) -> Played:
     rewards = []
     for _ in range(n_steps):
         next_obs, reward, terminated, truncated, _ = env.step(env.action_space.sample())
+        for each in (obs, next_obs):
+            if isinstance(env.observation_space, spaces.Dict):
+                check_keys(each, env.observation_space)
         transitions.append((_copies(obs, layouts), _copies(next_obs, layouts)))
         rewards.append(float(reward))
         obs = env.reset()[0] if terminated or truncated else next_obs
@@ -57,9 +62,10 @@ def check_played(played: Played, layouts: Layouts) -> Iterator[Check]:
     :return: Two checks for each image, and one of the rewards
     """
     for key, layout in layouts.items():
-        past, now = played.past[key], played.now[key]
-        yield _check_values(name_of("frames", key), past[:, layout.camera_shift :], now[:, layout.camera_shift :])
-        yield _check_stack(name_of("stack", key), past, now, layout)
+        past, now = (images[key][:, layout.camera_shift :] for images in (played.past, played.now))
+        yield _check_values(name_of("frames", key), past, now, layout)
+        if now.dtype == np.uint8:
+            yield _check_stack(name_of("stack", key), past, now, layout)
     lowest, highest = played.rewards.min(), played.rewards.max()
     text = f"from {lowest:g} to {highest:g} in {len(played.rewards)} random steps"
     if np.isfinite(played.rewards).all():
@@ -68,7 +74,7 @@ def check_played(played: Played, layouts: Layouts) -> Iterator[Check]:
         yield Check("rewards", False, f"{text}, which is not finite", "correct the environment's reward")
 
 
-def _check_values(name: str, past: np.ndarray, now: np.ndarray) -> Check:
+def _check_values(name: str, past: np.ndarray, now: np.ndarray, layout: Layout) -> Check:
     """Images without a header plane"""
     if now.dtype != np.uint8:
         return Check(name, False, f"the space is uint8, but the environment returns {now.dtype}", "return bytes from 0 to 255")
@@ -81,12 +87,13 @@ def _check_values(name: str, past: np.ndarray, now: np.ndarray) -> Check:
     if (now == now[:1]).all() and (past == now[:1]).all():
         cure = "check that it is drawn after each step, and that the camera sees what moves"
         return Check(name, False, f"nothing changes in {len(now)} random steps", cure)
-    changed = 100 * (past[:, -1] != now[:, -1]).mean()
+    newest = -layout.frame_channels
+    changed = 100 * (past[:, newest:] != now[:, newest:]).any(axis=1).mean()
     return Check(name, True, f"values from {now.min()} to {now.max()}, {changed:.2g} % of the pixels change from step to step")
 
 
 def _check_stack(name: str, past: np.ndarray, now: np.ndarray, layout: Layout) -> Check:
-    past, now = (images[:, layout.camera_shift :] for images in (past, now))
+    """Images without a header plane"""
     n_channels = layout.frame_channels
     if n_channels > 1 and not layout.camera_shift and look_like_grey_frames(th.as_tensor(past), th.as_tensor(now)):
         cure = "pass frame_channels=1 in features_extractor_kwargs, and here --frame-channels 1"
