@@ -380,7 +380,7 @@ def test_a_moving_camera_without_shift(monkeypatch, capsys, healthy):
 
 def test_cameras_of_a_dict_by_key(monkeypatch):
     monkeypatch.setattr(examination, "check_speed", lambda *_: refusal("speed", "not tried")._replace(ok=True))
-    kwargs = dict(size=24, camera_id=["side", "egocentric"], camera_shift=False, observation="pixels+state")
+    kwargs = dict(size=24, camera_shift=False, observation="pixels+state")
     checks = examine(lambda: gym.make("dmc-walker-walk", **{**kwargs, "camera_id": ["side", "back"]}))
     assert complaints(checks) == ["camera of 'side'", "camera of 'back'"]
     assert "'state' (24)" in checks["vectors"].text
