@@ -38,6 +38,7 @@ benchmarks: .venv/ready
 	$(BIN)/python benchmarks/precision.py
 	$(BIN)/python benchmarks/training.py --steps 16
 	$(BIN)/python benchmarks/watching.py
+	$(BIN)/python benchmarks/memory.py
 
 # Without a display MuJoCo draws through EGL: if that is missing, Debian's packages bring it.
 .venv/ready: pyproject.toml constraints.txt
