@@ -74,15 +74,17 @@ class FrameReplayBuffer(FrameStorage, NStepReplayBuffer):
         gamma: float = 0.99,
         storage_device: th.device | str = "cpu",
     ) -> None:
-        if optimize_memory_usage:
-            raise ValueError("FrameReplayBuffer stores every frame once anyway: leave optimize_memory_usage=False.")
-        buffer_size = whole_number("buffer_size", buffer_size, at_least=1)
-        n_envs = whole_number("n_envs", n_envs, at_least=1)
         n_steps = whole_number("n_steps", n_steps, at_least=1)
         gamma = number("gamma", gamma, at_least=0, at_most=1)
-        n_transitions = max(buffer_size // n_envs, 1) * n_envs
-        options = dict(frame_channels=frame_channels, camera_shift=camera_shift)
-        self._make_stores(observation_space, n_transitions, n_envs, storage_device, options)
+        self._make_stores(
+            observation_space,
+            buffer_size,
+            n_envs,
+            optimize_memory_usage,
+            storage_device,
+            frame_channels=frame_channels,
+            camera_shift=camera_shift,
+        )
 
         # SB3 stores and samples references in place of images
         n_references = 1 if isinstance(observation_space, spaces.Dict) else self.stores[None].n_references

@@ -10,6 +10,7 @@ from stable_baselines3.common.preprocessing import get_obs_shape
 from stable_baselines3.common.type_aliases import DictReplayBufferSamples, ReplayBufferSamples
 from stable_baselines3.common.vec_env import VecNormalize
 
+from sb3_fpac.arguments import whole_number
 from sb3_fpac.buffers.frame_batch import FrameBatch
 from sb3_fpac.buffers.frame_pool import to_device
 from sb3_fpac.buffers.frame_store import FrameStore, check_device, check_memory
@@ -48,12 +49,18 @@ class FrameStorage(ReplayBuffer):
     def _make_stores(
         self,
         space: spaces.Space,
-        n_transitions: int,
+        buffer_size: int,
         n_envs: int,
+        optimize_memory_usage: bool,
         storage_device: th.device | str,
-        options: dict[str, Any],
+        **options: Any,
     ) -> None:
         """Options: frame_channels and camera_shift, each one value or a dict by key"""
+        if optimize_memory_usage:
+            raise ValueError(f"{type(self).__name__} stores every frame once anyway: leave optimize_memory_usage=False.")
+        buffer_size = whole_number("buffer_size", buffer_size, at_least=1)
+        n_envs = whole_number("n_envs", n_envs, at_least=1)
+        n_transitions = max(buffer_size // n_envs, 1) * n_envs
         device = check_device(storage_device)
         images: dict[Any, spaces.Space] = {None: space}
         vectors: dict[str, spaces.Space] = {}

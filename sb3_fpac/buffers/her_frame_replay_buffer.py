@@ -63,16 +63,18 @@ class HerFrameReplayBuffer(FrameStorage, HerReplayBuffer):
         n_steps: int = 1,
         storage_device: th.device | str = "cpu",
     ) -> None:
-        if optimize_memory_usage:
-            raise ValueError("HerFrameReplayBuffer stores every frame once anyway: leave optimize_memory_usage=False.")
         if whole_number("n_steps", n_steps, at_least=1) > 1:
             raise ValueError(f"HER relabels single steps, got n_steps={n_steps}: pass n_steps=1.")
-        buffer_size = whole_number("buffer_size", buffer_size, at_least=1)
-        n_envs = whole_number("n_envs", n_envs, at_least=1)
         self.gamma, self.n_steps = number("gamma", gamma, at_least=0, at_most=1), 1
-        n_transitions = max(buffer_size // n_envs, 1) * n_envs
-        options = dict(frame_channels=frame_channels, camera_shift=camera_shift)
-        self._make_stores(observation_space, n_transitions, n_envs, storage_device, options)
+        self._make_stores(
+            observation_space,
+            buffer_size,
+            n_envs,
+            optimize_memory_usage,
+            storage_device,
+            frame_channels=frame_channels,
+            camera_shift=camera_shift,
+        )
         for goal in _GOALS:
             if goal not in self._vector_shapes:
                 keys = ", ".join(map(repr, observation_space)) if isinstance(observation_space, spaces.Dict) else "none"
