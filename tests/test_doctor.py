@@ -14,13 +14,15 @@ from helpers.environments import SIZE, Noise, Robot, StackedNoise
 from helpers.processes import run_python
 from mujoco import FatalError
 
-from sb3_fpac import FrameStack
+from sb3_fpac import AddPixels, FrameStack, PixelFrames
 from sb3_fpac.__main__ import main
 from sb3_fpac.doctor import Plan, drawing, examination, examine_environment, limits, machine, packages
 from sb3_fpac.doctor.check import refusal
 from sb3_fpac.doctor.training import _duration, _round
+from sb3_fpac.envs.drawn_cameras import drawn_cameras
 
 HERE = "test_doctor"
+FREE = dict(lookat=[0, 0, 0], distance=3, azimuth=90, elevation=-20)
 CARTPOLE = "dmc-cartpole-swingup"
 SMALL = dict(net_arch=[8], features_extractor_kwargs=dict(n_points=4))
 
@@ -386,6 +388,18 @@ def test_cameras_of_a_dict_by_key(monkeypatch):
     assert "'state' (24)" in checks["vectors"].text
     checks = examine(lambda: gym.make("dmc-quadruped-walk", **{**kwargs, "camera_id": ["global", "egocentric"]}))
     assert checks["camera of 'egocentric'"].text == "camera 'egocentric' is attached to the robot, so its shift is not defined"
+
+
+def test_cameras_of_other_wrappers():
+    walker = dict(observation="state", render_mode="rgb_array")
+    found = [
+        drawn_cameras(PixelFrames(gym.make("dmc-walker-walk", camera_id="back", **walker), size=24)),
+        drawn_cameras(AddPixels(gym.make("HalfCheetah-v5"), cameras=dict(a="track", b=FREE))),
+        drawn_cameras(gym.make("HalfCheetah-v5", render_mode="rgb_array", camera_id=0)),
+        drawn_cameras(gym.make("HalfCheetah-v5", render_mode="rgb_array")),  # the free camera
+        drawn_cameras(Noise()),
+    ]
+    assert found == [{None: 1}, {"a": 0}, {None: 0}, {}, {}]
 
 
 def test_a_dict_of_cameras_and_vectors():
