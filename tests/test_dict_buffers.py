@@ -107,7 +107,7 @@ def normalization(env, kind):
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(CASES)
 def test_samples_are_those_of_sb3(case):
     env = vec_env(case["n_envs"], case["seed"])

@@ -19,6 +19,7 @@ from sb3_fpac import FPAC, FeaturePointExtractor, FPACTQCPolicy, fpac_fast, fpac
 from sb3_fpac.export import ExportedAgent, check, export_onnx, export_torchscript
 
 BUFFER = dict(buffer_size=20, seed=0)
+BFLOAT16 = dict(features_extractor_kwargs=dict(precision="bfloat16"))
 POINTS = dict(features_extractor_class=FeaturePointExtractor)
 BY_KEY = dict(frame_channels=dict(front=3, wrist=1), camera_shift=dict(front=True), n_points=dict(front=3, wrist=2))
 
@@ -50,7 +51,7 @@ def normalized_robot_agent():
 
 
 AGENTS = {
-    "fpac": lambda: FPAC("CnnPolicy", WideActions(), **BUFFER),
+    "fpac": lambda: FPAC("CnnPolicy", WideActions(), policy_kwargs=BFLOAT16, **BUFFER),
     "camera_shift": lambda: FPAC("CnnPolicy", WideActions(2, True), **BUFFER),
     "preset": lambda: FPAC("CnnPolicy", StackedNoise(), **BUFFER, **fpac_fast),
     "gsde": lambda: FPAC("CnnPolicy", WideActions(), use_sde=True, **BUFFER),
@@ -61,8 +62,6 @@ AGENTS = {
     "a2c": lambda: A2C("CnnPolicy", Choices(), policy_kwargs=POINTS, seed=0),
     "td3": lambda: TD3("CnnPolicy", WideActions(), policy_kwargs=POINTS, **BUFFER),
     "dqn": lambda: DQN("CnnPolicy", Choices(), policy_kwargs=POINTS, **BUFFER),
-}
-MORE_AGENTS = {
     "qrdqn": lambda: QRDQN("CnnPolicy", Choices(), policy_kwargs=POINTS, **BUFFER),
     "ppo_multi": lambda: PPO("CnnPolicy", Choices(spaces.MultiDiscrete([2, 3])), policy_kwargs=POINTS, seed=0),
     "ppo_binary": lambda: PPO("CnnPolicy", Choices(spaces.MultiBinary(4)), policy_kwargs=POINTS, seed=0),
@@ -103,9 +102,9 @@ def onnx_outputs(path, observation):
     return session.run(None, check.to_numpy(observation))
 
 
-@pytest.mark.parametrize("name", AGENTS | MORE_AGENTS)
+@pytest.mark.parametrize("name", AGENTS)
 def test_torchscript_acts_as_sb3_does(name, tmp_path):
-    model = scramble((AGENTS | MORE_AGENTS)[name]())
+    model = scramble(AGENTS[name]())
     path = export_torchscript(model, tmp_path / "policy.pt")
     in_float32(model)
     loaded, agent = th.jit.load(str(path)), ExportedAgent(model)
@@ -119,7 +118,7 @@ def test_torchscript_acts_as_sb3_does(name, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", AGENTS)
+@pytest.mark.parametrize("name", ["fpac", "camera_shift", "dict", "tqc", "ppo"])  # ten seconds each
 def test_onnx_acts_as_sb3_does(name, tmp_path):
     model = scramble(AGENTS[name]())
     path = export_onnx(model, tmp_path / "policy.onnx")
