@@ -1,0 +1,21 @@
+"""The benchmark for GPUs runs without one, so that it runs where there is one."""
+
+import json
+from pathlib import Path
+
+import pytest
+from helpers.processes import run_python
+
+BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "gpu.py"
+
+
+@pytest.mark.slow
+def test_every_part_of_the_benchmark_for_gpus_gives_a_result(tmp_path):
+    run_python(str(BENCHMARK), "--device", "cpu", "--quick", "--out", str(tmp_path), OMP_NUM_THREADS="1")
+    results = json.loads((tmp_path / "gpu.json").read_text(encoding="utf-8"))
+    assert results["tests"]["failed"] == []
+    assert all(milliseconds > 0 for milliseconds in results["updates"].values()) and results["updates"]
+    assert all(speed > 0 for speed in results["loops"].values()) and results["loops"]
+    assert "cartpole-swingup,fast,1,800" in results["curves"]
+    table = (tmp_path / "gpu.md").read_text(encoding="utf-8")
+    assert "| one gradient step | ms |" in table and "Machine: " in table
