@@ -90,15 +90,15 @@ class FrameStorage(ReplayBuffer):
                 check_keys(observation, self.observation_space)
         references: References = {}
         next_references: References = {}
+        for vector_key, shape in self._vector_shapes.items():  # first, as storing frames cannot be undone
+            for of_observation, observation in ((references, obs), (next_references, next_obs)):
+                of_observation[vector_key] = self._vector(vector_key, observation[vector_key], shape)
         for key, store in self.stores.items():
             images = (obs, next_obs) if key is None else (obs[key], next_obs[key])
             try:
                 references[key], next_references[key] = store.put(*images, last[key])
             except ValueError as error:
                 raise ValueError(f"Image {key!r}: {error}" if key is not None else str(error)) from error
-        for vector_key, shape in self._vector_shapes.items():
-            for of_observation, observation in ((references, obs), (next_references, next_obs)):
-                of_observation[vector_key] = self._vector(vector_key, observation[vector_key], shape)
         return references, next_references
 
     def _vector(self, key: str, vector: Any, shape: tuple[int, ...]) -> np.ndarray:
