@@ -1,5 +1,7 @@
 """One wrapper that adds the images of cameras to the observations of any environment."""
 
+import gc
+import os
 import pickle
 
 import gymnasium as gym
@@ -110,6 +112,17 @@ def test_an_action_repeat_draws_once():
     steps = [env.step(np.zeros(1)) for _ in range(3)]
     assert [(reward, info["env_steps"]) for _, reward, _, _, info in steps] == [(3, 3), (3, 3), (1, 1)]
     assert env.unwrapped.drawn == 1 + 3 and env.metadata["render_fps"] == 10
+
+
+@pytest.fixture(autouse=True)
+def no_context_of_other_tests():
+    """Gymnasium's ``render()`` draws into the OpenGL context that is current, whoever made it"""
+    gc.collect()
+    if os.environ.get("MUJOCO_GL") == "egl":
+        from mujoco.egl import egl_ext as egl
+
+        if egl.eglGetCurrentContext():
+            egl.eglMakeCurrent(egl.eglGetCurrentDisplay(), egl.EGL_NO_SURFACE, egl.EGL_NO_SURFACE, egl.EGL_NO_CONTEXT)
 
 
 def test_two_cameras_of_different_sizes_are_those_of_mujocos_renderer():

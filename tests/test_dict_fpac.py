@@ -208,6 +208,7 @@ def test_random_shift_by_key():
 
 
 def test_compiled_losses_are_the_eager_ones():
+    th._dynamo.reset()
     model = filled(points=dict(standardize=True))
     update = model._make_update(False)
     batch, noise, ent_coef = update._flattened(model.replay_buffer.sample_frames(8)), th.zeros(8, 2), th.tensor(0.1)

@@ -132,6 +132,8 @@ def check_loaded_buffer(loaded: ReplayBuffer, expected: FrameStorage) -> None:
     :param loaded: The one from the file
     :param expected: The model's
     """
+    if not isinstance(loaded, FrameStorage):
+        raise ValueError(f"it contains a {type(loaded).__name__}, and FPAC needs a FrameReplayBuffer.")
     if type(loaded) is not type(expected):
         raise ValueError(f"it contains a {type(loaded).__name__}, and the model has a {type(expected).__name__}.")
     for name in ("observation_space", "action_space", "n_envs", "n_steps", "gamma"):
