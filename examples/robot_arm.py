@@ -9,7 +9,7 @@ points), arm.mp4 (the same episode), model.zip.
 
 Needs: pip install "sb3-fpac[viz,robots]"
 
-Usage: python examples/robot_arm.py [--steps 6000] [--episodes 50] [--seed 0] [--out arm]
+Usage: python examples/robot_arm.py [--steps 8000] [--episodes 50] [--seed 0] [--out arm]
 """
 
 import argparse
@@ -42,7 +42,7 @@ POLICY_KWARGS = fpac_fast["policy_kwargs"]
 HYPERPARAMS = {
     **fpac_fast,
     "batch_size": 64,
-    "gamma": 0.95,  # the target is a few agent steps away
+    "gamma": 0.9,  # the target is a few agent steps away
     "ent_coef": "auto_0.02",  # the reward of a step is the distance in metres: small numbers
     "learning_starts": 500,
     "policy_kwargs": {
@@ -51,7 +51,6 @@ HYPERPARAMS = {
         "features_extractor_kwargs": {
             **POLICY_KWARGS["features_extractor_kwargs"],
             "n_points": 16,
-            "softmax": "full",
             "temperature": 0.03,
         },
     },
@@ -94,7 +93,7 @@ def plot_success(evaluations: Path, random: float, path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", default=6000, type=int, help="agent steps")
+    parser.add_argument("--steps", default=8000, type=int, help="agent steps")
     parser.add_argument("--episodes", default=50, type=int, help="episodes of each test")
     parser.add_argument("--seed", default=0, type=int)
     parser.add_argument("--out", default=Path("arm"), type=Path)
