@@ -9,7 +9,7 @@ points), arm.mp4 (the same episode), model.zip.
 
 Needs: pip install "sb3-fpac[viz,robots]"
 
-Usage: python examples/robot_arm.py [--steps 8000] [--episodes 50] [--seed 0] [--out arm]
+Usage: python examples/robot_arm.py [--steps 10000] [--episodes 50] [--seed 0] [--out arm]
 """
 
 import argparse
@@ -93,7 +93,7 @@ def plot_success(evaluations: Path, random: float, path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", default=8000, type=int, help="agent steps")
+    parser.add_argument("--steps", default=10_000, type=int, help="agent steps")
     parser.add_argument("--episodes", default=50, type=int, help="episodes of each test")
     parser.add_argument("--seed", default=0, type=int)
     parser.add_argument("--out", default=Path("arm"), type=Path)
