@@ -1,5 +1,6 @@
 """FPAC with several cameras and vectors: it is SB3's SAC, each encoder is trained by the critic, and keys have no order."""
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch as th
@@ -88,28 +89,16 @@ def test_it_is_sac_with_fpac_policy_number_by_number(case):
     th.testing.assert_close(ours.log_ent_coef, theirs.log_ent_coef, rtol=0, atol=2e-6)
 
 
-class TwoEyes(Robot):
+class TwoEyes(gym.ObservationWrapper):
     """Two grey cameras"""
 
     def __init__(self):
-        super().__init__(("wrist", "joints"))
-        self.observation_space = spaces.Dict({**self.observation_space.spaces, "top": self.observation_space["wrist"]})
+        super().__init__(Robot(("wrist", "joints")))
+        space = self.env.observation_space
+        self.observation_space = spaces.Dict({**space.spaces, "top": space["wrist"]})
 
-    def _obs(self):
-        obs = super()._obs() if "top" not in self.stacks else {}
-        return obs
-
-    def reset(self, *, seed=None, options=None):
-        space, self.observation_space = self.observation_space, Robot(("wrist", "joints")).observation_space
-        obs, info = super().reset(seed=seed)
-        self.observation_space = space
-        return {**obs, "top": 255 - obs["wrist"]}, info
-
-    def step(self, action):
-        space, self.observation_space = self.observation_space, Robot(("wrist", "joints")).observation_space
-        obs, *rest = super().step(action)
-        self.observation_space = space
-        return {**obs, "top": 255 - obs["wrist"]}, *rest
+    def observation(self, observation):
+        return {**observation, "top": 255 - observation["wrist"]}
 
 
 class Keyed(StackedNoise):

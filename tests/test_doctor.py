@@ -14,9 +14,9 @@ from helpers.environments import SIZE, Noise, Robot, StackedNoise
 from helpers.processes import run_python
 from mujoco import FatalError
 
-from sb3_fpac import AddPixels, FrameStack, PixelFrames
+from sb3_fpac import AddPixels, FrameStack, PixelFrames, limits
 from sb3_fpac.__main__ import main
-from sb3_fpac.doctor import Plan, drawing, examination, examine_environment, limits, machine, packages
+from sb3_fpac.doctor import Plan, drawing, examination, examine_environment, machine, packages
 from sb3_fpac.doctor.check import refusal
 from sb3_fpac.doctor.training import _duration, _round
 from sb3_fpac.envs.drawn_cameras import drawn_cameras

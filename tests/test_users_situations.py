@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import gymnasium as gym
 import numpy as np
+import psutil
 import pytest
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
@@ -19,7 +20,6 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecNorm
 
 from sb3_fpac import FPAC, FeaturePointExtractor, FPACPolicy, FrameReplayBuffer, FrameStack, fpac_kwargs
 from sb3_fpac.envs import TASKS, CameraShift, rendering
-from sb3_fpac.fpac import sb3_setup
 
 SMALL = dict(buffer_size=60, learning_starts=12, batch_size=4, compile=False, seed=0)
 
@@ -115,7 +115,7 @@ def test_features_extractor_kwargs_may_be_none():
 @pytest.fixture
 def memory(monkeypatch):
     def set_memory(total, available):
-        monkeypatch.setattr(sb3_setup.psutil, "virtual_memory", lambda: SimpleNamespace(total=total, available=available))
+        monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=total, available=available))
 
     return set_memory
 

@@ -60,7 +60,7 @@ def test_loaded_agents_act_as_the_saved_ones(name, with_env, tmp_path):
     path = save_weights(model, tmp_path / "agent.safetensors")
     assert [each.name for each in tmp_path.iterdir()] == ["agent.safetensors"]
     env_given = env() if with_env else None
-    loaded = FPAC.from_weights(path, env_given) if isinstance(model, FPAC) else load_weights(path, env_given)
+    loaded = load_weights(path, env_given)
     assert type(loaded) is type(model) and type(loaded.policy) is type(model.policy)
     assert same(snapshot(model.policy), snapshot(loaded.policy))
     th.testing.assert_close(model.policy.state_dict(), loaded.policy.state_dict(), rtol=0, atol=0)
@@ -70,6 +70,14 @@ def test_loaded_agents_act_as_the_saved_ones(name, with_env, tmp_path):
         for setting in ("gamma", "n_steps", "policy_delay", "random_shift"):
             assert getattr(loaded, setting, None) == getattr(model, setting, None)
         loaded.learn(20)
+
+
+def test_subclasses_are_loaded_as_what_loads_them(tmp_path):
+    class Mine(FPAC):
+        pass
+
+    path = save_weights(Mine("CnnPolicy", StackedNoise(), **SHORT), tmp_path / "agent.safetensors")
+    assert type(Mine.from_weights(path)) is Mine and type(FPAC.from_weights(path)) is FPAC
 
 
 def test_pretrained_points_need_no_file(tmp_path):
@@ -108,7 +116,7 @@ def rewritten(path, **changes):
 def test_what_is_not_on_the_list_is_refused(changes, words, tmp_path):
     path = save_weights(FPAC("CnnPolicy", StackedNoise(), **SHORT), tmp_path / "agent.safetensors")
     with pytest.raises(ValueError, match=words):
-        FPAC.from_weights(rewritten(path, **changes), StackedNoise())
+        load_weights(rewritten(path, **changes), StackedNoise())
 
 
 class Payload:

@@ -1,6 +1,7 @@
 """What an update gets from the replay buffer."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch as th
@@ -32,8 +33,8 @@ class FrameBatch(NamedTuple):
     rewards: th.Tensor
     dones: th.Tensor
     discounts: th.Tensor | None
-    vectors: dict[str, th.Tensor] = {}  # noqa: RUF012 (never changed)
-    next_vectors: dict[str, th.Tensor] = {}  # noqa: RUF012
+    vectors: Mapping[str, th.Tensor] = MappingProxyType({})
+    next_vectors: Mapping[str, th.Tensor] = MappingProxyType({})
 
     def image(self, key: str | None) -> tuple[th.Tensor, th.Tensor | None]:
         """
@@ -47,7 +48,7 @@ class FrameBatch(NamedTuple):
     def tensors(self) -> Iterator[th.Tensor]:
         """All tensors, in an order that depends on the keys alone"""
         for field in self:
-            values = [field[key] for key in sorted(field)] if isinstance(field, dict) else [field]
+            values = [field[key] for key in sorted(field)] if isinstance(field, Mapping) else [field]
             yield from (value for value in values if value is not None)
 
     def map(self, function: Callable[[th.Tensor], th.Tensor]) -> "FrameBatch":
@@ -59,7 +60,7 @@ class FrameBatch(NamedTuple):
         """
 
         def apply(value: Any) -> Any:
-            if isinstance(value, dict):
+            if isinstance(value, Mapping):
                 return {key: apply(part) for key, part in value.items()}
             return None if value is None else function(value)
 

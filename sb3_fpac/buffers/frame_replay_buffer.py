@@ -11,7 +11,6 @@ from stable_baselines3.common.type_aliases import DictReplayBufferSamples
 from stable_baselines3.common.vec_env import VecNormalize
 
 from sb3_fpac.arguments import number, whole_number
-from sb3_fpac.buffers.frame_batch import FrameBatch
 from sb3_fpac.buffers.frame_pool import FramePool
 from sb3_fpac.buffers.frame_storage import FrameStorage, References
 
@@ -155,23 +154,14 @@ class FrameReplayBuffer(FrameStorage, NStepReplayBuffer):
         if was_full:
             self._release(*overwritten)
 
-    def sample_frames(self, batch_size: int, env: VecNormalize | None = None) -> FrameBatch:
-        """
-        Sample the transitions that :meth:`sample` would return, with the frames that both observations share only once.
-
-        :param batch_size: B
-        :param env: Normalizes the rewards, and vectors of Dict observations
-        :return: The batch, on :attr:`device`
-        :raises ValueError: if ``env`` normalizes images, or a next observation does not continue its observation
-        """
-        batch_inds = np.random.randint(0, self.buffer_size if self.full else self.pos, size=batch_size)  # as SB3's sample()
-        return self._frame_batch(self._sample_references(batch_inds, env), env, one_step=self.n_steps == 1)
-
     def _get_samples(self, batch_inds: np.ndarray, env: VecNormalize | None = None) -> Any:
-        return self._with_observations(self._sample_references(batch_inds, env), env)
+        return self._with_observations(self._references_of(batch_inds, env), env)
 
-    def _sample_references(self, batch_inds: np.ndarray, env: VecNormalize | None) -> Any:
-        """SB3's samples, whose observations are references: tensors on the CPU"""
+    def _sample_references(self, batch_size: int, env: VecNormalize | None) -> Any:
+        batch_inds = np.random.randint(0, self.buffer_size if self.full else self.pos, size=batch_size)  # as SB3's sample()
+        return self._references_of(batch_inds, env)
+
+    def _references_of(self, batch_inds: np.ndarray, env: VecNormalize | None) -> Any:
         samples = (
             ReplayBuffer._get_samples(self, batch_inds, env) if self.n_steps == 1 else super()._get_samples(batch_inds, env)
         )

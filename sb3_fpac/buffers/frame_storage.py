@@ -1,5 +1,6 @@
 """What replay buffers that store every frame once have in common."""
 
+from abc import abstractmethod
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -14,7 +15,7 @@ from sb3_fpac.arguments import whole_number
 from sb3_fpac.buffers.frame_batch import FrameBatch
 from sb3_fpac.buffers.frame_pool import to_device
 from sb3_fpac.buffers.frame_store import FrameStore, check_device, check_memory
-from sb3_fpac.observations import Layout, check_keys, check_options, options_of, split_keys
+from sb3_fpac.observations import Layout, check_keys, check_options, naming, options_of, split_keys
 
 Samples = TypeVar("Samples", ReplayBufferSamples, DictReplayBufferSamples)
 
@@ -35,16 +36,24 @@ class FrameStorage(ReplayBuffer):
     stores: dict[str | None, FrameStore]
     """The frames of every image, by key; the key of a single image is None"""
 
+    @abstractmethod
+    def _sample_references(self, batch_size: int, env: VecNormalize | None) -> Any:
+        """What SB3 samples: references as tensors on the CPU, or dicts of them"""
+
     def sample_frames(self, batch_size: int, env: VecNormalize | None = None) -> FrameBatch:
         """
-        Sample transitions, with the frames that both observations share only once.
+        Sample the transitions that ``sample`` would return, with the frames that both observations share only once.
 
         :param batch_size: B
         :param env: Normalizes the rewards, and vectors of Dict observations
         :return: The batch, on :attr:`device`
         :raises ValueError: if ``env`` normalizes images, or a next observation does not continue its observation
         """
-        raise NotImplementedError
+        images = [key for key in _normalized_keys(env) if key in self.stores]
+        if images:
+            cure = "norm_obs=False" if images[0] is None else f"norm_obs_keys without {', '.join(map(repr, images))}"
+            raise ValueError(f"sample_frames does not normalize frames: use VecNormalize({cure}), or sample().")
+        return self._frame_batch(self._sample_references(batch_size, env), env)
 
     def _make_stores(
         self,
@@ -71,10 +80,8 @@ class FrameStorage(ReplayBuffer):
         self.stores = {}
         for key, image in images.items():
             kwargs = {"frame_channels": 3, "camera_shift": None, **options_of(key, options)}
-            try:
+            with naming(key):
                 self.stores[key] = FrameStore(image, n_envs=n_envs, n_transitions=n_transitions, device=device, **kwargs)
-            except ValueError as error:
-                raise ValueError(f"Image {key!r}: {error}" if key is not None else str(error)) from error
         self._vector_shapes = {key: cast(tuple[int, ...], get_obs_shape(vector)) for key, vector in vectors.items()}
         check_memory(n_transitions, list(self.layouts.values()), device)
 
@@ -95,10 +102,8 @@ class FrameStorage(ReplayBuffer):
                 of_observation[vector_key] = self._vector(vector_key, observation[vector_key], shape)
         for key, store in self.stores.items():
             images = (obs, next_obs) if key is None else (obs[key], next_obs[key])
-            try:
+            with naming(key):
                 references[key], next_references[key] = store.put(*images, last[key])
-            except ValueError as error:
-                raise ValueError(f"Image {key!r}: {error}" if key is not None else str(error)) from error
         return references, next_references
 
     def _vector(self, key: str, vector: Any, shape: tuple[int, ...]) -> np.ndarray:
@@ -168,29 +173,26 @@ class FrameStorage(ReplayBuffer):
             observations |= {key: th.tensor(normalized[key]) for key in keys}
         return {key: to_device(tensor, self.device) for key, tensor in observations.items()}
 
-    def _frame_batch(self, samples: Any, env: VecNormalize | None, one_step: bool) -> FrameBatch:
+    def _frame_batch(self, samples: Any, env: VecNormalize | None) -> FrameBatch:
         """Samples of references → a batch of frames"""
-        images = [key for key in _normalized_keys(env) if key in self.stores]
-        if images:
-            cure = "norm_obs=False" if images[0] is None else f"norm_obs_keys without {', '.join(map(repr, images))}"
-            raise ValueError(f"sample_frames does not normalize frames: use VecNormalize({cure}), or sample().")
-        references, next_references = samples.observations, samples.next_observations
-        if isinstance(references, th.Tensor):
-            frames = self.stores[None].frames(references.numpy(), next_references.numpy(), one_step, self.device)
-            return FrameBatch(*frames, samples.actions, samples.rewards, samples.dones, samples.discounts)
-        by_key = {}
+        references: Any
+        next_references: Any
+        references, next_references = (
+            {None: part} if isinstance(part, th.Tensor) else part for part in (samples.observations, samples.next_observations)
+        )
+        frames, camera_shifts = {}, {}
         for key, store in self.stores.items():
-            try:
-                by_key[key] = store.frames(references[key].numpy(), next_references[key].numpy(), one_step, self.device)
-            except ValueError as error:
-                raise ValueError(f"Image {key!r}: {error}") from error
+            with naming(key):
+                frames[key], camera_shifts[key] = store.frames(
+                    references[key].numpy(), next_references[key].numpy(), self.n_steps == 1, self.device
+                )
         vectors, next_vectors = (
             self._normalized({key: of_observations[key] for key in self._vector_shapes}, env)
             for of_observations in (references, next_references)
         )
         return FrameBatch(
-            {key: frames for key, (frames, _) in by_key.items()},
-            {key: camera_shifts for key, (_, camera_shifts) in by_key.items()},
+            frames.get(None, frames),
+            camera_shifts.get(None, None if None in frames else camera_shifts),
             samples.actions,
             samples.rewards,
             samples.dones,

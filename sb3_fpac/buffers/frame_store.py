@@ -1,11 +1,11 @@
 """Stores the frames of one image, each once, and hands out references to them."""
 
 import numpy as np
-import psutil
 import torch as th
 from gymnasium import spaces
 
 from sb3_fpac.buffers.frame_pool import FramePool, to_device
+from sb3_fpac.limits import free_memory
 from sb3_fpac.observations import Layout, decode_camera_shift, has_channels_first, read_layout
 
 
@@ -191,8 +191,8 @@ def check_memory(n_transitions: int, layouts: list[Layout], device: th.device) -
     :param device: Where the frames are stored
     :raises MemoryError: if they do not fit
     """
-    needed = n_transitions * sum(int(np.prod(layout[1::2] + layout[4:])) for layout in layouts)
-    available = psutil.virtual_memory().available if device.type == "cpu" else th.cuda.mem_get_info(device)[0]
+    needed = n_transitions * sum(layout.frame_bytes for layout in layouts)
+    available = free_memory() if device.type == "cpu" else th.cuda.mem_get_info(device)[0]
     if needed > available:
         sizes = " and ".join(f"{layout.frame_channels}×{layout.height}×{layout.width}" for layout in layouts)
         raise MemoryError(

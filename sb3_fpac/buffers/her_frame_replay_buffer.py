@@ -10,7 +10,6 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from stable_baselines3.her import GoalSelectionStrategy, HerReplayBuffer
 
 from sb3_fpac.arguments import number, whole_number
-from sb3_fpac.buffers.frame_batch import FrameBatch
 from sb3_fpac.buffers.frame_storage import FrameStorage, References
 
 _GOALS = ("achieved_goal", "desired_goal")
@@ -135,18 +134,10 @@ class HerFrameReplayBuffer(FrameStorage, HerReplayBuffer):
         :param env: Normalizes observations and rewards
         :return: The samples, on :attr:`device`
         """
-        return self._with_observations(super().sample(batch_size, env), env)
+        return self._with_observations(self._sample_references(batch_size, env), env)
 
-    def sample_frames(self, batch_size: int, env: VecNormalize | None = None) -> FrameBatch:
-        """
-        Sample the transitions that :meth:`sample` would return, with the frames that both observations share only once.
-
-        :param batch_size: B
-        :param env: Normalizes the rewards and vectors
-        :return: The batch, on :attr:`device`
-        :raises ValueError: if ``env`` normalizes images, or a next observation does not continue its observation
-        """
-        return self._frame_batch(super().sample(batch_size, env), env, one_step=True)
+    def _sample_references(self, batch_size: int, env: VecNormalize | None) -> DictReplayBufferSamples:
+        return super().sample(batch_size, env)
 
     @staticmethod
     def _at(rows: dict[str, np.ndarray], pos: int) -> References:

@@ -9,8 +9,8 @@ import torch as th
 from stable_baselines3.common.utils import get_device
 
 from sb3_fpac.doctor.check import Check
-from sb3_fpac.doctor.limits import usable_cores
 from sb3_fpac.features.encoder import has_native_bfloat16
+from sb3_fpac.limits import usable_cores
 
 _DRIVER = Path("/proc/driver/nvidia/version")
 _BUSY_SECONDS = 0.3  # of measuring

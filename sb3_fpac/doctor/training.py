@@ -11,9 +11,9 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from sb3_fpac.doctor.check import Check, refusal
 from sb3_fpac.doctor.environment import Layouts
-from sb3_fpac.doctor.limits import free_memory
 from sb3_fpac.doctor.plan import Plan
 from sb3_fpac.fpac import FPAC
+from sb3_fpac.limits import free_memory
 
 _N_UPDATES, _N_SECONDS = 20, 10  # to measure, whichever is first; in pairs, since the actor is updated on every second
 _N_RANDOM, _N_WARM_UP = 10, 2  # agent steps
@@ -29,7 +29,7 @@ def check_memory(plan: Plan, layouts: Layouts) -> Check:
     :param layouts: Of the images
     :return: Not ok if it does not fit
     """
-    frame = sum(layout.frame_channels * layout.height * layout.width for layout in layouts.values())
+    frame = sum(layout.frame_bytes for layout in layouts.values())
     needed, free = plan.buffer_size * frame, free_memory()
     text = (
         f"a full replay buffer of {plan.buffer_size:,} transitions takes {needed / 1e9:.2g} GB, {free / 1e9:.2g} GB are free"

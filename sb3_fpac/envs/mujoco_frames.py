@@ -182,9 +182,11 @@ def _free_at_exit(reference: weakref.ref) -> None:
     gl = getattr(canvas, "_gl", None)
     if canvas is None or gl is None:
         return
+    from OpenGL.error import Error
+
     try:
         canvas.free()
-    except Exception:  # dm_control has ended OpenGL already, and every context with it
+    except Error:  # dm_control has ended OpenGL already, and every context with it
         gl._context = None
 
 

@@ -87,7 +87,7 @@ class FeaturePointCombinedExtractor(CombinedExtractor):
         """
         return th.cat([extractor(observations[key]) for key, extractor in self.extractors.items()], dim=1)
 
-    def flatten(self, vectors: dict[str, th.Tensor]) -> dict[str, th.Tensor]:
+    def flatten(self, vectors: Mapping[str, th.Tensor]) -> Mapping[str, th.Tensor]:
         """
         Preprocess and flatten vectors as SB3 does: integers become one-hot.
 
@@ -96,7 +96,7 @@ class FeaturePointCombinedExtractor(CombinedExtractor):
         """
         return {key: th.as_tensor(preprocess_obs(vectors[key], space)).flatten(1) for key, space in self.vectors.items()}
 
-    def combine(self, features: dict[str, th.Tensor], vectors: dict[str, th.Tensor]) -> th.Tensor:
+    def combine(self, features: dict[str, th.Tensor], vectors: Mapping[str, th.Tensor]) -> th.Tensor:
         """
         Combine features of images with vectors.
 

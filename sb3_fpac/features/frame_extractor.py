@@ -2,7 +2,7 @@
 
 import warnings
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch as th
 from gymnasium import spaces
@@ -79,11 +79,11 @@ class FrameExtractor(BaseFeaturesExtractor):
         """By key, as FeaturePointCombinedExtractor has them: this extractor, of a single image, whose key is None"""
         return {None: self}
 
-    def flatten(self, vectors: dict[str, th.Tensor]) -> dict[str, th.Tensor]:
+    def flatten(self, vectors: Mapping[str, th.Tensor]) -> Mapping[str, th.Tensor]:
         """There are no vectors beside a single image"""
         return vectors
 
-    def combine(self, features: dict[str | None, th.Tensor], vectors: dict[str, th.Tensor]) -> th.Tensor:
+    def combine(self, features: dict[str | None, th.Tensor], vectors: Mapping[str, th.Tensor]) -> th.Tensor:
         """
         Return the features of the single image, as FeaturePointCombinedExtractor combines those of several.
 

@@ -83,14 +83,14 @@ class GraphedUpdate:
         :return: The losses, which the next update overwrites
         """
         what = update_actor, update_target
+        if not self._captures:
+            return self._update(batch, *what)
         if self._batch is None:
             self._batch = batch.map(th.clone)
         for static, tensor in zip(self._batch.tensors(), batch.tensors(), strict=True):
             if static.shape != tensor.shape:
                 raise ValueError(f"A CUDA graph needs batches of shape {tuple(static.shape)}, got {tuple(tensor.shape)}.")
             static.copy_(tensor, non_blocking=True)
-        if not self._captures:
-            return self._update(self._batch, *what)
         self._calls[what] += 1
         is_warm_up = self._calls[what] <= _WARM_UPS
         statistics = [buffer.clone() for buffer in self._update.extractor.buffers()] if is_warm_up else []
@@ -108,9 +108,9 @@ class GraphedUpdate:
             for buffer, before in zip(self._update.extractor.buffers(), statistics, strict=False):
                 buffer.copy_(before)
             warnings.warn(f"FPAC continues without a CUDA graph, more slowly: {error}", stacklevel=2)
-            self._captures, self._graphs = False, {}
+            self._captures, self._graphs, self._batch = False, {}, None
             _free_memory(self._device)
-            return self._update(self._batch, *what)
+            return self._update(batch, *what)
 
     def _capture(self, update_actor: bool, update_target: bool) -> tuple[th.cuda.CUDAGraph, Losses]:
         assert self._batch is not None

@@ -5,7 +5,7 @@ import pathlib
 import time
 import warnings
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch as th
@@ -14,7 +14,6 @@ from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.noise import ActionNoise
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
-from stable_baselines3.common.vec_env import VecNormalize
 from stable_baselines3.her import HerReplayBuffer
 
 from sb3_fpac.buffers import FrameBatch, FrameReplayBuffer, FrameStorage
@@ -31,9 +30,9 @@ from sb3_fpac.fpac.checks import (
 from sb3_fpac.fpac.compilation import Compile, compile_update, configure_optimizer
 from sb3_fpac.fpac.loss_tracker import LossTracker, check_finite
 from sb3_fpac.fpac.policies import FPACPolicy
-from sb3_fpac.fpac.unnormalized import UnnormalizedVectors
+from sb3_fpac.fpac.unnormalized import unnormalized_vectors
 from sb3_fpac.fpac.update import Losses, Update
-from sb3_fpac.fpac.weights import load_weights
+from sb3_fpac.fpac.weights import ALGORITHMS, make_agent, read_weights
 
 _OF_BOTH = ("frame_channels", "camera_shift")  # the extractor and the replay buffer
 
@@ -220,10 +219,10 @@ class FPAC(SAC):
         :return: The agent, with new optimizers and an empty replay buffer
         :raises ValueError: if the file is damaged or that of another algorithm, or the environment has other spaces
         """
-        model = load_weights(path, env, {"FPAC": cls}, **kwargs)
-        if not isinstance(model, cls):
-            raise ValueError(f"{path} is an agent of {type(model).__name__}: use load_weights.")
-        return model
+        contents, tensors = read_weights(path)
+        if contents["algorithm"] != "FPAC":
+            raise ValueError(f"{path} is an agent of {contents['algorithm']}: use load_weights.")
+        return make_agent(cls, contents, tensors, path, env, kwargs)
 
     def _optimizers(self) -> list[th.optim.Optimizer]:
         optimizers = [self.actor.optimizer, self.critic.optimizer]
@@ -352,18 +351,8 @@ class FPAC(SAC):
                 f"The environment returned the reward {reward.tolist()} at agent step {self.num_timesteps}: training was "
                 "stopped before the reward was stored."
             )
-        normalization: Any = self._vec_normalize_env
-        if normalization is not None:
-            reward = normalization.get_original_reward()
-            self._vec_normalize_env = None  # of rewards alone: the observations are those that the policy gets
-            if normalization.norm_obs:
-                unnormalized = UnnormalizedVectors(normalization, new_obs)
-                self._vec_normalize_env = cast(VecNormalize, unnormalized)
-                self._last_original_obs = unnormalized.of(self._last_obs, self._last_original_obs)
-        try:
+        with unnormalized_vectors(self, new_obs):
             super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
-        finally:
-            self._vec_normalize_env = normalization
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """
@@ -377,3 +366,6 @@ class FPAC(SAC):
 
     def _excluded_save_params(self) -> list[str]:
         return [*super()._excluded_save_params(), "_update", "_update_settings", "_losses"]
+
+
+ALGORITHMS["FPAC"] = FPAC

@@ -4,13 +4,13 @@ import warnings
 from functools import wraps
 
 import numpy as np
-import psutil
 from gymnasium import spaces
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 from sb3_fpac.features.combined_extractor import FeaturePointCombinedExtractor
 from sb3_fpac.features.frame_extractor import FrameExtractor
 from sb3_fpac.fpac.policies import FPACPolicy, FPACTQCPolicy
+from sb3_fpac.limits import free_memory, total_memory
 
 
 def describe(model: OffPolicyAlgorithm) -> str | None:
@@ -44,16 +44,16 @@ def check_memory(model: OffPolicyAlgorithm) -> None:
     boxes = space.spaces.values() if isinstance(space, spaces.Dict) else [space]
     stack = sum(int(np.prod(box.shape)) * np.dtype(box.dtype).itemsize for box in boxes if isinstance(box, spaces.Box))
     needed = stack * model.buffer_size * (1 if model.optimize_memory_usage else 2)
-    memory = psutil.virtual_memory()
-    if needed <= memory.available:
+    free, total = free_memory(), total_memory()
+    if needed <= free:
         return
     message = (
         f"SB3's replay buffer of {model.buffer_size:,} transitions needs {needed / 1e9:.1f} GB for its images, and of "
-        f"{memory.total / 1e9:.1f} GB of memory {memory.available / 1e9:.1f} GB are free: pass "
+        f"{total / 1e9:.1f} GB of memory {free / 1e9:.1f} GB are free: pass "
         "replay_buffer_class=FrameReplayBuffer, which stores every frame once, and a buffer_size such as 100_000. To load an "
         "agent that only acts, pass buffer_size=1."
     )
-    if needed > memory.total:
+    if needed > total:
         raise MemoryError(message)
     warnings.warn(message, stacklevel=2)
 

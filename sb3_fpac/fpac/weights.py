@@ -34,7 +34,8 @@ _CLASSES: dict[str, type] = {
     )
 }
 """All classes that a file can name"""
-_ALGORITHMS: dict[str, type[BaseAlgorithm]] = {each.__name__: each for each in (SAC, TQC, PPO, A2C, TD3, DDPG, DQN, QRDQN)}
+ALGORITHMS: dict[str, type[BaseAlgorithm]] = {each.__name__: each for each in (SAC, TQC, PPO, A2C, TD3, DDPG, DQN, QRDQN)}
+"""All algorithms that a file can name; FPAC adds itself"""
 _SETTINGS = {"gamma", "n_steps", "policy_delay", "random_shift", "target_entropy", "use_sde"}
 _SPACES = {each.__name__: each for each in (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)}
 
@@ -54,13 +55,12 @@ def save_weights(model: BaseAlgorithm, path: str | Path) -> Path:
     :raises ValueError: if the agent was made with a class of its own, or other arguments that are no data
     """
     path = Path(path)
-    policy = type(model.policy).__name__ if type(model.policy).__name__ in _CLASSES else _alias(model)
     settings = sorted(_SETTINGS & inspect.signature(type(model)).parameters.keys())
     contents = dict(
         format=_FORMAT,
         version=__version__,
         algorithm=_algorithm(model),
-        policy=policy,
+        policy=_policy_name(model),
         policy_kwargs=_encoded(_without_pretrained(model.policy_kwargs), "policy_kwargs"),
         settings=_encoded({name: getattr(model, name) for name in settings}, "settings"),
         observation_space=_encoded(model.observation_space, "observation_space"),
@@ -73,24 +73,42 @@ def save_weights(model: BaseAlgorithm, path: str | Path) -> Path:
     return path
 
 
-def load_weights(
-    path: str | Path, env: GymEnv | None = None, algorithms: Mapping[str, type[BaseAlgorithm]] | None = None, **kwargs: Any
-) -> BaseAlgorithm:
+def load_weights(path: str | Path, env: GymEnv | None = None, **kwargs: Any) -> BaseAlgorithm:
     """
     Make an agent of a file of :func:`save_weights`. It can act, and learn on with new optimizers and an empty replay buffer.
 
     :param path: The file
     :param env: Its environment; None: the agent can only act
-    :param algorithms: Further algorithms by name
     :param kwargs: Keyword arguments of the algorithm, which replace those of the file: ``device``, ``buffer_size``, …
     :return: The agent
     :raises ValueError: if the file is damaged or no such file, or the environment has other spaces
     """
-    contents, tensors = _read(Path(path))
-    known = {**_ALGORITHMS, **(algorithms or {})}
-    if contents["algorithm"] not in known:
-        raise ValueError(f"{path} is an agent of {contents['algorithm']!r}; the known ones are {', '.join(known)}.")
-    algorithm = known[contents["algorithm"]]
+    contents, tensors = read_weights(path)
+    if contents["algorithm"] not in ALGORITHMS:
+        raise ValueError(f"{path} is an agent of {contents['algorithm']!r}; the known ones are {', '.join(ALGORITHMS)}.")
+    return make_agent(ALGORITHMS[contents["algorithm"]], contents, tensors, path, env, kwargs)
+
+
+def make_agent(
+    algorithm: type[BaseAlgorithm],
+    contents: dict[str, Any],
+    tensors: dict[str, th.Tensor],
+    path: str | Path,
+    env: GymEnv | None,
+    kwargs: dict[str, Any],
+) -> Any:
+    """
+    Make an agent of what :func:`read_weights` returns.
+
+    :param algorithm: That of the file, or a class that extends it
+    :param contents: The arguments of the agent
+    :param tensors: Its weights
+    :param path: The file, for error messages
+    :param env: As in :func:`load_weights`
+    :param kwargs: As in :func:`load_weights`
+    :return: The agent
+    :raises ValueError: as :func:`load_weights`
+    """
     observation_space, action_space = (_decoded(contents[name], path) for name in ("observation_space", "action_space"))
     arguments: dict[str, Any] = {**_decoded(contents["settings"], path), **kwargs}
     arguments["policy_kwargs"] = _decoded(contents["policy_kwargs"], path)
@@ -114,7 +132,15 @@ def load_weights(
     return model
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, th.Tensor]]:
+def read_weights(path: str | Path) -> tuple[dict[str, Any], dict[str, th.Tensor]]:
+    """
+    Read a file of :func:`save_weights`, without making anything of it.
+
+    :param path: The file
+    :return: The arguments of the agent, as JSON, and its weights by name
+    :raises ValueError: if the file is damaged or no such file
+    """
+    path = Path(path)
     if not path.is_file():
         raise ValueError(f"There is no file {path}.")
     try:
@@ -131,17 +157,20 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, th.Tensor]]:
 def _algorithm(model: BaseAlgorithm) -> str:
     """Its name, or that of the class that it extends, such as RL Zoo's"""
     for each in type(model).__mro__:
-        if each.__name__ in ("FPAC", *_ALGORITHMS):
+        if ALGORITHMS.get(each.__name__) is each:
             return each.__name__
-    raise ValueError(f"{type(model).__name__} is none of FPAC, {', '.join(_ALGORITHMS)}: use model.save.")
+    raise ValueError(f"{type(model).__name__} is none of {', '.join(ALGORITHMS)}: use model.save.")
 
 
-def _alias(model: BaseAlgorithm) -> str:
-    """``"CnnPolicy"``, if that is what the policy is called"""
-    for name, policy in model.policy_aliases.items():
-        if policy is type(model.policy):
+def _policy_name(model: BaseAlgorithm) -> str:
+    """That of its class, or ``"CnnPolicy"`` if that is what the algorithm calls it"""
+    policy = type(model.policy)
+    if _CLASSES.get(policy.__name__) is policy:
+        return policy.__name__
+    for name, known in model.policy_aliases.items():
+        if known is policy:
             return name
-    raise ValueError(f"The policy {type(model.policy).__name__} is not one of SB3 or this package: use model.save.")
+    raise ValueError(f"The policy {policy.__name__} is not one of SB3 or this package: use model.save.")
 
 
 def _without_pretrained(policy_kwargs: dict[str, Any]) -> dict[str, Any]:

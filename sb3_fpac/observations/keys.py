@@ -1,6 +1,7 @@
 """What the keys of Dict observations are taken for, and options that belong to one of them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,22 @@ def check_options(options: Mapping[str, Any], images: Iterable[str]) -> None:
         for key in value if isinstance(value, Mapping) else ():
             if key not in images:
                 raise ValueError(f"{name} has the key {key!r}, but the images are {', '.join(map(repr, images))}.")
+
+
+@contextmanager
+def naming(key: str | None) -> Iterator[None]:
+    """
+    Let errors about an image name its key.
+
+    :param key: Key of the image; None: the image has none
+    :raises ValueError: in place of one without the key
+    """
+    try:
+        yield
+    except ValueError as error:
+        if key is None:
+            raise
+        raise ValueError(f"Image {key!r}: {error}") from error
 
 
 def check_keys(observation: Mapping[str, Any], space: spaces.Dict) -> None:

@@ -23,6 +23,11 @@ class Layout(NamedTuple):
     width: int
     """Width of a frame in pixels"""
 
+    @property
+    def frame_bytes(self) -> int:
+        """Memory of one frame"""
+        return self.frame_channels * self.height * self.width
+
     def __str__(self) -> str:
         kind = {1: "grey", 3: "RGB"}.get(self.frame_channels, f"{self.frame_channels}-channel")
         frames = f"{self.n_frames} {kind} frame{'s' * (self.n_frames > 1)} of {self.height}×{self.width}"

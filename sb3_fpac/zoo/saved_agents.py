@@ -15,7 +15,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 import sb3_fpac.zoo  # noqa: F401  the algorithm fpac
 from sb3_fpac.files import check_zip, reading
-from sb3_fpac.fpac import FPAC, load_weights
+from sb3_fpac.fpac import load_weights
 from sb3_fpac.zoo.environments import find_env
 
 
@@ -93,7 +93,7 @@ def load_agent(
     settings = None if is_safe else path.parent / EnvironmentName(env_id)  # which may run code
     arguments = {} if settings is None else _read_arguments(settings)
     found = find_env(env_id, [*(arguments.get("gym_packages") or ()), *gym_packages])
-    model = load_weights(path, algorithms={"FPAC": FPAC}, device=device) if is_safe else _load_zip(path, algo, device)
+    model = load_weights(path, device=device) if is_safe else _load_zip(path, algo, device)
     env = _make_env(settings, found, {**(arguments.get("env_kwargs") or {}), **(env_kwargs or {})}, seed)
     model.n_envs = env.num_envs  # the number in training may be another
     try:

@@ -36,6 +36,17 @@ def free_memory() -> int:
     return min(free, max(int(limit) - int(used) + cache, 0))
 
 
+def total_memory() -> int:
+    """
+    Measure the memory that this process could have if nothing else took any.
+
+    :return: Bytes: that of the machine, or of the container if it is less
+    """
+    limit = _read("memory.max")
+    total = psutil.virtual_memory().total
+    return min(total, int(limit)) if limit.isdecimal() else total
+
+
 def _read(name: str) -> str:
     """The content of one of the container's files; empty without a container"""
     try:
