@@ -10,6 +10,7 @@ import torch as th
 
 from sb3_fpac.features.spatial_softmax import Softmax
 from sb3_fpac.files import check_zip
+from sb3_fpac.observations import naming
 
 _FORMAT = "sb3-fpac feature points"
 
@@ -120,9 +121,5 @@ def resolve_pretrained(features_extractor_kwargs: dict[str, Any]) -> None:
 
 def _load_of_image(key: str, pretrained: Any) -> Any:
     """The contents of a file for its path, and anything else as it is"""
-    if not isinstance(pretrained, (str, Path)):
-        return pretrained
-    try:
-        return PretrainedPoints.load(pretrained)
-    except ValueError as error:
-        raise ValueError(f"Image {key!r}: {error}") from error
+    with naming(key):
+        return PretrainedPoints.load(pretrained) if isinstance(pretrained, (str, Path)) else pretrained

@@ -8,7 +8,7 @@ from gymnasium import spaces
 
 from sb3_fpac.arguments import whole_number
 from sb3_fpac.features.map_geometry import MapGeometry
-from sb3_fpac.observations import has_channels_first, read_layout, split_keys, why_no_stack
+from sb3_fpac.observations import has_channels_first, naming, read_layout, split_keys, why_no_stack
 
 
 def collect_frames(
@@ -40,11 +40,9 @@ def collect_frames(
     key, space = choose_image(env.observation_space, key)
     first = has_channels_first(space.shape)
     shape = space.shape if first else (space.shape[2], *space.shape[:2])
-    try:
+    with naming(key):
         layout = read_layout(spaces.Box(0, 255, shape, np.uint8), frame_channels)
         check_frame_size(layout.height, layout.width, strides)
-    except ValueError as error:
-        raise ValueError(str(error) if key is None else f"Image {key!r}: {error}") from error
     env.action_space.seed(seed)
     episodes: list[list[np.ndarray]] = []
     over = True
