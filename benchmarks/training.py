@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import torch as th
 from agents import AGENTS, PLAIN_SWAP
-from dm_control import mujoco
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
@@ -67,6 +66,8 @@ def make_model(name: str, n_envs: int, device: th.device) -> OffPolicyAlgorithm:
 def measure_speed(name: str, n_envs: int, device: th.device, steps: int) -> tuple[float, dict[str, float]]:
     """Agent steps per second, and the share of each stage"""
     model = make_model(name, n_envs, device)
+    from dm_control import mujoco  # after the environment, which chooses what draws
+
     model.learn(128 + WARM_UP)
     stopwatch = Stopwatch(device)
     assert model.env is not None

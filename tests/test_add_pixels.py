@@ -3,6 +3,7 @@
 import gc
 import os
 import pickle
+from unittest.mock import patch
 
 import gymnasium as gym
 import mujoco
@@ -21,6 +22,7 @@ from test_pixel_frames import Drawing, area_means
 
 from sb3_fpac import ActionRepeat, AddPixels, PixelFrames
 from sb3_fpac.envs import register_robots
+from sb3_fpac.envs.mujoco_frames import current_context_restored, gl_context
 
 SIDE = dict(lookat=[0.0, 0.0, 0.5], distance=4.0, azimuth=90, elevation=-20)
 HOPPER = "Hopper-v5"  # with the camera "track"
@@ -61,9 +63,11 @@ def draw_with_mujoco(env, camera, height, width):
     size = model.vis.global_
     before = size.offwidth, size.offheight
     size.offwidth, size.offheight = max(width, before[0]), max(height, before[1])
-    with mujoco.Renderer(model, height, width) as renderer:
-        renderer.update_scene(data, camera)
-        frame = renderer.render().transpose(2, 0, 1)
+    contexts = mujoco.rendering.classic.gl_context  # of the backend that was chosen when mujoco was imported
+    with current_context_restored(), patch.object(contexts, "GLContext", type(gl_context(height, width))):
+        with mujoco.Renderer(model, height, width) as renderer:
+            renderer.update_scene(data, camera)
+            frame = renderer.render().transpose(2, 0, 1)
     size.offwidth, size.offheight = before
     return frame
 
@@ -116,8 +120,16 @@ def test_an_action_repeat_draws_once():
 
 @pytest.fixture(autouse=True)
 def no_context_of_other_tests():
-    """Gymnasium's ``render()`` draws into the OpenGL context that is current, whoever made it"""
+    """Gymnasium's ``render()`` draws into the OpenGL context that is current, and what is freed is freed in that one"""
+    nothing_is_current()
     gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+    nothing_is_current()
+
+
+def nothing_is_current():
     if os.environ.get("MUJOCO_GL") == "egl":
         from mujoco.egl import egl_ext as egl
 
@@ -148,6 +160,29 @@ def test_two_cameras_of_different_sizes_are_those_of_mujocos_renderer():
             np.testing.assert_array_equal(observation[key][:3], before[key][3:])
     assert len(np.unique(observation["front"])) > 20  # a picture
     assert (buffer.offwidth, buffer.offheight) == size_before
+    env.close()
+
+
+def test_a_picture_outlives_what_others_free():
+    """A MuJoCo context that is freed late deletes the objects of the context that is current"""
+
+    def play():
+        env.reset(seed=0)
+        return [env.step(np.zeros(3, np.float32))[0]["track"] for _ in range(2)]
+
+    env = AddPixels(hopper(), cameras=["track"], size=40)
+    expected = play()
+    other = gym.make("HalfCheetah-v5", render_mode="rgb_array")
+    other.reset(), other.render()
+    viewer = other.unwrapped.mujoco_renderer.viewer
+    kept = viewer.con
+    viewer.free()
+    play()
+    del viewer, other
+    gc.collect()
+    play()
+    del kept
+    np.testing.assert_array_equal(play(), expected)
     env.close()
 
 

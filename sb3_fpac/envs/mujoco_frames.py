@@ -1,6 +1,7 @@
 """Frames of the cameras of a MuJoCo simulation, each drawn at its own size."""
 
 import atexit
+import gc
 import importlib
 import os
 import weakref
@@ -67,7 +68,7 @@ class MujocoDrawing:
         if hasattr(inner, "physics"):
             return _draw_with_dm_control(inner.physics, camera, height, width)
         model, data = mujoco_model_and_data(env)
-        with _current_context_restored():
+        with current_context_restored():
             if self._canvas is None or self._canvas.model is not model:
                 self.close()
                 self._canvas = _Canvas(model, self._height, self._width)
@@ -135,7 +136,7 @@ class _Canvas:
         import mujoco
 
         self.model = model
-        self._gl = _gl_context(height, width)
+        self._gl = gl_context(height, width)
         self._gl.make_current()
         size = model.vis.global_
         before = size.offheight, size.offwidth
@@ -167,7 +168,7 @@ class _Canvas:
     def free(self) -> None:
         if self._gl is not None:
             gl, self._gl = self._gl, None
-            with _current_context_restored():
+            with current_context_restored():
                 gl.make_current()
                 self._context.free()
                 gl.free()
@@ -200,7 +201,7 @@ def _draw_with_dm_control(physics: Any, camera: int | Mapping[str, Any], height:
     return free.render().copy()
 
 
-def _gl_context(height: int, width: int) -> Any:
+def gl_context(height: int, width: int) -> Any:
     """Of the backend that MUJOCO_GL names now, which may not be the one that it named when mujoco was imported"""
     backend = _backend()
     return importlib.import_module(f"mujoco.{backend}").GLContext(width, height)
@@ -212,22 +213,34 @@ def _backend() -> str:
 
 
 @contextmanager
-def _current_context_restored() -> Iterator[None]:
-    """Others do not make their context current for every frame: what was current before is current again"""
+def current_context_restored() -> Iterator[None]:
+    """
+    What was current before is current again, because others do not make their context current for every frame. If nothing was,
+    nothing is: a MuJoCo model of others that is freed deletes the objects of the context that is current, whosever it is. For
+    the same reason nothing is collected as garbage in between.
+    """
     backend = _backend()
     if backend == "egl":
         from mujoco.egl import egl_ext as egl
 
+        no_surface = egl.EGL_NO_SURFACE
         display, context = egl.eglGetCurrentDisplay(), egl.eglGetCurrentContext()
     elif backend == "glfw":
         import glfw
 
         window = glfw.get_current_context() if glfw.init() else None
+    collecting = gc.isenabled()
+    gc.disable()
     try:
         yield
     finally:
-        if backend == "egl" and context:
-            with suppress(egl.error.GLError):  # it was the one that has been freed
-                egl.eglMakeCurrent(display, egl.EGL_NO_SURFACE, egl.EGL_NO_SURFACE, context)
-        elif backend == "glfw" and window:
+        if collecting:
+            gc.enable()
+        if backend == "egl":
+            if context:
+                with suppress(egl.error.GLError):  # it was the one that has been freed
+                    egl.eglMakeCurrent(display, no_surface, no_surface, context)
+            elif egl.eglGetCurrentContext():
+                egl.eglMakeCurrent(egl.eglGetCurrentDisplay(), no_surface, no_surface, egl.EGL_NO_CONTEXT)
+        elif backend == "glfw":
             glfw.make_context_current(window)
