@@ -64,10 +64,13 @@ def draw_with_mujoco(env, camera, height, width):
     before = size.offwidth, size.offheight
     size.offwidth, size.offheight = max(width, before[0]), max(height, before[1])
     contexts = mujoco.rendering.classic.gl_context  # of the backend that was chosen when mujoco was imported
-    with current_context_restored(), patch.object(contexts, "GLContext", type(gl_context(height, width))):
-        with mujoco.Renderer(model, height, width) as renderer:
-            renderer.update_scene(data, camera)
-            frame = renderer.render().transpose(2, 0, 1)
+    with (
+        current_context_restored(),
+        patch.object(contexts, "GLContext", type(gl_context(height, width))),
+        mujoco.Renderer(model, height, width) as renderer,
+    ):
+        renderer.update_scene(data, camera)
+        frame = renderer.render().transpose(2, 0, 1)
     size.offwidth, size.offheight = before
     return frame
 
