@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 from sb3_fpac.version import __version__
 
-COMMANDS = {  # modules of sb3_fpac.cli
+COMMANDS = {  # modules of sb3_fpac.cli, and of sb3_fpac.commands
     "doctor": "Check the machine and an environment before a night of training.",
     "watch": "Play episodes of a trained agent and write a video with its feature points.",
     "export": "Write a trained agent as a file that runs without Stable-Baselines3.",
@@ -25,18 +25,16 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     for name, description in COMMANDS.items():
         command = commands.add_parser(name, help=description, description=description)
-        if name in sys.argv[1:2]:  # the others' packages are not needed
-            try:
-                module = import_module(f"sb3_fpac.cli.{name}")
-                module.add_arguments(command)
-            except ImportError as error:
-                sys.exit(f"error: {error}")
-            command.set_defaults(run=module.run)
+        import_module(f"sb3_fpac.cli.{name}").add_arguments(command)
     args = parser.parse_args()
     args.results_to = sys.stdout
     try:
+        module = import_module(f"sb3_fpac.commands.{args.command}")  # and with it PyTorch, which takes seconds
+    except ImportError as error:
+        sys.exit(f"error: {error}")
+    try:
         with redirect_stdout(sys.stderr) if getattr(args, "json", False) else nullcontext():  # RL Zoo and SB3 print, too
-            args.run(args)
+            module.run(args)
     except ValueError as error:
         sys.exit(f"error: {error}")
 

@@ -57,7 +57,7 @@ def test_every_folder_is_in_the_list_in_the_documentation():
 def test_packages_are_known_only_where_the_documentation_says():
     homes = read_homes(PAGE.read_text(encoding="utf-8"))
     assert homes["dm_control"] == homes["shimmy"] == ["envs"]
-    assert homes["rl_zoo3"] == ["zoo", "experiment", "cli"]
+    assert homes["rl_zoo3"] == ["zoo", "experiment"]
     assert strangers(PACKAGE, homes) == []
 
 

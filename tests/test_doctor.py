@@ -162,7 +162,7 @@ def test_an_unknown_keyword_is_a_complaint(monkeypatch, capsys, healthy):
 
 def test_the_preset_is_taken_for_other_environments(monkeypatch, capsys, healthy):
     plans = []
-    monkeypatch.setattr("sb3_fpac.cli.doctor.examine_environment", lambda plan: plans.append(plan) or iter(()))
+    monkeypatch.setattr("sb3_fpac.commands.doctor.examine_environment", lambda plan: plans.append(plan) or iter(()))
     run(monkeypatch, capsys, "--env", f"{HERE}:black", "--algo", "fpac_fast")
     run(monkeypatch, capsys, "--env", CARTPOLE)
     assert plans[0].hyperparams["learning_rate"] == 0.001 and plans[0].n_timesteps is None
@@ -415,7 +415,7 @@ def test_a_dict_of_cameras_and_vectors():
 
 def test_channels_by_key(monkeypatch, capsys, healthy):
     plans = []
-    monkeypatch.setattr("sb3_fpac.cli.doctor.examine_environment", lambda plan: plans.append(plan) or iter(()))
+    monkeypatch.setattr("sb3_fpac.commands.doctor.examine_environment", lambda plan: plans.append(plan) or iter(()))
     for options in ([], ["--frame-channels", "1"], ["--frame-channels", "wrist:1", "front:4"]):
         run(monkeypatch, capsys, "--env", f"{HERE}:black", *options)
     assert [plan.frame_channels for plan in plans] == [3, 1, dict(wrist=1, front=4)]

@@ -29,14 +29,16 @@ from helpers.runs import write_evaluations, write_monitor, write_settings
 from rich.console import Console
 
 from sb3_fpac.callbacks.checkpoint import latest_checkpoint
-from sb3_fpac.cli import experiment as main
+from sb3_fpac.cli.experiment import add_arguments
+from sb3_fpac.commands.experiment import run as run_command
 from sb3_fpac.envs.cameras import find_camera, follows, mujoco_model_and_data
 from sb3_fpac.evaluation import read_episodes, read_evaluations, read_run, read_runs
 from sb3_fpac.experiment import worker as train
-from sb3_fpac.experiment.config import experiment_names, load_experiment
+from sb3_fpac.experiment.config import load_experiment
 from sb3_fpac.experiment.evaluations import COLUMNS, all_evaluations
 from sb3_fpac.experiment.figure import draw_figure
-from sb3_fpac.experiment.plan import RunConfig, RunOptions, plan_runs, read_config, read_progress
+from sb3_fpac.experiment.options import RunOptions, experiment_names
+from sb3_fpac.experiment.plan import RunConfig, plan_runs, read_config, read_progress
 from sb3_fpac.experiment.process import RunResult
 from sb3_fpac.experiment.progress import ProgressTable, duration
 from sb3_fpac.experiment.resume import truncate_episodes, truncate_evaluations
@@ -88,9 +90,9 @@ def options(path: Path, folder: Path, *more: str) -> list[str]:
 def experiment(path: Path, folder: Path, *more: str) -> int:
     """The command, in this process; its exit status"""
     parser = argparse.ArgumentParser()
-    main.add_arguments(parser)
+    add_arguments(parser)
     try:
-        main.run(parser.parse_args(options(path, folder, *more)))
+        run_command(parser.parse_args(options(path, folder, *more)))
     except SystemExit as error:
         assert isinstance(error.code, int)
         return error.code

@@ -16,7 +16,8 @@ from helpers.runs import CARTPOLE, make_run, write_monitor
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from sb3_fpac.cli import report as main
+from sb3_fpac.cli.report import add_arguments
+from sb3_fpac.commands.report import run as run_command
 from sb3_fpac.envs import TASKS
 from sb3_fpac.evaluation.curves import Curve, group_curves
 from sb3_fpac.evaluation.parts import read_runs
@@ -341,10 +342,10 @@ def test_a_machine_that_cannot_draw_gets_its_curves(tmp_path, monkeypatch, zoo_r
 @pytest.mark.slow
 def test_the_command_line_writes_one_file_that_refers_to_nothing_else(tmp_path, zoo_run, capsys):
     parser = argparse.ArgumentParser()
-    main.add_arguments(parser)
+    add_arguments(parser)
     second = make_run(tmp_path / "<b>evil & co", algo="sac")
     report = tmp_path / "reports" / "cartpole.html"
-    main.run(parser.parse_args([str(zoo_run), str(second), "-o", str(report)]))
+    run_command(parser.parse_args([str(zoo_run), str(second), "-o", str(report)]))
     assert re.fullmatch(rf"{report}: 2 runs, \d+ kB", capsys.readouterr().out.splitlines()[-1])
     html = report.read_text()
     assert "://" not in html
@@ -353,7 +354,7 @@ def test_the_command_line_writes_one_file_that_refers_to_nothing_else(tmp_path, 
     assert "&lt;b&gt;evil &amp; co" in html and "<b>evil" not in html
     assert "fpac, seed 1 (best_model.zip): one episode" in html and "Not shown: sac, seed 1." in html
 
-    main.run(parser.parse_args([str(zoo_run), "-o", str(report), "--no-agent", "--force"]))
+    run_command(parser.parse_args([str(zoo_run), "-o", str(report), "--no-agent", "--force"]))
     assert "What the agent looks at" not in report.read_text()
 
 

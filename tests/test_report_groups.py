@@ -11,14 +11,16 @@ import pytest
 import yaml
 from helpers.runs import CARTPOLE, make_run, write_evaluations, write_monitor
 
-from sb3_fpac.cli import report as main
+from sb3_fpac.cli.report import add_arguments
+from sb3_fpac.commands.report import run as run_command
 from sb3_fpac.evaluation.curves import group_curves
 from sb3_fpac.evaluation.parts import read_runs
 from sb3_fpac.evaluation.progress import read_losses
 from sb3_fpac.evaluation.published import published_remarks, published_scores
 from sb3_fpac.evaluation.runs import checkpoint_step, read_run
 from sb3_fpac.experiment.config import load_experiment
-from sb3_fpac.experiment.plan import RunOptions, plan_runs, read_config
+from sb3_fpac.experiment.options import RunOptions
+from sb3_fpac.experiment.plan import plan_runs, read_config
 from sb3_fpac.report.chart import draw_chart
 from sb3_fpac.report.drawn import COLUMNS, drawn_csv
 from sb3_fpac.report.groups import Label, group_runs
@@ -159,14 +161,14 @@ def test_a_label_for_different_settings_is_refused(tmp_path):
 def test_the_command_line_takes_labels_and_writes_the_numbers(tmp_path, capsys):
     first, second = make_run(tmp_path / "a", policy_kwargs=hot(1.0)), make_run(tmp_path / "b")
     parser = argparse.ArgumentParser()
-    main.add_arguments(parser)
+    add_arguments(parser)
     page, numbers = tmp_path / "out" / "report.html", tmp_path / "numbers" / "curves.csv"
     options = ["--label", "<b>hot", "--no-agent", "-o", str(page), "--csv", str(numbers)]
     with pytest.raises(SystemExit):
         parser.parse_args([str(first), *options])
     assert "must be NAME=GLOB, such as hot='logs/hot/*', got '<b>hot'" in capsys.readouterr().err
     options[1] = "<b>hot=*/a"
-    main.run(parser.parse_args([str(first), str(second), *options, "--label", "cold=b"]))
+    run_command(parser.parse_args([str(first), str(second), *options, "--label", "cold=b"]))
     html = page.read_text()
     assert "&lt;b&gt;hot: 1 seed" in html and "cold: 1 seed" in html and "<b>hot" not in html
     assert {row["name"] for row in csv.DictReader(numbers.open())} == {"<b>hot", "cold"}

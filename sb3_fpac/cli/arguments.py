@@ -2,7 +2,6 @@
 
 import argparse
 import ast
-import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -83,33 +82,6 @@ def add_output(parser: argparse.ArgumentParser, default: str, *suffixes: str) ->
     parser.add_argument("--force", action="store_true", help="overwrite the file if it exists")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
-
-
-def check_output(args: argparse.Namespace, *more: Path) -> Path:
-    """
-    Check that the files of a command can be written, before it works for them.
-
-    :param args: The parsed options of :func:`add_output`
-    :param more: Files that are written beside ``--output``
-    :return: The output file
-    :raises ValueError: if a file exists and ``--force`` was not given
-    """
-    output: Path = args.output
-    for path in (output, *more):
-        if path.exists() and not args.force:
-            raise ValueError(f"{path} exists already: pass --force to overwrite it, or choose another file with -o.")
-    return output
-
-
-def say(args: argparse.Namespace, sentence: str, **results: Any) -> None:
-    """
-    Print the results of a command: one sentence, or with ``--json`` one object.
-
-    :param args: The parsed options of :func:`add_output`
-    :param sentence: For people
-    :param results: For programs
-    """
-    print(json.dumps(results) if args.json else sentence, file=getattr(args, "results_to", None))
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:

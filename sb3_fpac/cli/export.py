@@ -1,16 +1,9 @@
-"""The command ``export``: a trained agent as a file that runs without Stable-Baselines3, or can be shared."""
+"""Arguments of ``export``: a trained agent as a file that runs without Stable-Baselines3, or can be shared."""
 
 import argparse
 
-from sb3_fpac.cli.agents import add_agent, load_named_agent
-from sb3_fpac.cli.arguments import add_output, check_output, say
-from sb3_fpac.fpac import save_weights
-from sb3_fpac.optional import needs
-
-with needs("export"):
-    from sb3_fpac.export import export_onnx, export_torchscript
-
-_FORMATS = {".onnx": export_onnx, ".pt": export_torchscript, ".safetensors": save_weights}
+from sb3_fpac.cli.agents import add_agent
+from sb3_fpac.cli.arguments import add_output
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,21 +13,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     :param parser: Gets the options
     """
     add_agent(parser)
-    add_output(parser, "policy.onnx", *_FORMATS)
-
-
-def run(args: argparse.Namespace) -> None:
-    """
-    Load the agent, write the file, compare its actions with the agent's, and print its path.
-
-    :param args: The parsed options of :func:`add_arguments`
-    :raises ValueError: if the file exists, there is no such agent, or it cannot be exported
-    """
-    output = check_output(args)
-    model, env, path = load_named_agent(args, device="cpu")
-    try:
-        _FORMATS[output.suffix](model, output)
-    finally:
-        env.close()
-    sentence = f"{output}: {output.stat().st_size / 1e6:.1f} MB, acts as {path}"
-    say(args, sentence, file=str(output), model=str(path), bytes=output.stat().st_size)
+    add_output(parser, "policy.onnx", ".onnx", ".pt", ".safetensors")

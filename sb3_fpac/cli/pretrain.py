@@ -1,32 +1,8 @@
-"""The command ``pretrain``: feature points from the frames of a random policy."""
+"""Arguments of ``pretrain``: feature points from the frames of a random policy."""
 
 import argparse
 
-import gymnasium as gym
-import torch as th
-from stable_baselines3.common.utils import get_device
-
-from sb3_fpac.cli.arguments import (
-    add_device,
-    add_env,
-    add_output,
-    add_seed,
-    at_least,
-    check_output,
-    positive_float,
-    positive_int,
-    say,
-)
-from sb3_fpac.optional import needs_viz
-from sb3_fpac.pretraining.frames import collect_frames
-from sb3_fpac.pretraining.picture import render_reconstructions
-from sb3_fpac.pretraining.training import pretrain
-
-with needs_viz():
-    from tqdm import tqdm
-
-    from sb3_fpac.visualization.video import write_image
-    from sb3_fpac.zoo.environments import find_env
+from sb3_fpac.cli.arguments import add_device, add_env, add_output, add_seed, at_least, positive_float, positive_int
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,60 +33,3 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--sigma", type=positive_float, default=0.1, help="width of the Gaussians drawn at the points (default: %(default)s)")
     add_seed(parser, "environment, actions and weights")
     add_device(parser)
-
-
-def run(args: argparse.Namespace) -> None:
-    """
-    Collect frames, pre-train, write the points and a picture of reconstructions, and print their paths.
-
-    :param args: The parsed options of :func:`add_arguments`
-    :raises ValueError: if there is no such environment, image, device or folder, or the loss diverges
-    """
-    picture = args.output.with_suffix(".png")
-    output = check_output(args, picture)
-    if not output.parent.is_dir():
-        raise ValueError(f"There is no folder {output.parent} for {output.name}: create it first.")
-    try:
-        th.empty(0, device=get_device(args.device))
-    except (AssertionError, RuntimeError) as error:
-        raise ValueError(f"PyTorch has no device {args.device!r}: {str(error).splitlines()[0]}") from error
-    env_id = find_env(args.env, args.gym_packages)
-    try:
-        env = gym.make(env_id, **args.env_kwargs)
-    except (TypeError, RuntimeError) as error:  # an unknown keyword; nothing to draw with
-        raise ValueError(f"{args.env} cannot be made with {args.env_kwargs}: {error}") from error
-    try:
-        with tqdm(total=args.frames, unit=" frames", desc=f"Playing {args.env} at random", disable=args.quiet) as progress:
-            episodes = collect_frames(
-                env, args.frames, args.seed, args.frame_channels, args.strides, progress.update, args.key
-            )
-    finally:
-        env.close()
-    with tqdm(total=args.updates, unit=" updates", desc="Pre-training", disable=args.quiet) as progress:
-
-        def show(loss: float) -> None:
-            progress.set_postfix(loss=f"{loss:.5f}", refresh=False)
-            progress.update()
-
-        try:
-            pretraining = pretrain(
-                episodes,
-                n_points=args.n_points,
-                temperature=args.temperature,
-                softmax=args.softmax,
-                strides=args.strides,
-                sigma=args.sigma,
-                n_updates=args.updates,
-                batch_size=args.batch_size,
-                learning_rate=args.learning_rate,
-                seed=args.seed,
-                device=args.device,
-                on_update=show,
-            )
-        except FloatingPointError as error:
-            raise ValueError(str(error)) from error
-    pretraining.save(output)
-    write_image(picture, render_reconstructions(pretraining, episodes))
-    loss = float(pretraining.losses[-100:].mean())
-    sentence = f"{output}: {args.n_points} points, loss {loss:.5f} (last updates); see {picture}"
-    say(args, sentence, file=str(output), picture=str(picture), loss=loss)

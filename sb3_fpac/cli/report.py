@@ -1,11 +1,9 @@
-"""The command ``report``: one HTML file about the runs of a task."""
+"""Arguments of ``report``: one HTML file about the runs of a task."""
 
 import argparse
 from pathlib import Path
 
-from sb3_fpac.cli.arguments import add_output, add_seed, check_output, path_ending_in, say
-from sb3_fpac.report.groups import Label
-from sb3_fpac.report.page import write_report
+from sb3_fpac.cli.arguments import add_output, add_seed, path_ending_in
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,21 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-agent", action="store_true", help="load no agent: show curves, scores and hyperparameters only")
 
 
-def run(args: argparse.Namespace) -> None:
-    """
-    Write the report, and print its path.
-
-    :param args: The parsed options of :func:`add_arguments`
-    :raises ValueError: as :func:`~sb3_fpac.report.page.write_report`, or if a file exists
-    """
-    output = check_output(args, *([args.csv] if args.csv else []))
-    n_runs = write_report(args.folders, output, args.seed, not args.no_agent, args.labels, args.csv, args.quiet)
-    kilobytes = output.stat().st_size // 1000
-    sentence = f"{output}: {n_runs} run{'s' * (n_runs > 1)}, {kilobytes:,} kB"
-    say(args, sentence, file=str(output), csv=str(args.csv) if args.csv else None, runs=n_runs)
-
-
-def label(text: str) -> Label:
+def label(text: str) -> tuple[str, str]:
     """
     Parse ``NAME=GLOB``, as a type of argparse.
 
@@ -63,4 +47,4 @@ def label(text: str) -> Label:
     name, _, pattern = (part.strip() for part in text.partition("="))
     if not name or not pattern:
         raise argparse.ArgumentTypeError(f"must be NAME=GLOB, such as hot='logs/hot/*', got {text!r}.")
-    return Label(name, pattern)
+    return name, pattern

@@ -1,33 +1,9 @@
-"""The command ``watch``: a video of a trained agent with its feature points."""
+"""Arguments of ``watch``: a video of a trained agent with its feature points."""
 
 import argparse
 
-from sb3_fpac.cli.agents import add_agent, load_named_agent
-from sb3_fpac.cli.arguments import (
-    add_device,
-    add_output,
-    add_seed,
-    check_output,
-    positive_float,
-    positive_int,
-    say,
-)
-from sb3_fpac.optional import needs_viz
-from sb3_fpac.visualization.agents import find_extractor
-from sb3_fpac.visualization.episode import Indices, record_episode
-from sb3_fpac.visualization.ranking import rank_points
-from sb3_fpac.visualization.video import (
-    VIDEOS,
-    render_episode,
-    render_maps,
-    render_moments,
-    side_by_side,
-    write_image,
-    write_video,
-)
-
-with needs_viz():
-    from tqdm import tqdm
+from sb3_fpac.cli.agents import add_agent
+from sb3_fpac.cli.arguments import add_device, add_output, add_seed, positive_float, positive_int
 
 MAPS = 4  # number of feature maps without --top
 
@@ -40,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
     add = parser.add_argument
     add_agent(parser)
-    add_output(parser, "agent.mp4", *VIDEOS, ".png")
+    add_output(parser, "agent.mp4", ".mp4", ".gif", ".png")
     add("-n", "--episodes", type=positive_int, default=1, help="number of episodes (default: %(default)s)")
     add("--top", type=positive_int, metavar="N", help="draw the N points that matter most to the agent (default: all)")
     add("--maps", action="store_true", help=f"draw feature maps, too, of the top N points; without --top of the top {MAPS}")
@@ -50,51 +26,3 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--stochastic", action="store_true", help="sample actions instead of taking their mean")
     add_seed(parser, "the environment")
     add_device(parser)
-
-
-def run(args: argparse.Namespace) -> None:
-    """
-    Load the agent, play episodes, write the file, and print its path.
-
-    :param args: The parsed options of :func:`add_arguments`
-    :raises ValueError: if a picture of several episodes is asked for, the file exists, there is no such agent, or it has no
-        feature points
-    """
-    output = check_output(args)
-    if args.episodes > 1 and output.suffix == ".png":
-        raise ValueError(f"A picture shows one episode, got --episodes {args.episodes}: write .mp4 or .gif.")
-    model, env, path = load_named_agent(args, seed=args.seed, device=args.device)
-    is_video = output.suffix in VIDEOS
-    episodes = []
-    try:
-        find_extractor(model)  # before anything is played
-        fps = args.fps or env.get_attr("metadata")[0].get("render_fps") or 30
-        with tqdm(unit=" steps", desc=f"Playing {path}", disable=args.quiet) as progress:
-            for _ in range(args.episodes):
-                episodes.append(record_episode(model, env, not args.stochastic, args.max_steps, progress.update))
-    finally:
-        env.close()
-
-    drawn: Indices | None = None
-    mapped: Indices = []
-    if args.top or args.maps:
-        order = rank_points(model, episodes[0].observations).points
-        drawn = order[: args.top] if args.top else None
-        mapped = order[: args.top or MAPS] if args.maps else []
-    if is_video:
-        moments = [(episode, t) for episode in episodes for t in range(len(episode.rewards))]
-        pictures = (picture for episode in episodes for picture in render_episode(episode, drawn, args.scale))
-        if args.maps:
-            maps = (render_maps(model, episode, t, mapped, columns=2) for episode, t in moments)
-            pictures = (side_by_side(*pair) for pair in zip(pictures, maps, strict=True))
-        write_video(
-            output, tqdm(pictures, total=len(moments), unit=" pictures", desc=f"Writing {output}", disable=args.quiet), fps
-        )
-    elif args.maps:
-        write_image(output, render_maps(model, episodes[0], len(episodes[0].rewards) // 2, mapped))
-    else:
-        write_image(output, render_moments(episodes[0], drawn, args.scale))
-    returns = [float(episode.rewards.sum()) for episode in episodes]
-    rounded = ", ".join(f"{each:.1f}" for each in returns)
-    sentence = f"{output}: {len(episodes)} episode{'s' * (len(episodes) > 1)} with a return of {rounded}"
-    say(args, sentence, file=str(output), model=str(path), returns=returns, steps=[len(each.rewards) for each in episodes])

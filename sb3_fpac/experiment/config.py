@@ -25,9 +25,9 @@ from typing_extensions import NotRequired, TypedDict
 
 from sb3_fpac.envs import TASKS
 from sb3_fpac.envs.dmc import make_dmc
+from sb3_fpac.experiment.options import CONFIGS, experiment_names
 from sb3_fpac.zoo import config_file
 
-CONFIGS = Path(__file__).with_name("configs")
 _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
 _NAME = "<name>"  # stands for the name of the file or of the variant; no key of the YAML itself
 _RESERVED = ("n_timesteps", "env_kwargs", "n_envs", "monitor_kwargs")
@@ -187,15 +187,6 @@ def load_experiment(name: str) -> Experiment:
         return Experiment.model_validate({_NAME: path.stem, **content} if isinstance(content, dict) else content)
     except ValidationError as error:
         raise ValueError(_sentence(path, content, error.errors()[0])) from error
-
-
-def experiment_names() -> list[str]:
-    """
-    List the experiments of this project.
-
-    :return: Their names, ``["fig2", …]``
-    """
-    return sorted((path.stem for path in CONFIGS.glob("*.yml")), key=lambda name: (len(name), name))
 
 
 def resolve_classes(hyperparams: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,25 +12,10 @@ from sb3_fpac.envs import TASKS
 from sb3_fpac.envs.torso_height import TORSO_HEIGHT
 from sb3_fpac.evaluation.run_files import CONFIG_FILE, read_episodes, read_evaluations, trained_steps
 from sb3_fpac.experiment.config import Experiment, Variant
+from sb3_fpac.experiment.options import RunOptions
 from sb3_fpac.zoo import config_file
 
 _CHANGEABLE = ("label", "env_steps", "save_freq", "keep_checkpoint", "device")  # between two starts of a run
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """Options that all runs of an experiment share."""
-
-    eval_freq: int = 10_000
-    """Env steps between evaluations with the mean action"""
-    eval_episodes: int = 10
-    """Episodes of an evaluation"""
-    save_freq: int = 50_000
-    """Env steps between checkpoints"""
-    keep_checkpoint: bool = True
-    """Whether a finished run keeps its last checkpoint, from which it can be trained for longer"""
-    device: str = "auto"
-    """PyTorch device"""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from sb3_fpac.features.map_geometry import MapGeometry
 from sb3_fpac.features.pixel_extractor import PixelExtractor
 from sb3_fpac.features.pretrained import PretrainedPoints, resolve_pretrained
 from sb3_fpac.features.spatial_softmax import Softmax, feature_points, joint_probabilities, marginal_probabilities
+from sb3_fpac.hooks import run_hooks
 
 __all__ = [
     "Encoder",
@@ -25,3 +26,5 @@ __all__ = [
     "marginal_probabilities",
     "resolve_pretrained",
 ]
+
+run_hooks(__name__)

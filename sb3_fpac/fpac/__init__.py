@@ -32,3 +32,6 @@ __all__ = [
     "register_setup",
     "save_weights",
 ]
+
+register_policies()
+register_setup()

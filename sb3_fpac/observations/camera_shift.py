@@ -5,14 +5,16 @@ shift of every past frame, oldest first. Each is a 16-bit two's complement numbe
 zero. A plane of zeros means that the camera stood still.
 """
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import torch as th
+
+if TYPE_CHECKING:
+    import torch as th
 
 UNITS_PER_PIXEL = 64
 
-_Array = TypeVar("_Array", np.ndarray, th.Tensor)
+_Array = TypeVar("_Array", np.ndarray, "th.Tensor")
 
 
 def encode_camera_shift(shift: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -48,7 +50,7 @@ def decode_camera_shift(plane: _Array, n_past_frames: int) -> _Array:
     :return: ``(..., S − 1, 2)``: x and y in pixels, as float64 (NumPy) or float32 (torch)
     """
     pairs = plane.reshape(*plane.shape[:-2], -1)[..., : 4 * n_past_frames].reshape(*plane.shape[:-2], n_past_frames, 2, 2)
-    pairs = pairs.float() if isinstance(pairs, th.Tensor) else pairs.astype(np.float64)
+    pairs = pairs.astype(np.float64) if isinstance(pairs, np.ndarray) else pairs.float()
     units = 256 * pairs[..., 0] + pairs[..., 1]
     return (units - 2**16 * (units >= 2**15)) / UNITS_PER_PIXEL
 

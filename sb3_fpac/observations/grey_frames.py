@@ -1,9 +1,12 @@
 """Recognizes grey frames that are taken for the colours of one frame."""
 
-import torch as th
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch as th
 
 
-def look_like_grey_frames(past: th.Tensor, now: th.Tensor) -> bool:
+def look_like_grey_frames(past: "th.Tensor", now: "th.Tensor") -> bool:
     """
     Check whether the channels of an image move along by one from one step to the next, as those of a stack of grey frames do.
 
@@ -15,5 +18,5 @@ def look_like_grey_frames(past: th.Tensor, now: th.Tensor) -> bool:
     n_channels = now.shape[-3]
     if n_channels < 2 or past.shape != now.shape:
         return False
-    moved_along = th.equal(now[..., :-1, :, :], past[..., 1:, :, :])
-    return moved_along and not th.equal(now[..., :-1, :, :], now[..., 1:, :, :])
+    moved_along = now[..., :-1, :, :].equal(past[..., 1:, :, :])
+    return moved_along and not now[..., :-1, :, :].equal(now[..., 1:, :, :])

@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 from gymnasium import spaces
-from stable_baselines3.common.preprocessing import is_image_space
-from torch import nn
 
 from sb3_fpac.observations.layout import why_no_stack
 
@@ -24,6 +22,8 @@ def split_keys(space: spaces.Space, normalized: bool = False) -> tuple[dict[str,
     :return: The stacks of images, and everything else: Box, Discrete, MultiDiscrete or MultiBinary
     :raises ValueError: if the space is no Dict, has no image, or a key cannot be used; the message names the key
     """
+    from stable_baselines3.common.preprocessing import is_image_space  # here, so that environments do not load PyTorch
+
     if not isinstance(space, spaces.Dict):
         raise ValueError(
             f"FeaturePointCombinedExtractor needs a Dict observation space, got {space}: use FeaturePointExtractor for a "
@@ -116,6 +116,8 @@ def check_keys(observation: Mapping[str, Any], space: spaces.Dict) -> None:
 
 
 def _check_name(key: Any) -> None:
+    from torch import nn
+
     is_name = isinstance(key, str) and key and "." not in key
     if not is_name or hasattr(nn.ModuleDict(), key):
         raise ValueError(

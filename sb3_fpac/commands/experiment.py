@@ -1,0 +1,108 @@
+"""The command ``experiment``: train the runs of a YAML file, draw their figure, write their tables."""
+
+import argparse
+import sys
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from sb3_fpac.experiment.options import RunOptions
+from sb3_fpac.optional import needs_viz
+
+with needs_viz():
+    from rich.console import Console
+
+    from sb3_fpac.experiment.config import Experiment, load_experiment
+    from sb3_fpac.experiment.evaluations import all_evaluations
+    from sb3_fpac.experiment.figure import draw_figure
+    from sb3_fpac.experiment.launch_local import default_jobs, run_locally
+    from sb3_fpac.experiment.plan import RunConfig, plan_runs, read_progress
+    from sb3_fpac.experiment.process import RunResult, last_lines
+    from sb3_fpac.experiment.progress import ProgressTable
+    from sb3_fpac.experiment.scores import comma_separated, markdown, read_curves
+
+Launcher = Callable[[Sequence[Path]], Generator[RunResult | None, None, None]]
+
+
+def run(args: argparse.Namespace) -> None:
+    """
+    Train the runs that are not done yet, then draw the figure and write the tables.
+
+    :param args: The parsed options of :func:`sb3_fpac.cli.experiment.add_arguments`
+    :raises ValueError: if the experiment or an option is wrong
+    :raises SystemExit: with status 1 if a run has failed, 130 after Ctrl-C
+    """
+    experiment = load_experiment(args.experiment)
+    options = RunOptions(args.eval_freq, args.eval_episodes, args.save_freq, not args.drop_checkpoints, args.device)
+    runs = plan_runs(experiment, args.folder, options, args.tasks, args.variants, args.seeds, args.env_steps)
+    launcher = _make_launcher(args)
+    if args.dry_run:
+        for each in runs:
+            print(f"{each.folder}: {each.env_steps:,} env steps")
+        print(f"{experiment.title}: {len(runs)} run{'s' * (len(runs) > 1)}")
+        return
+    n_failed = 0 if args.only_draw else _train(runs, launcher)
+    _draw(experiment, runs, args.folder / experiment.name)
+    if n_failed:
+        sys.exit(1)
+
+
+def _make_launcher(args: argparse.Namespace) -> Launcher:
+    """A function that trains the runs in given folders"""
+    options: dict[str, Any] = dict(cpus=args.cpus_per_run, gpus=args.gpus_per_run, retries=args.retries)
+    given = {name: number for name, number in options.items() if number is not None}
+    if args.ray is None:
+        if given:
+            raise ValueError("--cpus-per-run, --gpus-per-run and --retries are for --ray: on this machine, give --jobs.")
+        return lambda folders: run_locally(folders, args.jobs or default_jobs())
+    try:
+        from sb3_fpac.experiment.launch_ray import run_on_cluster
+    except ImportError as error:
+        raise ValueError(str(error)) from error
+    return lambda folders: run_on_cluster(folders, args.ray, **{**dict(cpus=4, gpus=0, retries=3), **given})
+
+
+def _train(runs: Sequence[RunConfig], launcher: Launcher) -> int:
+    """Train the runs that are not done; returns how many have failed"""
+    console = Console()
+    table = ProgressTable(runs, console)
+    for each in runs:
+        each.write()
+    to_do = [each.folder for each in table.to_do]
+    try:
+        with closing(launcher(to_do)) as results, table:
+            for ended in results if to_do else ():
+                table.update(ended)
+    except KeyboardInterrupt:
+        console.print(f"Stopped: {table.summary()}. Give the same command to continue.", highlight=False, soft_wrap=True)
+        sys.exit(130)
+    console.print(f"{table.summary()}.", highlight=False, soft_wrap=True)
+    for each in runs:
+        problem = table.problems.get(each.folder)
+        if problem is not None:
+            print(f"\n{each.name} has failed. {problem} The end of {each.log}:\n{last_lines(each.log)}", file=sys.stderr)
+    return len(table.problems)
+
+
+def _draw(experiment: Experiment, runs: Sequence[RunConfig], folder: Path) -> None:
+    rows = {what: read_curves(experiment, runs, what) for what in experiment.draw}
+    if not any(rows.values()):
+        print("There is nothing to draw yet: no run has been evaluated.")
+        return
+    n_done = sum(read_progress(each).done for each in runs)
+    pictures = [folder / f"{experiment.name}.{suffix}" for suffix in ("png", "svg")]
+    draw_figure(
+        experiment, {what: curves for what, curves in rows.items() if curves}, f"{n_done} of {len(runs)} runs done", pictures
+    )
+    returns = rows.get("return") or read_curves(experiment, runs)
+    tables = {
+        f"{experiment.name}.md": markdown(returns),
+        f"{experiment.name}.csv": comma_separated(returns),
+        "curves.csv": all_evaluations(runs),
+    }
+    for name, text in tables.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    print(
+        f"{folder}: {experiment.name}.png, .svg, .md and .csv, and curves.csv, of {n_done} of {len(runs)} runs that are done"
+    )

@@ -1,0 +1,71 @@
+"""The command ``watch``: a video of a trained agent with its feature points."""
+
+import argparse
+
+from sb3_fpac.cli.watch import MAPS
+from sb3_fpac.commands.agents import load_named_agent
+from sb3_fpac.commands.output import check_output, say
+from sb3_fpac.optional import needs_viz
+from sb3_fpac.visualization.agents import find_extractor
+from sb3_fpac.visualization.episode import Indices, record_episode
+from sb3_fpac.visualization.ranking import rank_points
+from sb3_fpac.visualization.video import (
+    VIDEOS,
+    render_episode,
+    render_maps,
+    render_moments,
+    side_by_side,
+    write_image,
+    write_video,
+)
+
+with needs_viz():
+    from tqdm import tqdm
+
+
+def run(args: argparse.Namespace) -> None:
+    """
+    Load the agent, play episodes, write the file, and print its path.
+
+    :param args: The parsed options of :func:`sb3_fpac.cli.watch.add_arguments`
+    :raises ValueError: if a picture of several episodes is asked for, the file exists, there is no such agent, or it has no
+        feature points
+    """
+    output = check_output(args)
+    if args.episodes > 1 and output.suffix == ".png":
+        raise ValueError(f"A picture shows one episode, got --episodes {args.episodes}: write .mp4 or .gif.")
+    model, env, path = load_named_agent(args, seed=args.seed, device=args.device)
+    is_video = output.suffix in VIDEOS
+    episodes = []
+    try:
+        find_extractor(model)  # before anything is played
+        fps = args.fps or env.get_attr("metadata")[0].get("render_fps") or 30
+        with tqdm(unit=" steps", desc=f"Playing {path}", disable=args.quiet) as progress:
+            for _ in range(args.episodes):
+                episodes.append(record_episode(model, env, not args.stochastic, args.max_steps, progress.update))
+    finally:
+        env.close()
+
+    drawn: Indices | None = None
+    mapped: Indices = []
+    if args.top or args.maps:
+        order = rank_points(model, episodes[0].observations).points
+        drawn = order[: args.top] if args.top else None
+        mapped = order[: args.top or MAPS] if args.maps else []
+    if is_video:
+        moments = [(episode, t) for episode in episodes for t in range(len(episode.rewards))]
+        pictures = (picture for episode in episodes for picture in render_episode(episode, drawn, args.scale))
+        if args.maps:
+            maps = (render_maps(model, episode, t, mapped, columns=2) for episode, t in moments)
+            pictures = (side_by_side(*pair) for pair in zip(pictures, maps, strict=True))
+        write_video(
+            output, tqdm(pictures, total=len(moments), unit=" pictures", desc=f"Writing {output}", disable=args.quiet), fps
+        )
+    elif args.maps:
+        write_image(output, render_maps(model, episodes[0], len(episodes[0].rewards) // 2, mapped))
+    else:
+        write_image(output, render_moments(episodes[0], drawn, args.scale))
+    returns = [float(episode.rewards.sum()) for episode in episodes]
+    rounded = ", ".join(f"{each:.1f}" for each in returns)
+    sentence = f"{output}: {len(episodes)} episode{'s' * (len(episodes) > 1)} with a return of {rounded}"
+    say(args, sentence, file=str(output), model=str(path), returns=returns, steps=[len(each.rewards) for each in episodes])
