@@ -192,7 +192,10 @@ def test_runs_are_every_task_variant_and_seed_with_the_papers_steps(tmp_path):
         (dict(seed=3), "has the key 'seed': choose from title"),
         (dict(title=None), "title must be a text, got None"),
         (dict(seeds=0), "seeds must be positive, got 0"),
-        (dict(tasks=["cheeta-run"]), "there is no task 'cheeta-run': write it like dmc-cheetah-run"),
+        (
+            dict(tasks=["cheeta-run"]),
+            "there is no environment 'cheeta-run': write a task of DeepMind Control like dmc-cheetah-run",
+        ),
         (dict(seeds=True), "seeds must be a positive whole number, got True"),
         (dict(tasks=[]), "tasks must be non-empty and contain no duplicates, got []"),
         (dict(tasks=[[CARTPOLE]]), "tasks.0 must be a text, got ['dmc-cartpole-swingup']"),
@@ -233,7 +236,7 @@ def test_a_wrong_description_is_refused_in_one_sentence(tmp_path, changes, sente
 def test_a_wrong_command_is_refused(tmp_path, capsys):
     path = write_experiment(tmp_path / "mine.yml")
     for more, sentence in (
-        (["--tasks", "walker-walk"], "has no task 'dmc-walker-walk'"),
+        (["--tasks", "walker-wolk"], "there is no environment 'walker-wolk': write"),
         (["--variants", "pixel"], "has no variant 'pixel': choose from points"),
         (["--env-steps", "100"], "would never be evaluated"),
         (["--gpus-per-run", "1"], "are for --ray"),

@@ -18,7 +18,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("experiment", help=f"{', '.join(experiment_names())}, or the path of a YAML file")
     folder = Path("logs/experiments")
     add("-f", "--folder", type=Path, default=folder, help="folder of runs, figures and tables (default: %(default)s)")
-    add("--tasks", nargs="+", metavar="TASK", help="some of the tasks, such as cheetah-run (default: all)")
+    add(
+        "--tasks",
+        nargs="+",
+        metavar="TASK",
+        help="some of the tasks, such as cheetah-run, or other environments: id, module:id, module:function (default: all)",
+    )
     add("--variants", nargs="+", metavar="VARIANT", help="some of the variants (default: all)")
     add("--seeds", type=positive_int, help="number of seeds, which count from 1 (default: as many as the experiment has)")
     add("--env-steps", type=positive_int, help="env steps of every run (default: as many as the experiment has)")

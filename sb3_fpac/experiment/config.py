@@ -18,6 +18,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 from pydantic_core import ErrorDetails
 from rl_zoo3.utils import get_class_by_name
@@ -25,7 +26,9 @@ from typing_extensions import NotRequired, TypedDict
 
 from sb3_fpac.envs import TASKS
 from sb3_fpac.envs.dmc import make_dmc
+from sb3_fpac.envs.torso_height import TORSO_HEIGHT
 from sb3_fpac.experiment.options import CONFIGS, experiment_names
+from sb3_fpac.experiment.tasks import find_task
 from sb3_fpac.zoo import config_file
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -83,7 +86,7 @@ class Variant(BaseModel):
     hyperparams: dict[str, Any] = {}
     """What differs from the algorithm's file in ``zoo_configs``; a class by its name, such as ``sb3_fpac.PixelExtractor``"""
     env_kwargs: dict[str, Any] = {}
-    """Keyword arguments of :func:`~sb3_fpac.envs.dmc.make_dmc`"""
+    """Keyword arguments of the environment; for ``dmc-*`` those of :func:`~sb3_fpac.envs.dmc.make_dmc`"""
     pretrain: Pretraining | None = None
     """How the feature points are pre-trained; None: they are not"""
     matmul_precision: Literal["highest", "high", "medium"] | None = None
@@ -108,13 +111,14 @@ class Variant(BaseModel):
         resolve_classes(hyperparams)
         return hyperparams
 
-    @field_validator("env_kwargs")
-    @classmethod
-    def _known_env_kwargs(cls, env_kwargs: dict[str, Any]) -> dict[str, Any]:
-        known = inspect.signature(make_dmc).parameters.keys() - {"domain", "task"}
-        for key in env_kwargs.keys() - known:
-            raise ValueError(f"env_kwargs has {key!r}: choose from {', '.join(sorted(known))}.")
-        return env_kwargs
+    @model_validator(mode="after")
+    def _pretrained_without_wrappers(self) -> "Variant":
+        if self.pretrain is not None and "env_wrapper" in self.hyperparams:
+            raise ValueError(
+                f"variant {self.name} has pretrain and env_wrapper: pre-training sees no wrappers. Put the wrappers into a "
+                "function and give it as task module:function."
+            )
+        return self
 
 
 class Experiment(BaseModel):
@@ -128,11 +132,13 @@ class Experiment(BaseModel):
     source: str
     """Figure that it reproduces, and what is this project's choice"""
     tasks: Annotated[tuple[str, ...], Field(strict=False)]
+    """Environments, as :func:`~sb3_fpac.experiment.tasks.find_task` finds them"""
     variants: Annotated[tuple[Variant, ...], Field(strict=False)]
     seeds: PositiveInt
     """Number of seeds; they count from 1"""
     env_steps: PositiveInt | None = None
-    """Env steps of every run; None: as many as the algorithm's file in ``zoo_configs`` has for the task"""
+    """Env steps of every run; None: as many as the algorithm's file in ``zoo_configs`` has for the task. For environments
+    other than ``dmc-*``, steps as SB3 counts them, and they must be given here or on the command line"""
     draw: Annotated[tuple[Literal["return", "torso_height"], ...], Field(strict=False)] = ("return",)
     """Quantities of the figure, one row each"""
 
@@ -141,14 +147,6 @@ class Experiment(BaseModel):
     def _distinct(cls, entries: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         _check_distinct(str(info.field_name), entries)
         return entries
-
-    @field_validator("tasks")
-    @classmethod
-    def _known_tasks(cls, tasks: tuple[str, ...]) -> tuple[str, ...]:
-        for task in tasks:
-            if task not in TASKS:
-                raise ValueError(f"there is no task {task!r}: write it like dmc-cheetah-run.")
-        return tasks
 
     @field_validator("variants", mode="before")
     @classmethod
@@ -162,6 +160,11 @@ class Experiment(BaseModel):
     def _distinct_labels(cls, variants: tuple[Variant, ...]) -> tuple[Variant, ...]:
         _check_distinct("labels of variants", [variant.label for variant in variants])
         return variants
+
+    @model_validator(mode="after")
+    def _fits_tasks(self) -> "Experiment":
+        _check_fit(self)
+        return self
 
 
 def load_experiment(name: str) -> Experiment:
@@ -187,6 +190,32 @@ def load_experiment(name: str) -> Experiment:
         return Experiment.model_validate({_NAME: path.stem, **content} if isinstance(content, dict) else content)
     except ValidationError as error:
         raise ValueError(_sentence(path, content, error.errors()[0])) from error
+
+
+def with_tasks(experiment: Experiment, tasks: Sequence[str]) -> Experiment:
+    """
+    Choose other tasks.
+
+    :param experiment: The experiment
+    :param tasks: Some of its tasks or others, as :func:`~sb3_fpac.experiment.tasks.find_task` finds them
+    :return: The experiment with these tasks
+    :raises ValueError: if there is no such environment, or it does not fit the variants
+    """
+    chosen = experiment.model_copy(update=dict(tasks=tuple(tasks)))
+    _check_fit(chosen)
+    return chosen
+
+
+def _check_fit(experiment: Experiment) -> None:
+    env_ids = [find_task(task).env_id for task in experiment.tasks]
+    _check_distinct("tasks", env_ids)
+    others = [env_id for env_id in env_ids if env_id not in TASKS]
+    if TORSO_HEIGHT in experiment.draw and others:
+        raise ValueError(f"torso_height can be drawn for dmc-* tasks only, got {others[0]!r}.")
+    known = inspect.signature(make_dmc).parameters.keys() - {"domain", "task"}
+    for variant in experiment.variants if len(others) < len(env_ids) else ():
+        for key in variant.env_kwargs.keys() - known:
+            raise ValueError(f"variant {variant.name}: env_kwargs has {key!r}: choose from {', '.join(sorted(known))}.")
 
 
 def resolve_classes(hyperparams: Mapping[str, Any]) -> dict[str, Any]:

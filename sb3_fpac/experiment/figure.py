@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from sb3_fpac.envs import TASKS
 from sb3_fpac.evaluation.published import published_marks, published_scores
 from sb3_fpac.evaluation.tables import step_label
 from sb3_fpac.experiment.config import Experiment
 from sb3_fpac.experiment.scores import Curves
+from sb3_fpac.experiment.tasks import step_unit
 from sb3_fpac.optional import needs_viz
 
 with needs_viz():
@@ -66,9 +68,9 @@ def _draw_panel(axes: Axes, experiment: Experiment, rows: dict[str, Curves], wha
         axes.plot(curve.steps, curve.mean, label=labels[index], marker=marker, **style)  # type: ignore[arg-type]
         axes.fill_between(curve.steps, curve.low, curve.high, color=style["color"], alpha=0.15, linewidth=0)
         last_step = max(last_step, int(curve.steps[-1]))
-    if what == "return":
+    if what == "return" and task in TASKS:
         _mark_published(axes, task, last_step)
-    axes.set(title=task.removeprefix("dmc-"), xlabel="env steps", ylabel=LABELS[what])
+    axes.set(title=task.removeprefix("dmc-"), xlabel=step_unit(task), ylabel=LABELS[what])
     axes.set_xlim(0, 1.03 * last_step)
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_formatter(lambda step, _: step_label(step))

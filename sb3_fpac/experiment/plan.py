@@ -2,17 +2,17 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
-from sb3_fpac.envs import TASKS
 from sb3_fpac.envs.torso_height import TORSO_HEIGHT
 from sb3_fpac.evaluation.run_files import CONFIG_FILE, read_episodes, read_evaluations, trained_steps
-from sb3_fpac.experiment.config import Experiment, Variant
+from sb3_fpac.experiment.config import Experiment, Variant, with_tasks
 from sb3_fpac.experiment.options import RunOptions
+from sb3_fpac.experiment.tasks import action_repeat, find_task
 from sb3_fpac.zoo import config_file
 
 _CHANGEABLE = ("label", "env_steps", "save_freq", "keep_checkpoint", "device")  # between two starts of a run
@@ -27,6 +27,7 @@ class RunConfig:
     variant: str
     algo: str
     task: str
+    """Registered id of the environment"""
     seed: int
     env_steps: int
     eval_freq: int
@@ -42,6 +43,8 @@ class RunConfig:
     """Whether the torso height is recorded with every training episode"""
     label: str | None = None
     """Name of the variant in figures, tables and reports; None: that of its folder"""
+    gym_packages: list[str] = field(default_factory=list)
+    """Modules that register the environment"""
 
     @property
     def name(self) -> str:
@@ -61,12 +64,17 @@ class RunConfig:
     @property
     def model(self) -> Path:
         """Path of the trained agent"""
-        return self.folder / f"{self.task}.zip"
+        return self.folder / f"{self.env_name}.zip"
+
+    @property
+    def env_name(self) -> str:
+        """Name of the environment in names of files, as RL Zoo writes it"""
+        return self.task.replace("/", "-")
 
     @property
     def action_repeat(self) -> int:
-        """Env steps of an agent step"""
-        return self.env_kwargs.get("action_repeat") or TASKS[self.task].action_repeat
+        """Env steps of an agent step; 1 where steps are counted as SB3 counts them"""
+        return action_repeat(self.task, self.env_kwargs)
 
     def agent_steps(self, env_steps: int) -> int:
         """
@@ -122,7 +130,7 @@ def plan_runs(
     :param experiment: The experiment
     :param folder: Folder that holds one folder for each experiment
     :param options: Options that all runs share
-    :param tasks: Some of the tasks, with or without ``dmc-``; None: all
+    :param tasks: Some of the tasks, with or without ``dmc-``, or other environments; None: all
     :param variants: Names of some of the variants; None: all
     :param seeds: Number of seeds, which count from 1; None: as many as the experiment has
     :param env_steps: Env steps of every run; None: as many as the experiment has
@@ -130,15 +138,16 @@ def plan_runs(
     :raises ValueError: if there is no such task or variant, or a run is too short to be evaluated
     """
     names = [variant.name for variant in experiment.variants]
-    env_ids = [f"dmc-{task.removeprefix('dmc-')}" for task in tasks or experiment.tasks]
-    _check_names("task", env_ids, experiment.tasks)
-    _check_names("variant", variants or names, names)
+    for name in variants or ():
+        if name not in names:
+            raise ValueError(f"The experiment has no variant {name!r}: choose from {', '.join(names)}.")
+    chosen = experiment if tasks is None else with_tasks(experiment, tasks)
     runs = [
-        _make_config(experiment, variant, task, seed, folder, options, env_steps)
-        for seed in range(1, (seeds or experiment.seeds) + 1)
-        for task in experiment.tasks
-        for variant in experiment.variants
-        if task in env_ids and variant.name in (variants or names)
+        _make_config(chosen, variant, task, seed, folder, options, env_steps)
+        for seed in range(1, (seeds or chosen.seeds) + 1)
+        for task in chosen.tasks
+        for variant in chosen.variants
+        if variant.name in (variants or names)
     ]
     for run in runs:
         if run.env_steps < run.eval_freq:
@@ -188,13 +197,15 @@ def _make_config(
     options: RunOptions,
     env_steps: int | None,
 ) -> RunConfig:
+    env_id, gym_packages = find_task(task)
     return RunConfig(
-        folder=folder / experiment.name / variant.name / variant.algo / f"{task}_{seed}",
+        folder=folder / experiment.name / variant.name / variant.algo / f"{env_id.replace('/', '-')}_{seed}",
         variant=variant.name,
         algo=variant.algo,
-        task=task,
+        task=env_id,
+        gym_packages=gym_packages,
         seed=seed,
-        env_steps=env_steps or experiment.env_steps or _default_env_steps(variant.algo, task),
+        env_steps=env_steps or experiment.env_steps or _default_env_steps(variant.algo, env_id),
         hyperparams=variant.hyperparams,
         env_kwargs=variant.env_kwargs,
         pretrain=variant.pretrain and dict(variant.pretrain),
@@ -207,13 +218,9 @@ def _make_config(
 
 def _default_env_steps(algo: str, task: str) -> int:
     entries = yaml.safe_load(config_file(algo).read_text(encoding="utf-8"))
-    return entries[task]["n_timesteps"] * TASKS[task].action_repeat
-
-
-def _check_names(what: str, wanted: Sequence[str], known: Sequence[str]) -> None:
-    for name in wanted:
-        if name not in known:
-            raise ValueError(f"The experiment has no {what} {name!r}: choose from {', '.join(known)}.")
+    if task not in entries:
+        raise ValueError(f"{task} has no number of steps of its own: set env_steps, or pass --env-steps.")
+    return entries[task]["n_timesteps"] * action_repeat(task, {})
 
 
 def _content(run: RunConfig) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def read_curves(experiment: Experiment, runs: Sequence[RunConfig], what: str = "
     :return: Curves of the tasks that have any
     """
     curves: Curves = {}
-    for task in experiment.tasks:
+    for task in dict.fromkeys(run.task for run in runs):
         groups = {
             variant.label: [
                 _read(run, what)

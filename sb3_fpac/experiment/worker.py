@@ -18,7 +18,6 @@ import gymnasium as gym
 import numpy as np
 import torch as th
 from filelock import FileLock, Timeout
-from rl_zoo3.exp_manager import ExperimentManager
 from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
 from stable_baselines3.common.utils import set_random_seed
 
@@ -26,8 +25,11 @@ from sb3_fpac.callbacks.checkpoint import ResumableCheckpoint, latest_checkpoint
 from sb3_fpac.envs.torso_height import TORSO_HEIGHT, make_dmc_with_torso_height
 from sb3_fpac.evaluation.run_files import EVALUATIONS, Evaluations, trained_steps
 from sb3_fpac.experiment.config import resolve_classes
+from sb3_fpac.experiment.manager import RunManager
 from sb3_fpac.experiment.plan import RunConfig, read_config, read_progress
 from sb3_fpac.experiment.resume import truncate_episodes, truncate_evaluations
+from sb3_fpac.zoo import config_file
+from sb3_fpac.zoo.environments import find_env
 
 CHECKPOINT = "checkpoint"
 LOCK_TIMEOUT = 60  # seconds to wait for another process in the same folder, which may be about to end
@@ -79,12 +81,13 @@ def _train(run: RunConfig) -> None:
         manager.save_trained_model(model)
 
 
-def _make_manager(run: RunConfig, trained_agent: str) -> ExperimentManager:
+def _make_manager(run: RunConfig, trained_agent: str) -> RunManager:
     hyperparams = resolve_classes(run.hyperparams)
     if run.pretrain is not None:
         extractor_kwargs = hyperparams.setdefault("policy_kwargs", {}).setdefault("features_extractor_kwargs", {})
         _pretrain(run, extractor_kwargs)
         extractor_kwargs.update(pretrained=str(run.points.resolve()), frozen=run.pretrain["frozen"])
+    find_env(run.task, run.gym_packages)
     if run.torso_height:
         gym.registry[run.task] = replace(gym.spec(run.task), entry_point=make_dmc_with_torso_height)
     n_timesteps, log_folder = run.agent_steps(run.env_steps), str(run.folder.parents[1])
@@ -94,11 +97,12 @@ def _make_manager(run: RunConfig, trained_agent: str) -> ExperimentManager:
         seed=run.seed,
         n_timesteps=n_timesteps,
         env_kwargs=run.env_kwargs,
+        gym_packages=run.gym_packages,
         log_folder=log_folder,
         trained_agent=trained_agent,
         device=run.device,
     )
-    manager = ExperimentManager(
+    manager = RunManager(
         args,
         run.algo,
         run.task,
@@ -112,11 +116,10 @@ def _make_manager(run: RunConfig, trained_agent: str) -> ExperimentManager:
         seed=run.seed,
         log_interval=-1,
         device=run.device,
+        config=str(config_file(run.algo)),
     )
-    manager.save_path, manager.params_path = (
-        str(run.folder),
-        str(run.folder / run.task),
-    )  # the number of the seed, not the next free one
+    # the number of the seed, not the next free one
+    manager.save_path, manager.params_path = str(run.folder), str(run.folder / run.env_name)
     if run.torso_height:
         manager.monitor_kwargs = dict(info_keywords=(TORSO_HEIGHT,))
     return manager
