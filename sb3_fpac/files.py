@@ -1,10 +1,20 @@
-"""Files that may be damaged or half written: one error that names the file, instead of what pickle or zipfile raise."""
+"""Files that may be damaged or hostile: one error that names the file, instead of what pickle or zipfile raise or run."""
 
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+
+class UntrustedFileError(ValueError):
+    """A file that would run code of whoever wrote it."""
+
+    def __init__(self, path: Any, code: str) -> None:
+        super().__init__(
+            f"Opening {path} would run {code}: pass --trust (trust=True in Python) if you trust its author, or ask for a file "
+            "of save_weights, which contains no code."
+        )
 
 
 class DamagedFileError(ValueError):
@@ -24,7 +34,7 @@ def reading(path: Any) -> Iterator[None]:
     """
     try:
         yield
-    except (FileNotFoundError, DamagedFileError):
+    except (FileNotFoundError, DamagedFileError, UntrustedFileError):
         raise
     except MemoryError as error:
         raise MemoryError(f"{path} does not fit into memory, or is damaged: {error}") from error

@@ -20,6 +20,7 @@ from sb3_contrib import TQC
 from stable_baselines3 import PPO, SAC, TD3
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.noise import OrnsteinUhlenbeckActionNoise
+from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from sb3_fpac import FPAC
@@ -88,10 +89,6 @@ def make(env: Any = None, **kwargs: Any) -> FPAC:
     return FPAC("CnnPolicy", env or envs(), policy_kwargs=SMALL, compile=False, **{**SHORT, **kwargs})
 
 
-def linear(progress: float) -> float:
-    return 1e-3 * progress
-
-
 def flat(tree: Any, name: str = "") -> dict[str, Any]:
     if isinstance(tree, dict):
         tree = list(tree.items())
@@ -157,7 +154,7 @@ def check_resumed_equals_uninterrupted(
         {},
         dict(use_sde=True),
         dict(use_sde=True, sde_sample_freq=3, use_sde_at_warmup=True, n_steps=3),
-        dict(action_noise=NOISE, learning_rate=linear, train_freq=2, gradient_steps=3),
+        dict(action_noise=NOISE, learning_rate=LinearSchedule(1e-3, 0.0, 1.0), train_freq=2, gradient_steps=3),
         dict(n_steps=3, random_shift=2, ent_coef=0.1),
         dict(buffer_size=1000, train_freq=(1, "episode"), gradient_steps=-1),
     ],

@@ -1,6 +1,6 @@
 """Callbacks for training: checkpoints, pictures of feature points, a learning rate that drops."""
 
-from sb3_fpac.callbacks.checkpoint import ResumableCheckpoint, latest_checkpoint, restore, resume, save_checkpoint
+from sb3_fpac.callbacks.checkpoint import ResumableCheckpoint, latest_checkpoint, resume, save_checkpoint
 from sb3_fpac.callbacks.feature_points import FeaturePointCallback
 from sb3_fpac.callbacks.learning_rate import LearningRateDrop
 
@@ -9,7 +9,6 @@ __all__ = [
     "LearningRateDrop",
     "ResumableCheckpoint",
     "latest_checkpoint",
-    "restore",
     "resume",
     "save_checkpoint",
 ]

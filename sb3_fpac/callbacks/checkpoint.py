@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,17 @@ from stable_baselines3.common.base_class import maybe_make_env
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
-from stable_baselines3.common.save_util import load_from_pkl
 from stable_baselines3.common.type_aliases import GymEnv
+from stable_baselines3.common.vec_env import VecNormalize
+from stable_baselines3.her import HerReplayBuffer
 
 from sb3_fpac.arguments import whole_number
 from sb3_fpac.callbacks.random_states import random_states, restore_random_states
-from sb3_fpac.files import check_zip, reading
+from sb3_fpac.files import UntrustedFileError, check_zip, reading
 from sb3_fpac.fpac import FPAC
+from sb3_fpac.fpac.checks import check_loaded_buffer
 from sb3_fpac.fpac.loss_tracker import check_finite
+from sb3_fpac.trust import load_model, load_pickle
 
 MODEL, BUFFER, STATES, NORMALIZATION = "model.zip", "replay_buffer.pkl", "random_states.pth", "vecnormalize.pkl"
 
@@ -166,6 +170,7 @@ def resume(
     env: GymEnv,
     device: th.device | str = "auto",
     algorithm: type[OffPolicyAlgorithm] = FPAC,
+    trust: bool = False,
     **load_kwargs: Any,
 ) -> Any:
     """
@@ -181,37 +186,46 @@ def resume(
     :param env: Environment, wrapped as it was (VecNormalize gets its statistics back), or its id
     :param device: For the networks
     :param algorithm: The class that was trained
+    :param trust: Whether the files of the checkpoint may run code of whoever wrote them. A model with classes or functions of
+        your own needs it.
     :param load_kwargs: For its ``load``, such as ``tensorboard_log`` and ``custom_objects``
     :return: A model of the class ``algorithm``
     :raises FileNotFoundError: if there is no complete checkpoint
+    :raises UntrustedFileError: if a file is more than data and ``trust`` is False
     :raises ValueError: if another algorithm was trained, or in another environment, or a file is damaged
     """
     checkpoint = latest_checkpoint(folder)
     if checkpoint is None:
         raise FileNotFoundError(f"There is no complete checkpoint in {folder}: it needs a folder step_<n> with {MODEL}.")
-    _check_algorithm(checkpoint, algorithm)
-    check_zip(checkpoint / MODEL)
-    model = algorithm.load(checkpoint / MODEL, env=maybe_make_env(env, verbose=0), device=device, **load_kwargs)
-    if isinstance(model, FPAC):
-        model.load_replay_buffer(checkpoint / BUFFER)
-    else:
-        with reading(checkpoint / BUFFER):
-            model.load_replay_buffer(checkpoint / BUFFER)
-    restore(model, checkpoint)
+    states = _load_states(checkpoint, algorithm, trust)
+    model = load_model(algorithm, checkpoint / MODEL, trust, env=maybe_make_env(env, verbose=0), device=device, **load_kwargs)
+    _load_buffer(model, checkpoint / BUFFER, trust)
+    _continue_from(model, checkpoint, trust)
+    restore_random_states(model, states)
     return model
 
 
-def restore(model: OffPolicyAlgorithm, checkpoint: str | Path) -> None:
-    """
-    Restore everything else after model and replay buffer have been loaded, as RL Zoo's ``-i`` does.
+def _load_buffer(model: OffPolicyAlgorithm, path: Path, trust: bool) -> None:
+    """As SB3's ``load_replay_buffer``, which would run what is in the file"""
+    buffer = load_pickle(path, trust)
+    try:
+        if not isinstance(buffer, ReplayBuffer):
+            raise ValueError(f"it contains no replay buffer, but a {type(buffer).__name__}.")
+        if isinstance(model, FPAC):
+            check_loaded_buffer(buffer, model.replay_buffer)
+    except ValueError as error:
+        raise ValueError(f"{path} does not fit: {error}") from error
+    if isinstance(buffer, HerReplayBuffer):
+        assert model.env is not None
+        buffer.set_env(model.env)
+        buffer.truncate_last_trajectory()
+    buffer.device = model.device
+    model.replay_buffer = buffer
 
-    :param model: With its environment and replay buffer
-    :param checkpoint: A folder ``step_<n>``
-    :raises ValueError: if the algorithm or the environment is not the checkpoint's
-    """
+
+def _continue_from(model: OffPolicyAlgorithm, checkpoint: Path, trust: bool) -> None:
+    """Check that the environment is that of the checkpoint, and start an episode in it"""
     assert model.env is not None and model.replay_buffer is not None
-    checkpoint = Path(checkpoint)
-    _check_algorithm(checkpoint, type(model))
     buffer = model.replay_buffer
     if buffer.n_envs != model.env.num_envs:
         raise ValueError(f"{checkpoint} was saved with {buffer.n_envs} environment(s), got {model.env.num_envs}.")
@@ -224,15 +238,8 @@ def restore(model: OffPolicyAlgorithm, checkpoint: str | Path) -> None:
     buffer.dones[buffer.pos - 1, unfinished_episodes] = 1
     if not buffer.optimize_memory_usage:  # with it, the next observation is about to be overwritten
         buffer.timeouts[buffer.pos - 1, unfinished_episodes] = 1
-    _restore_normalization(model, checkpoint / NORMALIZATION)
+    _restore_normalization(model, checkpoint / NORMALIZATION, trust)
     _start_episode(model)
-    restore_random_states(model, _load_states(checkpoint))
-
-
-def _check_algorithm(checkpoint: Path, algorithm: type[OffPolicyAlgorithm]) -> None:
-    trained_by = _load_states(checkpoint)["trained_by"]
-    if trained_by != _trained_by(algorithm):
-        raise ValueError(f"{checkpoint} was trained by {trained_by}, got the algorithm {algorithm.__name__}.")
 
 
 def _trained_by(algorithm: type[OffPolicyAlgorithm]) -> str:
@@ -256,23 +263,33 @@ def _start_episode(model: OffPolicyAlgorithm) -> None:
     model._last_episode_starts = np.ones(model.env.num_envs, dtype=bool)
 
 
-def _restore_normalization(model: OffPolicyAlgorithm, path: Path) -> None:
+def _restore_normalization(model: OffPolicyAlgorithm, path: Path, trust: bool) -> None:
     vec_normalize = model.get_vec_normalize_env()
     if (vec_normalize is not None) != path.exists():
         was, is_now = ("with", "without") if path.exists() else ("without", "with")
         raise ValueError(f"{path.parent} was saved {was} VecNormalize, got an environment {is_now} it: wrap it as before.")
     if vec_normalize is not None:
-        with reading(path):
-            saved = load_from_pkl(path)
+        saved = load_pickle(path, trust)
+        if not isinstance(saved, VecNormalize):
+            raise ValueError(f"{path} contains no statistics of VecNormalize, but a {type(saved).__name__}.")
         vec_normalize.ret_rms = saved.ret_rms
         if saved.norm_obs:
             vec_normalize.obs_rms = saved.obs_rms
 
 
-def _load_states(checkpoint: Path) -> dict[str, Any]:
-    check_zip(checkpoint / STATES)
-    with reading(checkpoint / STATES):
-        return th.load(checkpoint / STATES, map_location="cpu", weights_only=False)
+def _load_states(checkpoint: Path, algorithm: type[OffPolicyAlgorithm], trust: bool) -> dict[str, Any]:
+    """The random states, if the algorithm is the one that was trained"""
+    path = checkpoint / STATES
+    check_zip(path)
+    with reading(path):
+        try:
+            states = th.load(path, map_location="cpu", weights_only=not trust)
+        except UnpicklingError as error:  # a sound file, but more than data
+            named = re.search(r"GLOBAL ([\w.]+)", str(error))
+            raise UntrustedFileError(path, named[1] if named else "code") from error
+    if states["trained_by"] != _trained_by(algorithm):
+        raise ValueError(f"{checkpoint} was trained by {states['trained_by']}, got the algorithm {algorithm.__name__}.")
+    return states
 
 
 def _is_mid_episode(buffer: ReplayBuffer) -> np.ndarray:

@@ -13,14 +13,16 @@ def random_states(model: OffPolicyAlgorithm) -> dict[str, Any]:
     Collect the states of all random generators of training, except those of the environment.
 
     :param model: Between two rollouts
-    :return: The states by name, for :func:`restore_random_states`
+    :return: The states by name, for :func:`restore_random_states`: numbers, texts and tensors, which ``torch.load`` loads
+        with ``weights_only=True``
     """
     noise = getattr(model.actor, "action_dist", None) if model.use_sde else None
+    numpy_state: Any = np.random.get_state()
     return {
         "torch": th.get_rng_state(),
         "cuda": th.cuda.get_rng_state(model.device) if model.device.type == "cuda" else None,
         "mps": th.mps.get_rng_state() if model.device.type == "mps" else None,
-        "numpy": np.random.get_state(),
+        "numpy": tuple(each.tolist() if isinstance(each, np.ndarray) else each for each in numpy_state),
         "python": random.getstate(),
         "actions": model.action_space.np_random.bit_generator.state,
         "sde": None if noise is None else (noise.exploration_mat.detach(), noise.exploration_matrices.detach()),

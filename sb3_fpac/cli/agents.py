@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from sb3_fpac.cli.arguments import add_env
+from sb3_fpac.cli.arguments import add_env, add_trust
 
 
 def add_agent(parser: argparse.ArgumentParser) -> None:
@@ -19,4 +19,5 @@ def add_agent(parser: argparse.ArgumentParser) -> None:
     add("-f", "--folder", type=Path, default=Path("logs"), help="RL Zoo's log folder (default: %(default)s)")
     add("--exp-id", type=int, default=0, help="number of the run (default: the latest)")
     add("--load-best", action="store_true", help="load the best model of the run instead of the last one")
-    add("--model", type=Path, help="zip file of a model, instead of a run in the folder")
+    add("--model", type=Path, help="zip file of a model, or file of save_weights, instead of a run in the folder")
+    add_trust(parser)

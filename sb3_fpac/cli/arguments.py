@@ -93,6 +93,16 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="PyTorch device (default: %(default)s)")
 
 
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """
+    Add ``--trust``.
+
+    :param parser: Gets the option
+    """
+    meaning = "run the code in the files of the agent: you trust their author (default: refuse files that are more than data)"
+    parser.add_argument("--trust", action="store_true", help=meaning)
+
+
 def add_seed(parser: argparse.ArgumentParser, what: str) -> None:
     """
     Add ``--seed``.

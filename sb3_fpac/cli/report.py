@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from sb3_fpac.cli.arguments import add_output, add_seed, path_ending_in
+from sb3_fpac.cli.arguments import add_env, add_output, add_seed, add_trust, path_ending_in
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,8 +13,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     :param parser: Gets the options
     """
     parser.add_argument(
-        "folders", nargs="+", type=Path, metavar="run", help="folder of a run, such as logs/fpac/dmc-cheetah-run_1"
+        "folders", nargs="*", type=Path, metavar="run", help="folder of a run, such as logs/fpac/dmc-cheetah-run_1"
     )
+    parser.add_argument(
+        "--model",
+        type=path_ending_in(".safetensors"),
+        help="file of save_weights, instead of runs: show this agent in --env, and read nothing else",
+    )
+    add_env(parser, required=False)
     add_output(parser, "report.html", ".html")
     parser.add_argument(
         "--label",
@@ -34,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_seed(parser, "the bootstrap and of the episode shown")
     parser.add_argument("--no-agent", action="store_true", help="load no agent: show curves, scores and hyperparameters only")
+    add_trust(parser)
 
 
 def label(text: str) -> tuple[str, str]:

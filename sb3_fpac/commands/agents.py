@@ -24,10 +24,19 @@ def load_named_agent(args: argparse.Namespace, **kwargs: Any) -> tuple[BaseAlgor
     """
     algo, env_id, path = args.algo, args.env, args.model
     if args.agent is not None:
-        algo, env_id, path = find_agent(args.agent, args.load_best)
+        algo, env_id, path = find_agent(args.agent, args.load_best, args.trust)
     elif env_id is None:
         raise ValueError("Name the agent's environment with --env, or the folder of its run with --agent.")
     elif path is None:
         path = find_model(args.folder, algo, env_id, args.exp_id, args.load_best)
-    model, env = load_agent(path, algo, env_id, args.env_kwargs, gym_packages=args.gym_packages, **kwargs)
+    model, env = load_agent(
+        path,
+        algo,
+        env_id,
+        args.env_kwargs,
+        gym_packages=args.gym_packages,
+        trust=args.trust,
+        named_by_run=args.agent is not None,
+        **kwargs,
+    )
     return model, env, path

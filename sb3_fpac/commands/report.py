@@ -1,10 +1,11 @@
 """The command ``report``: one HTML file about the runs of a task."""
 
 import argparse
+from pathlib import Path
 
 from sb3_fpac.commands.output import check_output, say
 from sb3_fpac.report.groups import Label
-from sb3_fpac.report.page import write_report
+from sb3_fpac.report.page import write_agent_report, write_report
 
 
 def run(args: argparse.Namespace) -> None:
@@ -15,8 +16,26 @@ def run(args: argparse.Namespace) -> None:
     :raises ValueError: as :func:`~sb3_fpac.report.page.write_report`, or if a file exists
     """
     output = check_output(args, *([args.csv] if args.csv else []))
+    if args.model is not None:
+        _report_on_weights(args, output)
+        return
+    if args.env is not None or args.env_kwargs or args.gym_packages:
+        raise ValueError("--env, --env-kwargs and --gym-packages are for --model: a run has its own environment.")
     labels = [Label(*pair) for pair in args.labels]
-    n_runs = write_report(args.folders, output, args.seed, not args.no_agent, labels, args.csv, args.quiet)
-    kilobytes = output.stat().st_size // 1000
-    sentence = f"{output}: {n_runs} run{'s' * (n_runs > 1)}, {kilobytes:,} kB"
+    n_runs = write_report(args.folders, output, args.seed, not args.no_agent, labels, args.csv, args.quiet, args.trust)
+    sentence = f"{output}: {n_runs} run{'s' * (n_runs > 1)}, {_kilobytes(output):,} kB"
     say(args, sentence, file=str(output), csv=str(args.csv) if args.csv else None, runs=n_runs)
+
+
+def _report_on_weights(args: argparse.Namespace, output: Path) -> None:
+    if args.folders or args.labels or args.csv or args.no_agent:
+        raise ValueError("--model is one agent without runs: leave out their folders, --label, --csv and --no-agent.")
+    if args.env is None:
+        raise ValueError("Name the agent's environment with --env.")
+    env = dict(env_kwargs=args.env_kwargs, gym_packages=args.gym_packages)
+    write_agent_report(args.model, output, args.env, args.seed, quiet=args.quiet, **env)
+    say(args, f"{output}: {args.model}, {_kilobytes(output):,} kB", file=str(output), model=str(args.model))
+
+
+def _kilobytes(path: Path) -> int:
+    return path.stat().st_size // 1000

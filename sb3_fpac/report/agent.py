@@ -2,14 +2,18 @@
 
 import io
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.vec_env import VecEnv
 
 from sb3_fpac.evaluation.runs import Run
+from sb3_fpac.files import UntrustedFileError
 from sb3_fpac.optional import needs_viz
 from sb3_fpac.visualization import point_colours, to_rgb
 from sb3_fpac.visualization.agents import count_points, feature_names, find_extractor
@@ -32,7 +36,7 @@ class AgentSection:
     """One episode of an agent with K feature points over all its cameras."""
 
     name: str
-    """Name of the run and file of the model: ``"fpac, seed 1 (best_model.zip)"``"""
+    """Name of the run and file of the model, ``"fpac, seed 1 (best_model.zip)"``, or of the file alone"""
     episode: Episode
     fps: float
     """Agent steps per second in real time"""
@@ -62,38 +66,73 @@ class AgentSection:
         return f"{len(self.colours)} feature points{cameras}{entries}"
 
 
-def find_agent(runs: Sequence[Run], seed: int, quiet: bool = False) -> tuple[AgentSection | None, list[str]]:
+def find_agent(
+    runs: Sequence[Run], seed: int, quiet: bool = False, trust: bool = False
+) -> tuple[AgentSection | None, list[str]]:
     """
     Find the first run whose agent can be shown.
 
     :param runs: Runs in the order in which they are tried; after the first success, only missing models are reported
     :param seed: Seed of the environment
     :param quiet: Whether to show no progress
+    :param trust: Whether the files of the runs may run code
     :return: The agent, or None if no agent can be shown; and one sentence for each reason why others cannot be shown
+    :raises UntrustedFileError: if a file is more than data and ``trust`` is False
     """
     found = None
     reasons: dict[str, list[str]] = {}
     for run in runs:
         try:
             _require_model(run)
-            found = found or show_agent(run, seed, quiet)
+            found = found or show_agent(run, seed, quiet, trust)
+        except UntrustedFileError:
+            raise  # whoever made the report decides
         except (ValueError, gym.error.Error) as error:
             reasons.setdefault(str(error), []).append(run.name)
     return found, [f"Not shown: {'; '.join(names)}. {reason}" for reason, names in reasons.items()]
 
 
-def show_agent(run: Run, seed: int = 0, quiet: bool = False) -> AgentSection:
+def show_agent(run: Run, seed: int = 0, quiet: bool = False, trust: bool = False) -> AgentSection:
     """
     Load the agent of a run and play one episode.
 
     :param run: The run
     :param seed: Seed of the environment
     :param quiet: Whether to show no progress
+    :param trust: Whether the files of the run may run code
     :return: The section
     :raises ValueError: if there is no model, it does not load, or it has no feature points
     """
     path = _require_model(run)
-    model, env = load_agent(path, run.algorithm, run.env_id, seed=seed)
+    model, env = load_agent(path, run.algorithm, run.env_id, seed=seed, trust=trust, named_by_run=True)
+    return _play(model, env, path, f"{run.name} ({path.name})", quiet)
+
+
+def show_weights(
+    path: Path,
+    env_id: str,
+    seed: int = 0,
+    env_kwargs: Mapping[str, Any] | None = None,
+    gym_packages: Sequence[str] = (),
+    quiet: bool = False,
+) -> AgentSection:
+    """
+    Load the agent of a file of weights and play one episode.
+
+    :param path: File of :func:`~sb3_fpac.save_weights`; nothing else is read
+    :param env_id: The environment
+    :param seed: Seed of the environment
+    :param env_kwargs: Keyword arguments of the environment
+    :param gym_packages: Modules that register environments
+    :param quiet: Whether to show no progress
+    :return: The section
+    :raises ValueError: if the file is damaged, the environment is another, or the agent has no feature points
+    """
+    model, env = load_agent(path, "fpac", env_id, env_kwargs, seed, gym_packages=gym_packages)
+    return _play(model, env, path, path.name, quiet)
+
+
+def _play(model: BaseAlgorithm, env: VecEnv, path: Path, name: str, quiet: bool) -> AgentSection:
     try:
         find_extractor(model)  # raises before the episode is played
         with tqdm(unit=" steps", desc=f"Playing {path}", disable=quiet) as progress:
@@ -109,7 +148,7 @@ def show_agent(run: Run, seed: int = 0, quiet: bool = False) -> AgentSection:
     order = np.arange(n_points) if ranking is None else ranking.order
     middle = len(episode.rewards) // 2
     return AgentSection(
-        name=f"{run.name} ({path.name})",
+        name=name,
         episode=episode,
         fps=fps,
         video_mp4=_video(episode, fps),

@@ -12,8 +12,9 @@ from sb3_fpac.evaluation.parts import read_runs
 from sb3_fpac.evaluation.published import published_remarks, published_scores
 from sb3_fpac.evaluation.runs import Run
 from sb3_fpac.evaluation.tables import CHECKPOINTS, number, score_rows, significant, step_label
+from sb3_fpac.fpac.weights import read_weights
 from sb3_fpac.optional import needs_viz
-from sb3_fpac.report.agent import AgentSection, find_agent, sprite
+from sb3_fpac.report.agent import AgentSection, find_agent, show_weights, sprite
 from sb3_fpac.report.chart import Chart, draw_chart
 from sb3_fpac.report.drawn import drawn_csv
 from sb3_fpac.report.groups import Label, group_runs
@@ -36,6 +37,7 @@ def write_report(
     labels: Iterable[Label] = (),
     csv_path: str | Path | None = None,
     quiet: bool = False,
+    trust: bool = False,
 ) -> int:
     """
     Write a report about runs of RL Zoo on one task.
@@ -47,18 +49,36 @@ def write_report(
     :param labels: Names of groups of runs, see :func:`~sb3_fpac.report.groups.group_runs`
     :param csv_path: CSV file to write, with the numbers of the learning curves; None: no file
     :param quiet: Whether to show no progress
+    :param trust: Whether the files of the agent may run code of whoever wrote them
     :return: Number of runs; a run that was continued in other folders counts once
     :raises ValueError: if a folder is not that of a run, a file is damaged, the runs are of different tasks, or a label does
         not fit
+    :raises UntrustedFileError: if a file of the agent is more than data and ``trust`` is False
     """
     groups = group_runs(read_runs(folders), labels)
     runs = [run for group in groups.values() for run in group]
-    agent, sentences = find_agent(runs, seed, quiet) if with_agent else (None, [])
-    page = render(groups, agent, sentences, seed)
-    _write(Path(path), page)
+    agent, sentences = find_agent(runs, seed, quiet, trust) if with_agent else (None, [])
+    _write(Path(path), render(groups, agent, sentences, seed))
     if csv_path is not None:
         _write(Path(csv_path), drawn_csv(group_curves(groups, seed), published_scores(runs[0].env_id)))
     return len(runs)
+
+
+def write_agent_report(weights: str | Path, path: str | Path, env_id: str, seed: int = 0, **kwargs: Any) -> None:
+    """
+    Write a report about the agent in a file of weights: what it sees and does in one episode. Nothing else is read.
+
+    :param weights: File of :func:`~sb3_fpac.save_weights`
+    :param path: HTML file to write; its folder is created if it does not exist
+    :param env_id: The environment
+    :param seed: Seed of the environment
+    :param kwargs: As ``env_kwargs``, ``gym_packages`` and ``quiet`` of :func:`~sb3_fpac.report.agent.show_weights`
+    :raises ValueError: if the file is damaged, the environment is another, or the agent has no feature points
+    """
+    agent = show_weights(Path(weights), env_id, seed, **kwargs)
+    contents, _ = read_weights(weights)
+    saved_by = {"Algorithm": contents["algorithm"], "sb3-fpac": contents["version"]}
+    _write(Path(path), _fill(env_id, data=_data(None, agent), agent=agent, trained_on=[(agent.name, saved_by)]))
 
 
 def render(
@@ -68,7 +88,7 @@ def render(
     seed: int = 0,
 ) -> str:
     """
-    Render the HTML of a report.
+    Render the HTML of a report about runs.
 
     :param groups: Runs of one task by group, as :func:`~sb3_fpac.report.groups.group_runs` makes them
     :param agent: The agent to show; None to show none
@@ -82,20 +102,9 @@ def render(
     scores = score_rows(curves, published)
     chart = draw_chart(curves, published)
     shown = {mark.method for mark in chart.marks} | {row.method for row in scores if row.published}
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    return environment.get_template("template.html.j2").render(
-        style=(FOLDER / "style.css").read_text(encoding="utf-8"),
-        script=(FOLDER / "script.js").read_text(encoding="utf-8"),
+    return _fill(
+        runs[0].env_id,
         data=_data(chart, agent),
-        number=number,
-        significant=significant,
-        step_label=step_label,
         runs=runs,
         groups=groups,
         curves=curves,
@@ -106,14 +115,37 @@ def render(
         no_time=[curve.label for curve in curves if not np.isfinite(curve.hours).any()],
         scores=scores,
         remarks=published_remarks(runs, shown),
-        checkpoints=CHECKPOINTS,
         hyperparameters=hyperparameter_rows(groups),
+        agent=agent,
+        not_shown=not_shown,
+        trained_on=_trained_on(runs),
+    )
+
+
+def _fill(task: str, data: dict[str, Any], agent: AgentSection | None, **content: Any) -> str:
+    """The template with its content; sections without content are left out"""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    without: dict[str, Any] = dict(runs=(), groups={}, curves=(), chart=None, losses=(), not_shown=())
+    return environment.get_template("template.html.j2").render(
+        task=task,
+        style=(FOLDER / "style.css").read_text(encoding="utf-8"),
+        script=(FOLDER / "script.js").read_text(encoding="utf-8"),
+        data=data,
+        number=number,
+        significant=significant,
+        step_label=step_label,
+        checkpoints=CHECKPOINTS,
         agent=agent,
         video=_base64(agent.video_mp4) if agent else "",
         maps=_base64(agent.maps_png) if agent else "",
-        not_shown=not_shown,
         system=describe_system(),
-        trained_on=_trained_on(runs),
+        **{**without, **content},
     )
 
 
@@ -122,14 +154,14 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _data(chart: Chart, agent: AgentSection | None) -> dict[str, Any]:
+def _data(chart: Chart | None, agent: AgentSection | None) -> dict[str, Any]:
     """Data for the script"""
-    data: dict[str, Any] = {
-        "axes": {
+    data: dict[str, Any] = {}
+    if chart:
+        data["axes"] = {
             axis.name: {"unit": axis.unit, "lines": [{"label": line.label, "hover": line.hover} for line in axis.lines]}
             for axis in chart.axes
         }
-    }
     if agent:
         data["agent"] = {
             "names": agent.names,

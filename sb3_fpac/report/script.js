@@ -229,5 +229,5 @@ function stepper({ names, returns, views }) {
   });
 }
 
-chart();
+if (data.axes) chart();
 if (data.agent) stepper(data.agent);

@@ -9,15 +9,16 @@ from collections import OrderedDict
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import optuna
 import rl_zoo3.hyperparams_opt
 import rl_zoo3.utils
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
-from sb3_fpac.callbacks import FeaturePointCallback, ResumableCheckpoint, latest_checkpoint, restore
+from sb3_fpac.callbacks import FeaturePointCallback, ResumableCheckpoint, latest_checkpoint, resume
 from sb3_fpac.envs import TASKS
 from sb3_fpac.fpac.fpac import FPAC, SelfFPAC
 from sb3_fpac.zoo.sampler import (
@@ -147,18 +148,27 @@ def _resume_from_checkpoints(manager: Any) -> None:
                 callback.eval_env = self.create_envs(1, eval_env=True)  # with the wrappers of the run
 
     @wraps(load)
-    def load_and_restore(self: Any, hyperparams: dict[str, Any], env: VecEnv) -> BaseAlgorithm:
-        model = load(self, hyperparams, env)
-        if is_checkpoint(self):
-            restore(model, Path(self.trained_agent).parent)
-        return model
+    def load_or_resume(self: Any, hyperparams: dict[str, Any], env: VecEnv) -> BaseAlgorithm:
+        if not is_checkpoint(self):
+            return load(self, hyperparams, env)
+        return resume(
+            Path(self.trained_agent).parent,
+            env,
+            self.device,
+            cast(type[OffPolicyAlgorithm], rl_zoo3.utils.ALGOS[self.algo]),
+            trust=getattr(self, "trust", True),  # rl_zoo3.train has no such option, and trusts all that it loads
+            seed=self.seed,
+            tensorboard_log=self.tensorboard_log,
+            verbose=self.verbose,
+            **{name: value for name, value in hyperparams.items() if name not in ("policy", "policy_kwargs")},
+        )
 
     @wraps(learn)
     def continue_learning(self: Any, model: BaseAlgorithm) -> None:
         learn(self, _ContinuedRun(model) if is_checkpoint(self) else model)
 
     manager.create_callbacks = create_callbacks_in_log_folder
-    manager._load_pretrained_agent = load_and_restore
+    manager._load_pretrained_agent = load_or_resume
     manager.learn = continue_learning
 
 

@@ -5,18 +5,20 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
-import yaml
+import gymnasium as gym
 from huggingface_sb3 import EnvironmentName
-from rl_zoo3 import ALGOS, create_test_env, get_saved_hyperparams
+from rl_zoo3 import ALGOS, create_test_env
 from rl_zoo3.utils import get_model_path
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
-from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, VecNormalize
 
 import sb3_fpac.zoo  # noqa: F401  the algorithm fpac
-from sb3_fpac.files import check_zip, reading
+from sb3_fpac.files import DamagedFileError, UntrustedFileError
 from sb3_fpac.fpac import load_weights
+from sb3_fpac.trust import load_model, load_pickle
 from sb3_fpac.zoo.environments import find_env
+from sb3_fpac.zoo.settings import check_modules, read_arguments, read_hyperparams
 
 
 def find_model(folder: Path, algo: str, env_id: str, exp_id: int = 0, best: bool = False) -> Path:
@@ -41,19 +43,20 @@ def find_model(folder: Path, algo: str, env_id: str, exp_id: int = 0, best: bool
     return Path(path)
 
 
-def find_agent(run: Path, best: bool = False) -> tuple[str, str, Path]:
+def find_agent(run: Path, best: bool = False, trust: bool = False) -> tuple[str, str, Path]:
     """
     Find the agent in the folder of a run of RL Zoo, wherever the folder is.
 
     :param run: Such as ``logs/fpac/dmc-cheetah-run_1``
     :param best: Whether to return the best model of the evaluations instead of the last one
+    :param trust: Whether the run's ``args.yml`` may run code
     :return: RL Zoo's name of the algorithm, the environment, and the zip file
     :raises ValueError: if it is no such folder, or has no model yet
     """
     settings = sorted(run.glob("*/args.yml"))
     if len(settings) != 1:
         raise ValueError(f"{run} is not the folder of a run of RL Zoo, which contains one <env>/args.yml.")
-    arguments = _read_arguments(settings[0].parent)
+    arguments = read_arguments(settings[0].parent, trust)
     path = run / ("best_model.zip" if best else f"{EnvironmentName(arguments['env'])}.zip")
     if not path.is_file():
         raise ValueError(f"There is no {path.name} in {run}: train longer, or {'leave out' if best else 'pass'} --load-best.")
@@ -68,6 +71,8 @@ def load_agent(
     seed: int = 0,
     device: str = "auto",
     gym_packages: Sequence[str] = (),
+    trust: bool = False,
+    named_by_run: bool = False,
 ) -> tuple[BaseAlgorithm, VecEnv]:
     """
     Load an agent and make the environment on which it was trained.
@@ -81,6 +86,8 @@ def load_agent(
     :param seed: Seed of the environment
     :param device: PyTorch device
     :param gym_packages: Modules that register environments
+    :param trust: Whether the files of the run may run code of whoever wrote them
+    :param named_by_run: Whether ``env_id`` is what the run's files say; they name no module and no function without trust
     :return: The agent, with a replay buffer of a single transition, and its vectorized environment
     :raises ValueError: if the file or the environment does not exist, the algorithm is another, or the environment's spaces
         are not the agent's
@@ -90,11 +97,17 @@ def load_agent(
     if not path.is_file():
         raise ValueError(f"There is no model {path}.")
     is_safe = path.suffix == ".safetensors"
-    settings = None if is_safe else path.parent / EnvironmentName(env_id)  # which may run code
-    arguments = {} if settings is None else _read_arguments(settings)
-    found = find_env(env_id, [*(arguments.get("gym_packages") or ()), *gym_packages])
-    model = load_weights(path, device=device) if is_safe else _load_zip(path, algo, device)
-    env = _make_env(settings, found, {**(arguments.get("env_kwargs") or {}), **(env_kwargs or {})}, seed)
+    settings = None if is_safe else path.parent / EnvironmentName(env_id)
+    arguments = {} if settings is None else read_arguments(settings, trust)
+    of_run = arguments.get("gym_packages") or ()
+    if settings is not None and not trust:
+        check_modules(of_run, settings / "args.yml")
+        module = env_id.rpartition(":" if ":" in env_id else ".")[0]
+        if named_by_run and module and env_id not in gym.registry and module not in gym_packages:
+            raise UntrustedFileError(settings / "args.yml", env_id)
+    found = find_env(env_id, [*of_run, *gym_packages])
+    model = load_weights(path, device=device) if is_safe else _load_zip(path, algo, device, trust)
+    env = _make_env(settings, found, {**(arguments.get("env_kwargs") or {}), **(env_kwargs or {})}, seed, trust)
     model.n_envs = env.num_envs  # the number in training may be another
     try:
         model.set_env(env)
@@ -109,35 +122,37 @@ def load_agent(
     return model, wrapped
 
 
-def _load_zip(path: Path, algo: str, device: str) -> BaseAlgorithm:
+def _load_zip(path: Path, algo: str, device: str, trust: bool) -> BaseAlgorithm:
     algorithm = ALGOS[algo]
     dummy_buffer: dict[str, Any] = dict(buffer_size=1) if issubclass(algorithm, OffPolicyAlgorithm) else {}
-    check_zip(path)
     try:
-        return algorithm.load(path, device=device, **dummy_buffer)
+        return load_model(algorithm, path, trust, device=device, **dummy_buffer)
+    except (DamagedFileError, UntrustedFileError):
+        raise
     except (AttributeError, EOFError, ImportError, KeyError, RuntimeError, TypeError, UnpicklingError, ValueError) as error:
         raise ValueError(f"{path} does not load as an agent of {algo!r}: {error}") from error
 
 
-def _read_arguments(settings: Path) -> dict[str, Any]:
-    """What was typed for a run of RL Zoo; empty for a model alone"""
-    arguments = settings / "args.yml"
-    if not arguments.is_file():
-        return {}
-    with reading(arguments):
-        return dict(yaml.load(arguments.read_text(), yaml.UnsafeLoader))  # as RL Zoo reads its files
-
-
-def _make_env(stats_path: Path | None, env_id: str, env_kwargs: Mapping[str, Any], seed: int) -> VecEnv:
-    hyperparams: dict[str, Any] = {}
-    stats = None
-    if stats_path is not None:
-        with reading(stats_path / "config.yml"):
-            hyperparams, stats = get_saved_hyperparams(str(stats_path), test_mode=True)
+def _make_env(settings: Path | None, env_id: str, env_kwargs: Mapping[str, Any], seed: int, trust: bool) -> VecEnv:
+    hyperparams = {} if settings is None else read_hyperparams(settings, trust)
     kwargs = {**(hyperparams.pop("env_kwargs", None) or {}), **env_kwargs}
     try:
-        return create_test_env(
-            env_id, stats_path=stats, seed=seed, should_render=False, hyperparams=hyperparams, env_kwargs=kwargs
-        )
+        env = create_test_env(env_id, seed=seed, should_render=False, hyperparams=hyperparams, env_kwargs=kwargs)
     except (TypeError, RuntimeError) as error:  # an unknown keyword; nothing to draw with
         raise ValueError(f"{env_id} cannot be made with {kwargs}: {error}") from error
+    if settings is not None and hyperparams.get("normalize"):
+        env = _normalized(env, settings / "vecnormalize.pkl", trust)
+    n_stack = hyperparams.get("frame_stack") or 0
+    return VecFrameStack(env, n_stack) if n_stack else env
+
+
+def _normalized(env: VecEnv, path: Path, trust: bool) -> VecEnv:
+    """With the statistics of the run, which ``create_test_env`` would unpickle"""
+    if not path.is_file():
+        raise ValueError(f"{path} is missing: was the run copied without it?")
+    normalized = load_pickle(path, trust)
+    if not isinstance(normalized, VecNormalize):
+        raise ValueError(f"{path} contains no statistics of VecNormalize, but a {type(normalized).__name__}.")
+    normalized.set_venv(env)
+    normalized.training = normalized.norm_reward = False
+    return normalized
