@@ -296,3 +296,28 @@ def test_a_checkpoint_runs_code_only_if_it_is_trusted(checkpoint, tmp_path, name
     assert not trace.exists()
     resume(copy, env(), device="cpu", trust=True)
     assert trace.is_dir()
+
+
+@pytest.mark.slow
+def test_an_experiment_continues_from_a_checkpoint_with_code_only_if_it_is_trusted(monkeypatch, capfd, tmp_path):
+    variant = dict(
+        algo="sac",
+        hyperparams=dict(
+            policy="MlpPolicy", learning_starts=20, batch_size=4, buffer_size=60, policy_kwargs=dict(net_arch=[8])
+        ),
+        env_kwargs=dict(observation="state", time_limit=0.8),  # 10 agent steps of Cartpole
+    )
+    content = dict(title="Tiny", source="a test", tasks=[CARTPOLE], variants=dict(state=variant), seeds=1, env_steps=160)
+    (tmp_path / "tiny.yml").write_text(yaml.safe_dump(content))
+    every = ["--eval-freq", 160, "--eval-episodes", 1, "--save-freq", 160]
+    command = ["experiment", tmp_path / "tiny.yml", "-f", tmp_path, *every]
+    call(monkeypatch, *command)
+    (buffer,) = tmp_path.rglob("replay_buffer.pkl")
+    trace = tmp_path / "trace"
+    payload_before(buffer, trace)
+    with pytest.raises(SystemExit) as stop:
+        call(monkeypatch, *command, "--env-steps", 320)
+    assert stop.value.code == 1 and not trace.exists()
+    assert f"Opening {buffer} would run os.makedirs: pass --trust" in capfd.readouterr().err
+    call(monkeypatch, *command, "--env-steps", 320, "--trust")
+    assert trace.is_dir()

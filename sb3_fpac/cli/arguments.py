@@ -93,13 +93,14 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="PyTorch device (default: %(default)s)")
 
 
-def add_trust(parser: argparse.ArgumentParser) -> None:
+def add_trust(parser: argparse.ArgumentParser, files: str = "the files of the agent") -> None:
     """
     Add ``--trust``.
 
     :param parser: Gets the option
+    :param files: What it is about, for the help
     """
-    meaning = "run the code in the files of the agent: you trust their author (default: refuse files that are more than data)"
+    meaning = f"run the code in {files}: you trust their author (default: refuse files that are more than data)"
     parser.add_argument("--trust", action="store_true", help=meaning)
 
 

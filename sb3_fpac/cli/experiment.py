@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from sb3_fpac.cli.arguments import add_device, at_least, positive_float, positive_int
+from sb3_fpac.cli.arguments import add_device, add_trust, at_least, positive_float, positive_int
 from sb3_fpac.experiment.options import RunOptions, experiment_names
 
 
@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         add(name, type=positive_int, default=number, help=f"{meaning} (default: %(default)s)")
     add("--drop-checkpoints", action="store_true", help="delete the checkpoint of a finished run: it cannot be continued then")
     add_device(parser)
+    add_trust(parser, "the checkpoints from which runs continue")
     action = parser.add_mutually_exclusive_group()
     action.add_argument("--dry-run", action="store_true", help="print the runs, and train none")
     action.add_argument("--only-draw", action="store_true", help="draw the results so far, and train none")

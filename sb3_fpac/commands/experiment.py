@@ -55,12 +55,12 @@ def _make_launcher(args: argparse.Namespace) -> Launcher:
     if args.ray is None:
         if given:
             raise ValueError("--cpus-per-run, --gpus-per-run and --retries are for --ray: on this machine, give --jobs.")
-        return lambda folders: run_locally(folders, args.jobs or default_jobs())
+        return lambda folders: run_locally(folders, args.jobs or default_jobs(), args.trust)
     try:
         from sb3_fpac.experiment.launch_ray import run_on_cluster
     except ImportError as error:
         raise ValueError(str(error)) from error
-    return lambda folders: run_on_cluster(folders, args.ray, **{**dict(cpus=4, gpus=0, retries=3), **given})
+    return lambda folders: run_on_cluster(folders, args.ray, trust=args.trust, **{**dict(cpus=4, gpus=0, retries=3), **given})
 
 
 def _train(runs: Sequence[RunConfig], launcher: Launcher) -> int:

@@ -23,13 +23,14 @@ def default_jobs() -> int:
     return max(1, _processors() // CPUS_PER_JOB)
 
 
-def run_locally(folders: Sequence[Path], jobs: int) -> Generator[RunResult | None, None, None]:
+def run_locally(folders: Sequence[Path], jobs: int, trust: bool = False) -> Generator[RunResult | None, None, None]:
     """
     Train runs in parallel. The processors are divided among them unless ``OMP_NUM_THREADS`` is set; GPUs are assigned in
     turn. Closing the iterator stops the runs that have not ended.
 
     :param folders: Folders of the runs, with their configurations
     :param jobs: Number of parallel runs, at least 1
+    :param trust: Whether the checkpoints from which they continue may run code
     :return: One entry for each run that has ended; None in between, several times a second
     """
     threads = int(os.environ.get("OMP_NUM_THREADS", max(1, _processors() // min(jobs, len(folders) or 1))))
@@ -41,7 +42,7 @@ def run_locally(folders: Sequence[Path], jobs: int) -> Generator[RunResult | Non
             for slot in range(jobs):
                 if waiting and slot not in running:
                     gpu = {"CUDA_VISIBLE_DEVICES": gpus[slot % len(gpus)]} if gpus else {}
-                    running[slot] = waiting[0], start(waiting.pop(0), threads, gpu)
+                    running[slot] = waiting[0], start(waiting.pop(0), threads, gpu, trust)
             for slot, (folder, process) in list(running.items()):
                 status = process.poll()
                 if status is not None:

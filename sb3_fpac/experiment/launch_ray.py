@@ -11,7 +11,7 @@ with needs("ray"):
 
 
 def run_on_cluster(
-    folders: Sequence[Path], address: str, cpus: float, gpus: float, retries: int
+    folders: Sequence[Path], address: str, cpus: float, gpus: float, retries: int, trust: bool = False
 ) -> Generator[RunResult | None, None, None]:
     """
     Train runs on an existing Ray cluster. Every node must have sb3-fpac installed and see the same folders. A run whose node
@@ -22,6 +22,7 @@ def run_on_cluster(
     :param cpus: Processors of each run; also its number of PyTorch threads
     :param gpus: GPUs of each run; with 0.5, two runs share one
     :param retries: How often a run is restarted when its node is lost
+    :param trust: Whether the checkpoints from which they continue may run code
     :return: One entry for each run that has ended; None in between
     :raises ValueError: if there is no cluster at the address
     """
@@ -31,7 +32,7 @@ def run_on_cluster(
         raise ValueError(f"There is no Ray cluster at {address!r}: {' '.join(str(error).split())}") from error
     try:
         task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=retries)(_train)
-        pending = {task.remote(str(folder.resolve()), max(1, int(cpus))): folder for folder in folders}
+        pending = {task.remote(str(folder.resolve()), max(1, int(cpus)), trust): folder for folder in folders}
         try:
             while pending:
                 ready, _ = ray.wait(list(pending), timeout=1)
@@ -45,9 +46,9 @@ def run_on_cluster(
         ray.shutdown()
 
 
-def _train(folder: str, threads: int) -> int:
+def _train(folder: str, threads: int, trust: bool) -> int:
     """Runs on a node, where Ray sets the visible GPUs"""
-    process = start(Path(folder), threads)
+    process = start(Path(folder), threads, trust=trust)
     try:
         return process.wait()
     finally:

@@ -19,6 +19,8 @@ class RunManager(ExperimentManager):
     environments with a dot in their id are saved as zip files, too.
     """
 
+    trust = False
+    """Whether the checkpoint from which the run continues may run code"""
     _innermost: Callable[[gym.Env], gym.Env] | None = None
 
     def _preprocess_hyperparams(

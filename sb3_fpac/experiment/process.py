@@ -21,20 +21,22 @@ class RunResult(NamedTuple):
     """Why it failed, in one sentence; None: it has not failed"""
 
 
-def start(folder: Path, threads: int, environment: Mapping[str, str] | None = None) -> subprocess.Popen:
+def start(folder: Path, threads: int, environment: Mapping[str, str] | None = None, trust: bool = False) -> subprocess.Popen:
     """
     Start to train a run, with its output in ``log.txt``. It is killed by :func:`stop`, or when this process exits.
 
     :param folder: Folder of the run, with its configuration
     :param threads: Number of CPU threads of PyTorch
     :param environment: Environment variables in addition to those of this process
+    :param trust: Whether the checkpoint from which it continues may run code
     :return: The process
     """
+    options = ["--exit-with-parent", *(["--trust"] if trust else [])]
     with (folder / "log.txt").open("ab") as log:
         log.write(f"--- {datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S} UTC\n".encode())
         log.flush()
         return subprocess.Popen(
-            [sys.executable, "-u", "-m", "sb3_fpac.experiment.worker", str(folder.resolve()), "--exit-with-parent"],
+            [sys.executable, "-u", "-m", "sb3_fpac.experiment.worker", str(folder.resolve()), *options],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,

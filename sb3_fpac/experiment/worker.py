@@ -35,22 +35,23 @@ CHECKPOINT = "checkpoint"
 LOCK_TIMEOUT = 60  # seconds to wait for another process in the same folder, which may be about to end
 
 
-def train(run: RunConfig) -> None:
+def train(run: RunConfig, trust: bool = False) -> None:
     """
     Train a run to its end, from its checkpoint if there is one. A finished run is left as it is.
 
     :param run: The run
+    :param trust: Whether its checkpoint may run code of whoever wrote it
     :raises ValueError: if another process trains it, or it was trained for fewer steps and has no checkpoint
     """
     try:
         with FileLock(run.folder / ".lock", timeout=LOCK_TIMEOUT):
             if not read_progress(run).done:
-                _train(run)
+                _train(run, trust)
     except Timeout as error:
         raise ValueError(f"Another process trains in {run.folder}: wait until it has finished, or stop it.") from error
 
 
-def _train(run: RunConfig) -> None:
+def _train(run: RunConfig, trust: bool) -> None:
     checkpoint = latest_checkpoint(run.folder / CHECKPOINT)
     steps = 0 if checkpoint is None else int(checkpoint.name.removeprefix("step_"))
     if checkpoint is None and trained_steps(run.model) is not None:
@@ -64,6 +65,7 @@ def _train(run: RunConfig) -> None:
     evaluations = truncate_evaluations(run.folder, steps)
     truncate_episodes(run.folder, steps)
     manager = _make_manager(run, "" if checkpoint is None else str(checkpoint / "model.zip"))
+    manager.trust = trust
     made = manager.setup_experiment()
     assert made is not None  # it is None for hyperparameter optimization only
     model, _ = made
@@ -197,11 +199,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m sb3_fpac.experiment.worker", description=__doc__)
     parser.add_argument("folder", type=Path, help="folder of the run")
     parser.add_argument("--exit-with-parent", action="store_true", help="exit when standard input is closed")
+    parser.add_argument("--trust", action="store_true", help="run the code in the checkpoint")
     args = parser.parse_args()
     if args.exit_with_parent:
         _exit_with_parent()
     try:
-        train(read_config(args.folder))
+        train(read_config(args.folder), args.trust)
     except ValueError as error:
         sys.exit(f"error: {error}")
 
