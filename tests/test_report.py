@@ -1,21 +1,26 @@
 """Reports: what is read of runs, what is computed, and the page in a browser."""
 
 import argparse
+import csv
 import itertools
 import re
 import shutil
 import sys
+import zipfile
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
+import gymnasium as gym
 import numpy as np
 import pytest
+import yaml
 from helpers.processes import make_once, run_python
 from helpers.runs import CARTPOLE, make_run, write_monitor
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from sb3_fpac import FPAC, save_weights
 from sb3_fpac.cli.report import add_arguments
 from sb3_fpac.commands.report import run as run_command
 from sb3_fpac.envs import TASKS
@@ -28,7 +33,8 @@ from sb3_fpac.evaluation.tables import number, score_rows, significant, step_lab
 from sb3_fpac.report.agent import AgentSection, show_agent, sprite
 from sb3_fpac.report.chart import draw_chart, nice_ticks
 from sb3_fpac.report.groups import group_runs
-from sb3_fpac.report.page import render, write_report
+from sb3_fpac.report.page import render, write_agent_report, write_report
+from sb3_fpac.version import __version__
 from sb3_fpac.visualization.episode import Episode, View
 
 TRAIN = "import sb3_fpac.zoo; from rl_zoo3.train import train; train()"
@@ -678,6 +684,88 @@ def test_everything_to_be_used_has_a_name(open_page):
         .map((element) => element.outerHTML)"""
     assert page.evaluate(nameless) == []
     assert page.evaluate("document.documentElement.lang") == "en" and page.title() == CARTPOLE
+
+
+HOSTILE = (
+    '<script>window.ran = 1</script>"><img src=x onerror="window.ran = 1">'
+    "' onfocus='window.ran = 1' </title></style>{{ 7 * 7 }}"
+)
+
+
+def hostile_run(folder: Path, name: str, number: int) -> Run:
+    """A run whose files have this text wherever a text can be"""
+    text = f"{name}{HOSTILE}"
+    run = make_run(folder / f"{number}{text.replace('/', '')}", env="task", **{f"key{text}": f"value{text}"})
+    args = dict(env=f"task{HOSTILE}", algo=f"algo{text}", seed=f"seed{text}", trained_agent=f"trained_agent{text}")
+    (run / "task" / "args.yml").write_text(yaml.safe_dump(args))
+    if number == 1:  # of an experiment
+        (run / "run.yml").write_text(yaml.safe_dump(dict(label=f"label{text}", variant=text)))
+    steps = "time/total_timesteps"
+    with (run / "progress.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([[steps, f"train/{name}{HOSTILE}_loss"], [1250, 0.5], [2500, 0.25]])
+    with zipfile.ZipFile(run / "best_model.zip", "w") as archive:
+        archive.writestr("system_info.txt", f"- version{text}: number{text}")
+    write_monitor(run / "0.monitor.csv", [(1.0, 1250, 60.0), (1.0, 1250, 120.0)])
+    return read_run(run)
+
+
+def test_no_text_of_a_run_becomes_part_of_the_page(open_page, agent, tmp_path):
+    runs = [hostile_run(tmp_path, f"({number})", number) for number in (1, 2)]
+    key = f"camera{HOSTILE}"
+    names = [f"{key}:{k}" for k in range(N_POINTS)]
+    episode = replace(agent.episode, views={key: agent.episode.view})
+    shown = replace(agent, name=f"agent{HOSTILE}", episode=episode, names=names)
+    path = tmp_path / "report.html"
+    path.write_text(render(group_runs(runs), shown, [f"Not shown: {HOSTILE}."]), encoding="utf-8")
+    page = open_page()
+    page.goto(path.as_uri())
+    page.wait_for_selector(".stepper:not([hidden]) canvas[data-step]")
+    hover_step(page, 0.5)
+    page.locator("[data-point]").first.click()
+    for button in page.get_by_role("button").all():
+        if button.is_visible():
+            button.click()
+    assert page.evaluate("window.ran") is None and page.title() == f"task{HOSTILE}"
+    text = page.locator("body").text_content()
+    both = [f"{what}({number})" for what in ("key", "value", "seed", "version", "number", "") for number in (1, 2)]
+    for name in ("label(1)", "algo(2)", "trained_agent(2)", *both):
+        assert f"{name}{HOSTILE}" in text, name
+    for whole in (f"task{HOSTILE}", f"agent{HOSTILE}", f"camera{HOSTILE}:0", f"Not shown: {HOSTILE}."):
+        assert whole in text
+    assert page.locator("script").count() == 2 and page.locator("img").count() == 1 and page.locator("[onfocus]").count() == 0
+
+
+def test_the_agent_of_a_file_of_weights_has_a_page_of_its_own(open_page, tmp_path):
+    model = FPAC("CnnPolicy", gym.make(CARTPOLE, size=24, time_limit=0.4), buffer_size=1, policy_kwargs=dict(net_arch=[8]))
+    save_weights(model, tmp_path / "agent.safetensors")
+    options = dict(env_kwargs=dict(size=24, time_limit=0.4), quiet=True)
+    write_agent_report(tmp_path / "agent.safetensors", tmp_path / "report.html", CARTPOLE, **options)
+    page = open_page()
+    page.goto((tmp_path / "report.html").as_uri())
+    page.wait_for_selector(".stepper:not([hidden]) canvas[data-step]")
+    headings = [each.inner_text() for each in page.locator("h1, h2").all()]
+    assert headings == [CARTPOLE, "What the agent looks at", "Versions and machine"]
+    assert page.locator("[data-point]").count() == 32
+    assert page.get_by_text("agent.safetensors: one episode with a return of").is_visible()
+    assert f"sb3-fpac{__version__}" in page.locator("dl").first.text_content()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--model", "a.safetensors"], "Name the agent's environment with --env."),
+        (["run", "--model", "a.safetensors", "--env", CARTPOLE], "--model is one agent without runs"),
+        (["run", "--env", CARTPOLE], "are for --model: a run has its own environment"),
+        ([], "A report needs the folder of at least one run."),
+        (["--model", "a.safetensors", "--env", CARTPOLE], "There is no model a.safetensors."),
+    ],
+)
+def test_a_report_is_about_runs_or_about_a_file_of_weights(monkeypatch, tmp_path, options, sentence):
+    monkeypatch.chdir(tmp_path)
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        run_command(parser.parse_args(options))
 
 
 WITHOUT = """
