@@ -257,13 +257,6 @@ def test_a_wrong_command_is_refused(tmp_path, capsys):
     assert not (tmp_path / "logs").exists()
 
 
-def test_a_dry_run_prints_the_runs(tmp_path, capsys):
-    assert experiment(write_experiment(tmp_path / "mine.yml", seeds=2), tmp_path / "logs", "--dry-run") == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[-1] == "Tiny: 2 runs" and lines[1] == f"{tmp_path}/logs/mine/points/fpac/{CARTPOLE}_2: 480 env steps"
-    assert not (tmp_path / "logs").exists()
-
-
 def test_a_missing_ray_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.delitem(sys.modules, "sb3_fpac.experiment.launch_ray", raising=False)

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_device(parser)
     add_trust(parser, "the checkpoints from which runs continue")
     action = parser.add_mutually_exclusive_group()
-    action.add_argument("--dry-run", action="store_true", help="print the runs, and train none")
+    action.add_argument("--dry-run", action="store_true", help="print the runs and what they will take, and train none")
     action.add_argument("--only-draw", action="store_true", help="draw the results so far, and train none")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--jobs", type=positive_int, help="parallel runs on this machine (default: one per four processors)")

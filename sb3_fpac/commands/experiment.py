@@ -14,13 +14,16 @@ with needs_viz():
     from rich.console import Console
 
     from sb3_fpac.experiment.config import Experiment, load_experiment
+    from sb3_fpac.experiment.estimate import table
     from sb3_fpac.experiment.evaluations import all_evaluations
     from sb3_fpac.experiment.figure import draw_figure
-    from sb3_fpac.experiment.launch_local import default_jobs, run_locally
+    from sb3_fpac.experiment.launch_local import default_jobs, run_locally, threads_of_a_job
+    from sb3_fpac.experiment.measurement import measure
     from sb3_fpac.experiment.plan import RunConfig, plan_runs, read_progress
     from sb3_fpac.experiment.process import RunResult, last_lines
     from sb3_fpac.experiment.progress import ProgressTable
     from sb3_fpac.experiment.scores import comma_separated, markdown, read_curves
+    from sb3_fpac.experiment.tasks import step_unit
 
 Launcher = Callable[[Sequence[Path]], Generator[RunResult | None, None, None]]
 
@@ -38,9 +41,7 @@ def run(args: argparse.Namespace) -> None:
     runs = plan_runs(experiment, args.folder, options, args.tasks, args.variants, args.seeds, args.env_steps)
     launcher = _make_launcher(args)
     if args.dry_run:
-        for each in runs:
-            print(f"{each.folder}: {each.env_steps:,} env steps")
-        print(f"{experiment.title}: {len(runs)} run{'s' * (len(runs) > 1)}")
+        _estimate(experiment, runs, args.jobs or default_jobs())
         return
     n_failed = 0 if args.only_draw else _train(runs, launcher)
     _draw(experiment, runs, args.folder / experiment.name)
@@ -61,6 +62,21 @@ def _make_launcher(args: argparse.Namespace) -> Launcher:
     except ImportError as error:
         raise ValueError(str(error)) from error
     return lambda folders: run_on_cluster(folders, args.ray, trust=args.trust, **{**dict(cpus=4, gpus=0, retries=3), **given})
+
+
+def _estimate(experiment: Experiment, runs: Sequence[RunConfig], jobs: int) -> None:
+    """Print the runs, and what those that are not done will take"""
+    for each in runs:
+        print(f"{each.folder}: {each.env_steps:,} {step_unit(each.task)}")
+    to_do = [each for each in runs if not read_progress(each).done]
+    print(f"{experiment.title}: {len(runs)} run{'s' * (len(runs) > 1)}, {len(runs) - len(to_do)} of them done")
+    firsts = {each.variant: each for each in reversed(to_do)}  # the first run of each variant
+    costs = {}
+    for variant in (each.name for each in experiment.variants if each.name in firsts):
+        print(f"Measuring {variant} on {firsts[variant].task} …", file=sys.stderr)
+        costs[variant] = measure(firsts[variant], threads_of_a_job(min(jobs, len(to_do))))
+    if costs:
+        print(f"\n{table(to_do, costs, jobs)}")
 
 
 def _train(runs: Sequence[RunConfig], launcher: Launcher) -> int:

@@ -1,23 +1,20 @@
 """How much memory and time a training takes."""
 
-import time
 import warnings
 from copy import deepcopy
 from typing import Any
 
 import gymnasium as gym
 from gymnasium import spaces
-from stable_baselines3.common.callbacks import BaseCallback
 
 from sb3_fpac.doctor.check import Check, refusal
+from sb3_fpac.doctor.clock import FEW, N_STEPS, UpdateClock
 from sb3_fpac.doctor.environment import Layouts
 from sb3_fpac.doctor.plan import Plan
 from sb3_fpac.fpac import FPAC
 from sb3_fpac.limits import free_memory
 
-_N_UPDATES, _N_SECONDS = 20, 10  # to measure, whichever is first; in pairs, since the actor is updated on every second
-_N_RANDOM, _N_WARM_UP = 10, 2  # agent steps
-_START = _N_RANDOM + _N_WARM_UP + 1
+_N_SECONDS = 10  # to measure, if 20 updates take longer
 _N_STEPS = 100_000  # for which the time is given if the plan has no other number
 
 
@@ -47,15 +44,15 @@ def check_speed(plan: Plan, env: gym.Env) -> Check:
     :param env: The environment
     :return: Seconds of an agent step and hours of the training, or why an agent cannot be trained
     """
-    clock = _Clock()
+    clock = UpdateClock(_N_SECONDS)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # the other checks say it
             model = _make_agent(plan, env)
-            model.learn(_START + _N_UPDATES, callback=clock)
+            model.learn(N_STEPS, callback=clock)
     except (FloatingPointError, ValueError) as error:
         return refusal("speed", str(error))
-    seconds = clock.seconds / clock.n_updates
+    seconds = clock.seconds_per_step
     n_steps = plan.n_timesteps or _N_STEPS
     return Check(
         "speed",
@@ -68,26 +65,10 @@ def check_speed(plan: Plan, env: gym.Env) -> Check:
 def _make_agent(plan: Plan, env: gym.Env) -> FPAC:
     """With the networks of the plan and a replay buffer of a few transitions"""
     is_dict = isinstance(env.observation_space, spaces.Dict)
-    few: dict[str, Any] = dict(buffer_size=100, learning_starts=_N_RANDOM, compile=False, seed=0)
-    hyperparams = {**deepcopy(plan.hyperparams), **few}
+    hyperparams: dict[str, Any] = {**deepcopy(plan.hyperparams), **FEW, "compile": False, "seed": 0}
     policy_kwargs = hyperparams.setdefault("policy_kwargs", {})
     policy_kwargs.setdefault("features_extractor_kwargs", {})["frame_channels"] = plan.frame_channels
     return FPAC("MultiInputPolicy" if is_dict else "CnnPolicy", env, **hyperparams)
-
-
-class _Clock(BaseCallback):
-    """Measures the time of the updates after the warm-up, with the agent steps between them"""
-
-    n_updates = 0
-    seconds = 0.0
-
-    def _on_step(self) -> bool:
-        n_updates, now = self.num_timesteps - _START, time.perf_counter()
-        if n_updates == 0:
-            self._start_time = now
-        elif n_updates > 0 and n_updates % 2 == 0:
-            self.n_updates, self.seconds = n_updates, now - self._start_time
-        return self.n_updates < _N_UPDATES and self.seconds < _N_SECONDS
 
 
 def _round(number: float) -> str:

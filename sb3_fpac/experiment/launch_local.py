@@ -33,7 +33,7 @@ def run_locally(folders: Sequence[Path], jobs: int, trust: bool = False) -> Gene
     :param trust: Whether the checkpoints from which they continue may run code
     :return: One entry for each run that has ended; None in between, several times a second
     """
-    threads = int(os.environ.get("OMP_NUM_THREADS", max(1, _processors() // min(jobs, len(folders) or 1))))
+    threads = threads_of_a_job(min(jobs, len(folders)))
     gpus = _gpus()
     waiting = list(folders)
     running: dict[int, tuple[Path, subprocess.Popen]] = {}  # by slot
@@ -54,6 +54,16 @@ def run_locally(folders: Sequence[Path], jobs: int, trust: bool = False) -> Gene
     finally:
         for _, process in running.values():
             stop(process)
+
+
+def threads_of_a_job(jobs: int) -> int:
+    """
+    Divide the processors among parallel runs.
+
+    :param jobs: Number of parallel runs; 0 counts as 1
+    :return: Threads of PyTorch for each of them: ``OMP_NUM_THREADS`` if it is set
+    """
+    return int(os.environ.get("OMP_NUM_THREADS", max(1, _processors() // max(jobs, 1))))
 
 
 def _processors() -> int:

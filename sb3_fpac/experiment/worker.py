@@ -64,7 +64,7 @@ def _train(run: RunConfig, trust: bool) -> None:
         th.set_float32_matmul_precision(run.matmul_precision)
     evaluations = truncate_evaluations(run.folder, steps)
     truncate_episodes(run.folder, steps)
-    manager = _make_manager(run, "" if checkpoint is None else str(checkpoint / "model.zip"))
+    manager = make_manager(run, "" if checkpoint is None else str(checkpoint / "model.zip"))
     manager.trust = trust
     made = manager.setup_experiment()
     assert made is not None  # it is None for hyperparameter optimization only
@@ -83,7 +83,14 @@ def _train(run: RunConfig, trust: bool) -> None:
         manager.save_trained_model(model)
 
 
-def _make_manager(run: RunConfig, trained_agent: str) -> RunManager:
+def make_manager(run: RunConfig, trained_agent: str = "") -> RunManager:
+    """
+    Prepare RL Zoo for a run; pre-train its points if it has any.
+
+    :param run: The run
+    :param trained_agent: The model of a checkpoint from which training continues
+    :return: The manager, which makes model and environment
+    """
     hyperparams = resolve_classes(run.hyperparams)
     if run.pretrain is not None:
         extractor_kwargs = hyperparams.setdefault("policy_kwargs", {}).setdefault("features_extractor_kwargs", {})
