@@ -243,4 +243,4 @@ def current_context_restored() -> Iterator[None]:
             elif egl.eglGetCurrentContext():
                 egl.eglMakeCurrent(egl.eglGetCurrentDisplay(), no_surface, no_surface, egl.EGL_NO_CONTEXT)
         elif backend == "glfw":
-            glfw.make_context_current(window)
+            glfw.make_context_current(window)  # type: ignore[arg-type]  # None: none
