@@ -24,8 +24,7 @@ from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from sb3_fpac import FPAC
-from sb3_fpac.callbacks import checkpoint
-from sb3_fpac.callbacks.checkpoint import ResumableCheckpoint, latest_checkpoint, resume, save_checkpoint
+from sb3_fpac.callbacks import ResumableCheckpoint, checkpoint, latest_checkpoint, resume, save_checkpoint
 from sb3_fpac.callbacks.random_states import random_states
 
 EPISODE = 7

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch as th
 from gymnasium import spaces
-from helpers.environments import Robot, StackedNoise
+from helpers.environments import Choices, Robot, StackedNoise
 from helpers.models import same, snapshot
 from rl_zoo3.utils import linear_schedule
 from sb3_contrib import QRDQN, TQC, CrossQ, RecurrentPPO
@@ -42,15 +42,6 @@ SHORT = dict(buffer_size=40, learning_starts=8, batch_size=4, seed=0)
 ON_POLICY = dict(n_steps=8, seed=0)
 BY_KEY = dict(frame_channels=dict(front=3, wrist=1), camera_shift=dict(front=True), n_points=dict(front=3, wrist=2))
 POINTS = dict(features_extractor_class=FeaturePointExtractor)
-
-
-class Choices(StackedNoise):
-    def __init__(self):
-        super().__init__()
-        self.action_space = spaces.Discrete(3)
-
-    def step(self, action):
-        return super().step(np.ones(2))
 
 
 class Goals(gym.Env):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch as th
 from gymnasium import spaces
-from helpers.environments import Robot, Spaces, StackedNoise
+from helpers.environments import Choices, Robot, Spaces, StackedNoise
 from helpers.models import same, snapshot
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -19,15 +19,6 @@ from sb3_fpac import FPAC, FeaturePointExtractor, FPACPolicy, fpac_fast, fpac_kw
 
 SHORT = dict(buffer_size=60, learning_starts=10, batch_size=4, seed=0)
 BY_KEY = dict(frame_channels=dict(front=3, wrist=1), camera_shift=dict(front=True), n_points=dict(front=3, wrist=2))
-
-
-class Choices(StackedNoise):
-    def __init__(self):
-        super().__init__()
-        self.action_space = spaces.Discrete(3)
-
-    def step(self, action):
-        return super().step(np.ones(2))
 
 
 POINTS = dict(features_extractor_class=FeaturePointExtractor)

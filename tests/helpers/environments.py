@@ -74,6 +74,17 @@ class StackedNoise(gym.Env):
         return self._obs(), reward, terminated, self.steps >= self.length, {}
 
 
+class Choices(StackedNoise):
+    """Stacked noise with three discrete actions"""
+
+    def __init__(self):
+        super().__init__()
+        self.action_space = spaces.Discrete(3)
+
+    def step(self, action):
+        return super().step(np.ones(2))
+
+
 class Robot(gym.Env):
     """Two cameras of different sizes and channels, and vectors of every kind; goals to reach for hindsight."""
 
