@@ -11,7 +11,6 @@ from stable_baselines3.common.base_class import maybe_make_env
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.type_aliases import GymEnv
-from stable_baselines3.common.vec_env import VecNormalize
 from stable_baselines3.her import HerReplayBuffer
 
 from sb3_fpac.callbacks.checkpoint import BUFFER, MODEL, NORMALIZATION, STATES, is_mid_episode, latest_checkpoint, trained_by
@@ -19,7 +18,7 @@ from sb3_fpac.callbacks.random_states import restore_random_states
 from sb3_fpac.files import UntrustedFileError, check_zip, reading
 from sb3_fpac.fpac import FPAC
 from sb3_fpac.fpac.checks import check_loaded_buffer
-from sb3_fpac.trust import load_model, load_pickle
+from sb3_fpac.trust import load_model, load_normalization, load_pickle
 
 
 def resume(
@@ -121,9 +120,7 @@ def _restore_normalization(model: OffPolicyAlgorithm, path: Path, trust: bool) -
         was, is_now = ("with", "without") if path.exists() else ("without", "with")
         raise ValueError(f"{path.parent} was saved {was} VecNormalize, got an environment {is_now} it: wrap it as before.")
     if vec_normalize is not None:
-        saved = load_pickle(path, trust)
-        if not isinstance(saved, VecNormalize):
-            raise ValueError(f"{path} contains no statistics of VecNormalize, but a {type(saved).__name__}.")
+        saved = load_normalization(path, trust)
         vec_normalize.ret_rms = saved.ret_rms
         if saved.norm_obs:
             vec_normalize.obs_rms = saved.obs_rms

@@ -15,7 +15,7 @@ from sb3_fpac.fpac import FPAC
 from sb3_fpac.limits import free_memory
 
 _N_SECONDS = 10  # to measure, if 20 updates take longer
-_N_STEPS = 100_000  # for which the time is given if the plan has no other number
+_USUAL_STEPS = 100_000  # for which the time is given if the plan has no other number
 
 
 def check_memory(plan: Plan, layouts: Layouts) -> Check:
@@ -53,7 +53,7 @@ def check_speed(plan: Plan, env: gym.Env) -> Check:
     except (FloatingPointError, ValueError) as error:
         return refusal("speed", str(error))
     seconds = clock.seconds_per_step
-    n_steps = plan.n_timesteps or _N_STEPS
+    n_steps = plan.n_timesteps or _USUAL_STEPS
     return Check(
         "speed",
         True,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.vec_env import VecNormalize
 
 from sb3_fpac.files import check_zip, reading
 from sb3_fpac.trust.unpickler import DataUnpickler
@@ -28,6 +29,23 @@ def load_pickle(path: str | Path, trust: bool = False) -> Any:
     """
     with reading(path), Path(path).open("rb") as file:
         return pickle.load(file) if trust else DataUnpickler(file, path).load()
+
+
+def load_normalization(path: str | Path, trust: bool = False) -> VecNormalize:
+    """
+    Load the statistics of VecNormalize.
+
+    :param path: File of its ``save``
+    :param trust: Whether the file may run code
+    :return: A VecNormalize without environment
+    :raises UntrustedFileError: if the file is more than data and ``trust`` is False
+    :raises DamagedFileError: if it cannot be read
+    :raises ValueError: if it contains something else
+    """
+    saved = load_pickle(path, trust)
+    if not isinstance(saved, VecNormalize):
+        raise ValueError(f"{path} contains no statistics of VecNormalize, but a {type(saved).__name__}.")
+    return saved
 
 
 def load_model(

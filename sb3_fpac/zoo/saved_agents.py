@@ -11,12 +11,12 @@ from rl_zoo3 import ALGOS, create_test_env
 from rl_zoo3.utils import get_model_path
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
-from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, VecNormalize
+from stable_baselines3.common.vec_env import VecEnv, VecFrameStack
 
 import sb3_fpac.zoo  # noqa: F401  the algorithm fpac
 from sb3_fpac.files import DamagedFileError, UntrustedFileError
 from sb3_fpac.fpac import load_weights
-from sb3_fpac.trust import load_model, load_pickle
+from sb3_fpac.trust import load_model, load_normalization
 from sb3_fpac.zoo.environments import find_env
 from sb3_fpac.zoo.settings import check_modules, read_arguments, read_hyperparams
 
@@ -150,9 +150,7 @@ def _normalized(env: VecEnv, path: Path, trust: bool) -> VecEnv:
     """With the statistics of the run, which ``create_test_env`` would unpickle"""
     if not path.is_file():
         raise ValueError(f"{path} is missing: was the run copied without it?")
-    normalized = load_pickle(path, trust)
-    if not isinstance(normalized, VecNormalize):
-        raise ValueError(f"{path} contains no statistics of VecNormalize, but a {type(normalized).__name__}.")
+    normalized = load_normalization(path, trust)
     normalized.set_venv(env)
     normalized.training = normalized.norm_reward = False
     return normalized
