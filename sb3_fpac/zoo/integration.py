@@ -151,6 +151,7 @@ def _resume_from_checkpoints(manager: Any) -> None:
     def load_or_resume(self: Any, hyperparams: dict[str, Any], env: VecEnv) -> BaseAlgorithm:
         if not is_checkpoint(self):
             return load(self, hyperparams, env)
+        print("Loading pretrained agent")  # as RL Zoo says it
         return resume(
             Path(self.trained_agent).parent,
             env,
