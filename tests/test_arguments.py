@@ -108,7 +108,7 @@ PUBLIC = [
     (extractor, "temperature", NO_POSITIVE),
     (extractor, "softmax", NO_CHOICE),
     (extractor, "precision", NO_CHOICE),
-    *((extractor, name, NO_FLAG) for name in ("presence", "velocity", "relative", "standardize", "frozen")),
+    *((extractor, name, NO_FLAG) for name in ("presence", "velocity", "relative", "standardize", "anti_aliasing", "frozen")),
     (extractor, "camera_shift", ["False", 0, 1, NAN]),
     (extractor, "strides", [(), (0,), (2.0,), ("2",), "2", 2, None, (True,)]),
     (encoder, "n_maps", NO_COUNT),

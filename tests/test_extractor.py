@@ -8,6 +8,7 @@ from gymnasium import spaces
 from sb3_contrib import QRDQN
 from stable_baselines3 import A2C, DDPG, DQN, PPO, TD3
 from stable_baselines3.common.envs import FakeImageEnv
+from torch import nn
 
 from sb3_fpac import FeaturePointCombinedExtractor, FeaturePointExtractor, encode_camera_shift, marginal_probabilities
 from sb3_fpac.features.encoder import Encoder
@@ -173,11 +174,12 @@ def test_a_sharp_point_follows_an_object_by_the_stated_scale():
 STRIDES = [(2, 1, 1, 1), (2, 2, 1, 1), (1, 2, 1, 3), (3, 1)]
 
 
+@pytest.mark.parametrize("anti_aliasing", [False, True])
 @pytest.mark.parametrize("strides", STRIDES)
 @pytest.mark.parametrize("x, y", [(38, 44), (51, 35), (60, 41)])
-def test_points_are_drawn_where_the_pixels_are_that_they_answer_to(strides, x, y):
+def test_points_are_drawn_where_the_pixels_are_that_they_answer_to(strides, anti_aliasing, x, y):
     """Every cell that sees a bright pixel has its centre within half a receptive field of it, and every such cell sees it"""
-    extractor = make(image_space(3, 84, 96), strides=strides)
+    extractor = make(image_space(3, 84, 96), strides=strides, anti_aliasing=anti_aliasing)
     frame = th.full((1, 3, 84, 96), 0.2)
     bright = frame.clone()
     bright[..., y, x] = 1.0
@@ -190,25 +192,29 @@ def test_points_are_drawn_where_the_pixels_are_that_they_answer_to(strides, x, y
     th.testing.assert_close(changed.flatten(), near)
 
 
+@pytest.mark.parametrize("anti_aliasing", [False, True])
 @pytest.mark.parametrize("strides", STRIDES)
-def test_maps_have_the_size_that_the_strides_give_them(strides):
-    geometry = MapGeometry(strides)
+def test_maps_have_the_size_that_the_strides_give_them(strides, anti_aliasing):
+    geometry = MapGeometry(strides, anti_aliasing)
     smallest = geometry.smallest_frame(1)
     for height, width in [(84, 60), (smallest, smallest + geometry.cell_distance), (41, 50)]:
-        maps = make(image_space(3, height, width), strides=strides).feature_maps(th.zeros(1, 3, height, width))
+        maps = make(image_space(3, height, width), strides=strides, anti_aliasing=anti_aliasing).feature_maps(
+            th.zeros(1, 3, height, width)
+        )
         assert tuple(maps.shape[-2:]) == geometry.map_size(height, width)
     assert geometry.map_size(smallest, smallest + geometry.cell_distance) == (1, 2)
     with pytest.raises(ValueError, match=f"needs at least {smallest}×{smallest}: render or resize"):
-        make(image_space(3, smallest - 1, 84), strides=strides)
+        make(image_space(3, smallest - 1, 84), strides=strides, anti_aliasing=anti_aliasing)
     with pytest.raises(ValueError, match="needs at least"):  # one cell has no scale to measure a shift by
-        make(image_space(7, smallest, smallest), strides=strides)
+        make(image_space(7, smallest, smallest), strides=strides, anti_aliasing=anti_aliasing)
 
 
+@pytest.mark.parametrize("anti_aliasing", [False, True])
 @pytest.mark.parametrize("strides", STRIDES)
-def test_a_camera_that_moves_by_whole_cells_moves_the_points_exactly(strides):
+def test_a_camera_that_moves_by_whole_cells_moves_the_points_exactly(strides, anti_aliasing):
     """A camera that moved with the object: the object's points stand still in the world, as far as they are sharp"""
-    distance = MapGeometry(strides).cell_distance
-    extractor = make(image_space(7, 96, 96), strides=strides, n_points=16, temperature=1e-4)
+    distance = MapGeometry(strides, anti_aliasing).cell_distance
+    extractor = make(image_space(7, 96, 96), strides=strides, anti_aliasing=anti_aliasing, n_points=16, temperature=1e-4)
     past = th.full((1, 3, 96, 96), 0.2)
     past[..., 44:49, 46:50] = 0.9
     shift = (-2 * distance, 3 * distance)  # x, y
@@ -219,6 +225,42 @@ def test_a_camera_that_moves_by_whole_cells_moves_the_points_exactly(strides):
     obs = with_header(th.cat([past, now], dim=1), [[list(map(float, shift))]])
     velocities = extractor(obs).unflatten(1, (2, 16, 3))[0, 1]
     th.testing.assert_close(velocities[peaked, :2], th.zeros(int(peaked.sum()), 2), atol=2e-3, rtol=0)
+
+
+def test_anti_aliasing_blurs_what_strided_convolutions_read():
+    """Blurring the input of each by hand, and then the same layers without anti-aliasing"""
+    encoder = Encoder(3, n_maps=4, precision="float32", strides=(2, 1, 3), anti_aliasing=True)
+    frames = th.rand(2, 3, 40, 50)
+    binomial = th.tensor([1.0, 2.0, 1.0]) / 4
+    blur = th.outer(binomial, binomial)
+    activations = frames
+    for layer in encoder.convolutions:
+        if isinstance(layer, nn.Conv2d) and layer.stride != (1, 1):
+            channels = activations.shape[1]
+            activations = nn.functional.conv2d(activations, blur.expand(channels, 1, 3, 3), groups=channels)
+        activations = layer(activations)
+    th.testing.assert_close(encoder.feature_maps(frames), encoder.to_maps(activations), atol=1e-5, rtol=1e-4)
+
+
+def test_without_strides_anti_aliasing_changes_nothing():
+    space, obs = image_space(6, 40, 40), th.rand(2, 6, 40, 40)
+    th.testing.assert_close(
+        *(make(space, strides=(1, 1), anti_aliasing=anti_aliasing)(obs) for anti_aliasing in (True, False)), atol=0, rtol=0
+    )
+
+
+def test_anti_aliasing_moves_points_evenly_with_what_moves_by_a_pixel():
+    """The first of two pixels of a stride moves the points as far as the second does"""
+
+    def unevenness(anti_aliasing):
+        extractor = make(image_space(3, 64, 64), strides=(2,), anti_aliasing=anti_aliasing)
+        frames = th.full((9, 3, 64, 64), 0.2)
+        for i, frame in enumerate(frames):
+            frame[:, 20:24, 20 + i : 24 + i] = 0.9
+        steps = extractor.points(frames)[:, 0, :, 0].diff(dim=0)  # (8, K)
+        return ((steps[::2] - steps[1::2]).square().mean() / steps.square().mean()).sqrt().item()
+
+    assert unevenness(True) < unevenness(False) / 2
 
 
 @pytest.mark.parametrize("strides", [(), (2, 0), (2, 1.0), (True, 1), "2111", 2, None])

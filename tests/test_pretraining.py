@@ -28,6 +28,7 @@ from sb3_fpac import (
     pretrain,
 )
 from sb3_fpac.__main__ import main
+from sb3_fpac.features.map_geometry import MapGeometry
 from sb3_fpac.pretraining.picture import render_reconstructions
 from sb3_fpac.pretraining.reconstruction import Reconstruction, heat_maps
 
@@ -88,11 +89,12 @@ def test_heat_maps_are_gaussians():
         assert maps[0, k, row, column].item() == pytest.approx(math.exp(-squared / (2 * 0.4**2)), abs=1e-6)
 
 
+@pytest.mark.parametrize("anti_aliasing", [False, True])
 @pytest.mark.parametrize("strides", [(2, 1, 1, 1), (2,), (2, 2, 1)])
-def test_heat_maps_lie_where_the_points_lie_in_the_frame(strides):
+def test_heat_maps_lie_where_the_points_lie_in_the_frame(strides, anti_aliasing):
     """The brightest cell of a map is the one nearest to the pixel that to_pixels names"""
-    extractor = FeaturePointExtractor(spaces.Box(0, 255, (3, 44, 60), np.uint8), strides=strides)
-    network = Reconstruction(3, 1, 44, 60, strides=strides)
+    extractor = FeaturePointExtractor(spaces.Box(0, 255, (3, 44, 60), np.uint8), strides=strides, anti_aliasing=anti_aliasing)
+    network = Reconstruction(3, 1, 44, 60, extractor.encoder.geometry)
     for x, y in ((-1.0, 1.0), (0.37, -0.6), (1.0, 0.0)):
         pixel = extractor.to_pixels(th.tensor([x, y]))
         cells = heat_maps(th.tensor([[[x, y]]]), network._x, network._y)[0, 0]
@@ -102,7 +104,7 @@ def test_heat_maps_lie_where_the_points_lie_in_the_frame(strides):
 
 @pytest.mark.parametrize("size", [(17, 17), (18, 23), (84, 84)])
 def test_a_rebuilt_frame_has_the_size_of_the_source(size):
-    network = Reconstruction(3, 2, *size)
+    network = Reconstruction(3, 2, *size, MapGeometry())
     assert network(th.zeros(1, 2, 3), th.zeros(1, 3, *size)).shape == (1, 3, *size)
 
 
@@ -300,6 +302,22 @@ def test_points_are_made_for_the_strides_of_their_encoder(tmp_path):
         FeaturePointExtractor(space, n_points=2, pretrained=tmp_path / "points.pt", strides=(2,))
     with pytest.raises(ValueError, match="Points cannot move on frames of 9×9 pixels: make them at least 13×13"):
         collect_frames(Noise((3, 9, 9)), 10, strides=(2, 1, 1))
+
+
+def test_points_are_made_for_an_encoder_with_anti_aliasing(tmp_path):
+    kwargs = dict(strides=(2,), anti_aliasing=True)
+    episodes = collect_frames(Noise((3, 9, 9)), 10, **kwargs)
+    made = pretrain(episodes, n_points=2, n_updates=1, batch_size=2, precision="float32", **kwargs)
+    made.save(tmp_path / "points.pt")
+    space = spaces.Box(0, 255, (3, 9, 9), np.uint8)
+    extractor = FeaturePointExtractor(space, n_points=2, pretrained=tmp_path / "points.pt", **kwargs)
+    assert equal(extractor.encoder.state_dict(), made.points.weights)
+    with pytest.raises(
+        ValueError, match="made for anti_aliasing=True, but the extractor has anti_aliasing=False: use the same"
+    ):
+        FeaturePointExtractor(space, n_points=2, pretrained=tmp_path / "points.pt", strides=(2,))
+    with pytest.raises(ValueError, match="Points cannot move on frames of 6×6 pixels: make them at least 7×7"):
+        collect_frames(Noise((3, 6, 6)), 10, **kwargs)
 
 
 def test_what_does_not_fit_is_refused(pretraining, file, tmp_path):

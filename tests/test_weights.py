@@ -76,7 +76,7 @@ def test_pretrained_points_need_no_file(tmp_path):
 
     extractor = FPAC("CnnPolicy", StackedNoise(), **SHORT).policy.features_extractor
     weights = {name: weight.detach().clone() for name, weight in extractor.encoder.state_dict().items()}
-    points = PretrainedPoints(weights, 32, 3, 17, 17, 0.5, "separable", (2, 1, 1, 1), {})
+    points = PretrainedPoints(weights, 32, 3, 17, 17, 0.5, "separable", (2, 1, 1, 1), False, {})
     kwargs = dict(features_extractor_kwargs=dict(pretrained=points, frozen=True))
     model = FPAC("CnnPolicy", StackedNoise(), policy_kwargs=kwargs, **SHORT)
     loaded = FPAC.from_weights(save_weights(model, tmp_path / "agent.safetensors"), StackedNoise())

@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[2, 1, 1, 1],
         help="stride of every 3×3 convolution (default: 2 1 1 1, the paper's)",
     )
+    add("--anti-aliasing", action="store_true", help="blur what convolutions with a stride above 1 read")
     add("--sigma", type=positive_float, default=0.1, help="width of the Gaussians drawn at the points (default: %(default)s)")
     add_seed(parser, "environment, actions and weights")
     add_device(parser)

@@ -42,7 +42,14 @@ def run(args: argparse.Namespace) -> None:
     try:
         with tqdm(total=args.frames, unit=" frames", desc=f"Playing {args.env} at random", disable=args.quiet) as progress:
             episodes = collect_frames(
-                env, args.frames, args.seed, args.frame_channels, args.strides, progress.update, args.key
+                env,
+                args.frames,
+                args.seed,
+                args.frame_channels,
+                args.strides,
+                args.anti_aliasing,
+                on_frame=progress.update,
+                key=args.key,
             )
     finally:
         env.close()
@@ -59,6 +66,7 @@ def run(args: argparse.Namespace) -> None:
                 temperature=args.temperature,
                 softmax=args.softmax,
                 strides=args.strides,
+                anti_aliasing=args.anti_aliasing,
                 sigma=args.sigma,
                 n_updates=args.updates,
                 batch_size=args.batch_size,

@@ -159,6 +159,8 @@ def _pretrain(run: RunConfig, extractor_kwargs: dict[str, Any]) -> None:
     ]
     for name, value in options.items():
         command += [f"--{name.replace('_', '-')}", *(value if isinstance(value, (list, tuple)) else [value])]
+    if extractor_kwargs.get("anti_aliasing"):
+        command.append("--anti-aliasing")
     if run.env_kwargs:
         command += ["--env-kwargs", *(f"{name}:{value!r}" for name, value in run.env_kwargs.items())]
     subprocess.run([sys.executable, "-m", "sb3_fpac", *map(str, command)], check=True, stdin=subprocess.DEVNULL)

@@ -14,7 +14,7 @@ from sb3_fpac.arguments import flag
 from sb3_fpac.features.extractor import FeaturePointExtractor
 from sb3_fpac.observations import check_options, options_of, split_keys
 
-_OF_THE_ENCODER = ("pretrained", "frozen", "strides", "precision")
+_OF_THE_ENCODER = ("pretrained", "frozen", "strides", "anti_aliasing", "precision")
 
 
 class FeaturePointCombinedExtractor(CombinedExtractor):
@@ -34,7 +34,7 @@ class FeaturePointCombinedExtractor(CombinedExtractor):
     :param observation_space: Dict
     :param normalized_image: As in SB3's CombinedExtractor; pass it together with ``normalize_images=False``
     :param share_encoder: Whether one encoder serves all images, which then need equal ``frame_channels``, ``n_points``,
-        ``strides`` and ``precision``
+        ``strides``, ``anti_aliasing`` and ``precision``
     :param point_kwargs: Keyword arguments of :class:`~sb3_fpac.features.extractor.FeaturePointExtractor`. Each is one value
         for all images, or a dict by key, such as ``frame_channels=dict(rgb=3, depth=1)``. Keys that the dict lacks get the
         default.

@@ -28,16 +28,24 @@ class Encoder(nn.Module):
     :param precision: ``"auto"``: bfloat16 autocast where the hardware multiplies bfloat16 natively, float32 elsewhere;
         ``"float32"`` and ``"bfloat16"`` force it. Parameters are float32 in any case.
     :param strides: Stride of every 3×3 convolution
-    :raises ValueError: if the precision is unknown, or a stride is no whole number or less than 1
+    :param anti_aliasing: Whether every convolution with a stride above 1 reads its input blurred by [1, 2, 1] / 4 along both
+        axes (Zhang, arXiv 1904.11486), so that a point moves evenly when what it follows moves by less than a stride. Blur and
+        convolution are computed as one convolution of 5×5.
+    :raises ValueError: if the precision is unknown, a stride is no whole number or less than 1, or ``anti_aliasing`` no bool
     """
 
     def __init__(
-        self, in_channels: int, n_maps: int, precision: Precision = "auto", strides: Sequence[int] = (2, 1, 1, 1)
+        self,
+        in_channels: int,
+        n_maps: int,
+        precision: Precision = "auto",
+        strides: Sequence[int] = (2, 1, 1, 1),
+        anti_aliasing: bool = False,
     ) -> None:
         super().__init__()
         self.precision = one_of("precision", precision, ("auto", "float32", "bfloat16"))
         n_maps = whole_number("n_maps", n_maps, at_least=1)
-        self.geometry = MapGeometry(strides)
+        self.geometry = MapGeometry(strides, anti_aliasing)
         layers: list[nn.Module] = []
         for i, stride in enumerate(self.geometry.strides):
             layers += [nn.Conv2d(_N_CHANNELS if i else in_channels, _N_CHANNELS, kernel_size=3, stride=stride), nn.SiLU()]
@@ -83,7 +91,8 @@ class Encoder(nn.Module):
         activations = activations.contiguous(memory_format=th.channels_last)
         for layer in self.convolutions:
             if isinstance(layer, nn.Conv2d) and layer.bias is not None:
-                weight = layer.weight.to(dtype, memory_format=th.channels_last)
+                weight = blurred(layer.weight) if self.geometry.anti_aliasing and layer.stride != (1, 1) else layer.weight
+                weight = weight.to(dtype, memory_format=th.channels_last)
                 activations = nn.functional.conv2d(activations, weight, layer.bias.to(dtype), layer.stride)
             else:
                 activations = layer(activations)
@@ -91,6 +100,17 @@ class Encoder(nn.Module):
 
     def _uses_bfloat16(self, device: th.device) -> bool:
         return self.precision == "bfloat16" or (self.precision == "auto" and has_native_bfloat16(device))
+
+
+def blurred(kernel: th.Tensor) -> th.Tensor:
+    """
+    Return the kernel of a convolution whose input is blurred by [1, 2, 1] / 4 along both axes.
+
+    :param kernel: ``(O, I, H, W)``
+    :return: ``(O, I, H + 2, W + 2)``
+    """
+    mean = nn.functional.avg_pool2d(nn.functional.pad(kernel, (2, 2, 2, 2)), kernel_size=2, stride=1)
+    return nn.functional.avg_pool2d(mean, kernel_size=2, stride=1)  # two means of neighbours are [1, 2, 1] / 4
 
 
 def _pool(activations: th.Tensor) -> th.Tensor:

@@ -50,6 +50,8 @@ class FeaturePointExtractor(FrameExtractor):
         elsewhere; ``"float32"`` and ``"bfloat16"`` force it. Parameters and features are float32.
     :param strides: Stride of every 3×3 convolution. ``(2, 1, 1, 1)`` are the paper's; larger ones cost less and locate
         less precisely.
+    :param anti_aliasing: Whether convolutions with a stride above 1 read their input blurred by [1, 2, 1] / 4 along both axes
+        (Zhang, arXiv 1904.11486), so that points move evenly when what they follow moves by a pixel or less
     :param standardize: Whether every feature is standardized by its running mean and standard deviation
     :param pretrained: Initial weights of the encoder, from :func:`~sb3_fpac.pretrain`: a :class:`~sb3_fpac.PretrainedPoints`,
         or the path of its file. FPAC and the policies of SAC and TQC replace the path by the contents of the file, so that
@@ -75,12 +77,15 @@ class FeaturePointExtractor(FrameExtractor):
         normalized_image: bool = False,
         precision: Precision = "auto",
         strides: Sequence[int] = (2, 1, 1, 1),
+        anti_aliasing: bool = False,
         standardize: bool = False,
         pretrained: PretrainedPoints | str | Path | None = None,
         frozen: bool = False,
     ) -> None:
         n_points = whole_number("n_points", n_points, at_least=1)
-        super().__init__(observation_space, n_points, frame_channels, camera_shift, normalized_image, precision, strides)
+        super().__init__(
+            observation_space, n_points, frame_channels, camera_shift, normalized_image, precision, strides, anti_aliasing
+        )
         self._features_dim = n_points * self.n_frames * (3 if presence else 2)
         self.n_points = n_points
         self.temperature = number("temperature", temperature, above=0)
@@ -191,6 +196,7 @@ class FeaturePointExtractor(FrameExtractor):
             temperature=self.temperature,
             softmax=self.softmax,
             strides=self.encoder.geometry.strides,
+            anti_aliasing=self.encoder.geometry.anti_aliasing,
         )
         try:
             self.encoder.load_state_dict(pretrained.weights)

@@ -34,6 +34,8 @@ class FrameExtractor(BaseFeaturesExtractor):
         elsewhere; ``"float32"`` and ``"bfloat16"`` force it. Parameters and features are float32.
     :param strides: Stride of every 3×3 convolution. ``(2, 1, 1, 1)`` are the paper's; larger ones cost less and locate
         less precisely.
+    :param anti_aliasing: Whether convolutions with a stride above 1 read their input blurred by [1, 2, 1] / 4 along both axes
+        (Zhang, arXiv 1904.11486), so that points move evenly when what they follow moves by a pixel or less
     :raises ValueError: if the space is no image space, its channels do not fit, the image is too small, or a parameter is out
         of range
     """
@@ -47,9 +49,10 @@ class FrameExtractor(BaseFeaturesExtractor):
         normalized_image: bool = False,
         precision: Precision = "auto",
         strides: Sequence[int] = (2, 1, 1, 1),
+        anti_aliasing: bool = False,
     ) -> None:
         layout = read_layout(observation_space, frame_channels, camera_shift, normalized_image)
-        encoder = Encoder(frame_channels, n_maps, precision, strides)
+        encoder = Encoder(frame_channels, n_maps, precision, strides, anti_aliasing)
         height, width = layout.height, layout.width
         # one cell has no scale to measure a shift by
         smallest = encoder.geometry.smallest_frame(2 if layout.camera_shift else 1)

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import torch as th
 
-from sb3_fpac.arguments import whole_number
+from sb3_fpac.arguments import flag, whole_number
 
-_KERNEL_SIZE = 3
+_KERNEL_SIZE, _BLURRED_KERNEL_SIZE = 3, 5
 
 
 class MapGeometry:
@@ -14,13 +14,24 @@ class MapGeometry:
     The geometry of the feature maps of a stack of unpadded 3×3 convolutions.
 
     :param strides: Stride of every convolution; ``(2, 1, 1, 1)`` is the paper's
-    :raises ValueError: if there is no stride, or one is no whole number or less than 1
+    :param anti_aliasing: Whether convolutions with a stride above 1 blur what they read, by which they see 5×5 instead of 3×3
+    :raises ValueError: if there is no stride, one is no whole number or less than 1, or ``anti_aliasing`` is no bool
     """
 
-    def __init__(self, strides: Sequence[int] = (2, 1, 1, 1)) -> None:
+    def __init__(self, strides: Sequence[int] = (2, 1, 1, 1), anti_aliasing: bool = False) -> None:
         if not isinstance(strides, Sequence) or isinstance(strides, str) or not strides:
             raise ValueError(f"strides must have one number for each convolution, such as (2, 1, 1, 1), got {strides!r}.")
         self.strides = tuple(whole_number(f"strides[{i}]", stride, at_least=1) for i, stride in enumerate(strides))
+        self.anti_aliasing = flag("anti_aliasing", anti_aliasing)
+
+    def is_blurred(self, i: int) -> bool:
+        """
+        Return whether a convolution blurs what it reads.
+
+        :param i: Index of the convolution
+        :return: True with anti-aliasing where the stride is above 1
+        """
+        return self.anti_aliasing and self.strides[i] > 1
 
     @property
     def cell_distance(self) -> int:
@@ -34,8 +45,9 @@ class MapGeometry:
     def receptive_field(self) -> int:
         """Height and width of what a cell sees, in pixels"""
         size, distance = 1, 1
-        for stride in self.strides:
-            size += (_KERNEL_SIZE - 1) * distance
+        for i, stride in enumerate(self.strides):
+            kernel_size = _BLURRED_KERNEL_SIZE if self.is_blurred(i) else _KERNEL_SIZE
+            size += (kernel_size - 1) * distance
             distance *= stride
         return size
 

@@ -23,6 +23,7 @@ class PixelExtractor(FrameExtractor):
     :param normalized_image: As in FeaturePointExtractor
     :param precision: As in FeaturePointExtractor
     :param strides: As in FeaturePointExtractor
+    :param anti_aliasing: As in FeaturePointExtractor
     :raises ValueError: as FeaturePointExtractor
     """
 
@@ -35,8 +36,11 @@ class PixelExtractor(FrameExtractor):
         normalized_image: bool = False,
         precision: Precision = "auto",
         strides: Sequence[int] = (2, 1, 1, 1),
+        anti_aliasing: bool = False,
     ) -> None:
-        super().__init__(observation_space, n_maps, frame_channels, camera_shift, normalized_image, precision, strides)
+        super().__init__(
+            observation_space, n_maps, frame_channels, camera_shift, normalized_image, precision, strides, anti_aliasing
+        )
         map_height, map_width = self.map_size
         self._features_dim = self.n_frames * n_maps * map_height * map_width
 

@@ -38,6 +38,8 @@ class PretrainedPoints:
     """``"separable"`` or ``"full"``"""
     strides: tuple[int, ...]
     """Strides of the 3×3 convolutions"""
+    anti_aliasing: bool
+    """Whether convolutions with a stride above 1 blur what they read"""
     versions: dict[str, str]
     """Versions of the packages of pre-training, for information"""
 
@@ -79,8 +81,8 @@ class PretrainedPoints:
         """
         Check that the points fit an extractor.
 
-        :param asked: ``n_points``, ``frame_channels``, ``height``, ``width``, ``temperature``, ``softmax`` and ``strides`` of
-            the extractor
+        :param asked: ``n_points``, ``frame_channels``, ``height``, ``width``, ``temperature``, ``softmax``, ``strides`` and
+            ``anti_aliasing`` of the extractor
         :raises ValueError: if one of them differs from pre-training
         """
         differing = {name: getattr(self, name) for name, value in asked.items() if getattr(self, name) != value}

@@ -17,6 +17,7 @@ def collect_frames(
     seed: int = 0,
     frame_channels: int = 3,
     strides: Sequence[int] = (2, 1, 1, 1),
+    anti_aliasing: bool = False,
     on_frame: Callable[[], object] | None = None,
     key: str | None = None,
 ) -> list[np.ndarray]:
@@ -30,6 +31,7 @@ def collect_frames(
     :param seed: Seed of the environment and of the actions
     :param frame_channels: Channels of one frame: 3 for RGB, 1 for grey
     :param strides: Strides of the encoder that will be pre-trained, for which the frames must be large enough
+    :param anti_aliasing: Whether that encoder has anti-aliasing
     :param on_frame: Called after every frame, for example by a progress bar
     :param key: Key of the image in Dict observations; None: the only one
     :return: The frames of every episode, ``(T, frame_channels, H, W)`` uint8 each
@@ -42,7 +44,7 @@ def collect_frames(
     shape = space.shape if first else (space.shape[2], *space.shape[:2])
     with naming(key):
         layout = read_layout(spaces.Box(0, 255, shape, np.uint8), frame_channels)
-        check_frame_size(layout.height, layout.width, strides)
+        check_frame_size(layout.height, layout.width, MapGeometry(strides, anti_aliasing))
     env.action_space.seed(seed)
     episodes: list[list[np.ndarray]] = []
     over = True
@@ -91,15 +93,15 @@ def choose_image(space: spaces.Space, key: str | None = None) -> tuple[str | Non
     return key, images[key]
 
 
-def check_frame_size(height: int, width: int, strides: Sequence[int]) -> None:
+def check_frame_size(height: int, width: int, geometry: MapGeometry) -> None:
     """
     Refuse frames that are too small for pre-training.
 
     :param height: Height of a frame in pixels
     :param width: Width of a frame in pixels
-    :param strides: Strides of the encoder
+    :param geometry: Geometry of the encoder's maps
     :raises ValueError: if a feature map is a single cell high or wide, so that a point cannot move
     """
-    smallest = MapGeometry(strides).smallest_frame(2)
+    smallest = geometry.smallest_frame(2)
     if min(height, width) < smallest:
         raise ValueError(f"Points cannot move on frames of {height}×{width} pixels: make them at least {smallest}×{smallest}.")

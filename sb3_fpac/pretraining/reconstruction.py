@@ -1,7 +1,5 @@
 """Reconstructs a frame from its feature points and the appearance of another frame."""
 
-from collections.abc import Sequence
-
 import torch as th
 from torch import nn
 
@@ -18,6 +16,7 @@ def heat_maps(points: th.Tensor, x: th.Tensor, y: th.Tensor, sigma: float = 0.1)
     :param points: ``(B, K, 2)`` or ``(B, K, 3)``: x_k and y_k; the presence is ignored
     :param x: ``(W,)``: positions of the columns of the maps, in the coordinates of the points
     :param y: ``(H,)``: positions of the rows
+    :param geometry: Geometry of the maps of the encoder that finds the points
     :param sigma: σ, in the same coordinates
     :return: ``(B, K, H, W)`` in (0, 1]
     """
@@ -35,8 +34,8 @@ class Reconstruction(nn.Module):
     :param n_points: K
     :param height: H of a frame in pixels
     :param width: W of a frame in pixels
+    :param geometry: Geometry of the maps of the encoder that finds the points
     :param sigma: σ of the heat maps, in the coordinates of the points
-    :param strides: Strides of the encoder that finds the points
     """
 
     _x: th.Tensor
@@ -48,8 +47,8 @@ class Reconstruction(nn.Module):
         n_points: int,
         height: int,
         width: int,
+        geometry: MapGeometry,
         sigma: float = 0.1,
-        strides: Sequence[int] = (2, 1, 1, 1),
     ) -> None:
         super().__init__()
         self.sigma = sigma
@@ -73,7 +72,6 @@ class Reconstruction(nn.Module):
             nn.Conv2d(_N_CHANNELS, 4 * frame_channels, kernel_size=3, padding=1),
             nn.PixelShuffle(2),
         )
-        geometry = MapGeometry(strides)
         map_height, map_width = geometry.map_size(height, width)
         self.register_buffer("_x", _positions(width, map_width, geometry), persistent=False)
         self.register_buffer("_y", _positions(height, map_height, geometry), persistent=False)

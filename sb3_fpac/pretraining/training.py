@@ -14,6 +14,7 @@ from torch import nn
 from sb3_fpac.arguments import number, whole_number
 from sb3_fpac.features.encoder import Precision, has_native_bfloat16
 from sb3_fpac.features.extractor import FeaturePointExtractor
+from sb3_fpac.features.map_geometry import MapGeometry
 from sb3_fpac.features.pretrained import PretrainedPoints
 from sb3_fpac.features.spatial_softmax import Softmax
 from sb3_fpac.pretraining.frames import check_frame_size
@@ -69,6 +70,7 @@ def pretrain(
     seed: int = 0,
     precision: Precision = "auto",
     strides: Sequence[int] = (2, 1, 1, 1),
+    anti_aliasing: bool = False,
     device: th.device | str = "auto",
     on_update: Callable[[float], object] | None = None,
 ) -> Pretraining:
@@ -91,6 +93,7 @@ def pretrain(
     :param seed: Seed of the initial weights and of the pairs
     :param precision: As in FeaturePointExtractor
     :param strides: As in FeaturePointExtractor
+    :param anti_aliasing: As in FeaturePointExtractor
     :param device: PyTorch device; ``"auto"``: CUDA where there is a GPU
     :param on_update: Called after every update with its loss, for example by a progress bar
     :return: The points, and the network that reconstructs frames from them
@@ -104,7 +107,8 @@ def pretrain(
     sigma = number("sigma", sigma, above=0)
     pairs = _Pairs(episodes, seed)
     channels, height, width = pairs.frames.shape[1:]
-    check_frame_size(height, width, strides)
+    geometry = MapGeometry(strides, anti_aliasing)
+    check_frame_size(height, width, geometry)
     device = get_device(device)
     with th.random.fork_rng(devices=[]):
         th.manual_seed(seed)
@@ -119,8 +123,9 @@ def pretrain(
             velocity=False,
             precision=precision,
             strides=strides,
+            anti_aliasing=anti_aliasing,
         ).to(device)
-        reconstruction = Reconstruction(channels, n_points, height, width, sigma, strides)
+        reconstruction = Reconstruction(channels, n_points, height, width, geometry, sigma)
     reconstruction = reconstruction.to(device, memory_format=th.channels_last)  # type: ignore[call-overload]
     optimizer = th.optim.Adam([*extractor.parameters(), *reconstruction.parameters()], lr=learning_rate)
     in_bfloat16 = precision == "bfloat16" or (precision == "auto" and has_native_bfloat16(device))
@@ -149,7 +154,8 @@ def pretrain(
         width=width,
         temperature=temperature,
         softmax=softmax,
-        strides=extractor.encoder.geometry.strides,
+        strides=geometry.strides,
+        anti_aliasing=geometry.anti_aliasing,
         versions={"sb3_fpac": __version__, "torch": str(th.__version__)},
     )
     return Pretraining(points_made, losses, extractor, reconstruction)

@@ -121,6 +121,7 @@ def plot_feature_maps(
     softmax: Softmax = "separable",
     *,
     strides: Sequence[int] = (2, 1, 1, 1),
+    anti_aliasing: bool = False,
     indices: Sequence[int] | np.ndarray | None = None,
     columns: int = 4,
 ) -> "Figure":
@@ -134,6 +135,7 @@ def plot_feature_maps(
     :param softmax: ``"separable"`` or ``"full"``, see ``FeaturePointExtractor.softmax``; for the latter p(x) and p(y) are
         the marginals of p(x, y)
     :param strides: Strides of the encoder, see ``FeaturePointExtractor.strides``
+    :param anti_aliasing: Whether the encoder has it, see ``FeaturePointExtractor.anti_aliasing``
     :param indices: Indices of the points to draw; None: all
     :param columns: Maps side by side
     :return: A Matplotlib figure that is not registered with pyplot; axes are in pixels of the frame
@@ -146,7 +148,7 @@ def plot_feature_maps(
     maps = np.asarray(maps)
     _check_frame(frame)
     height, width = frame.shape[:2]
-    geometry = MapGeometry(strides)
+    geometry = MapGeometry(strides, anti_aliasing)
     if maps.ndim != 3 or maps.shape[1:] != geometry.map_size(height, width):
         expected = ("K", *geometry.map_size(height, width))
         raise ValueError(f"The maps of a frame of {height}×{width} pixels have the shape {expected}, got {maps.shape}.")

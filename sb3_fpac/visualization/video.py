@@ -94,6 +94,7 @@ def render_maps(model: BaseAlgorithm, episode: Episode, t: int, indices: Indices
             extractor.temperature,
             extractor.softmax,
             strides=extractor.encoder.geometry.strides,
+            anti_aliasing=extractor.encoder.geometry.anti_aliasing,
             indices=numbers[key],
             columns=columns,
         )
