@@ -7,6 +7,7 @@ Usage: python benchmarks/precision.py [--sizes 64 84] [--states 4000] [--seed 0]
 """
 
 import argparse
+from itertools import product
 
 import gymnasium as gym
 import numpy as np
@@ -75,17 +76,18 @@ def main() -> None:
     args = parser.parse_args()
 
     print(describe_machine(th.device("cpu")))
-    print(f"\n| frame | strides | {' | '.join(NAMES)} |\n| --- | --- |{' ---: |' * len(NAMES)}")
+    print(f"\n| frame | strides | anti-aliasing | {' | '.join(NAMES)} |\n| --- | --- | --- |{' ---: |' * len(NAMES)}")
     for size in args.sizes:
         stacks, targets = draw_states(size, args.states, args.seed)
         space = spaces.Box(0, 255, stacks.shape[1:], np.uint8)
-        for strides in STRIDES:
+        for strides, anti_aliasing in product(STRIDES, (False, True)):
             th.manual_seed(args.seed)
-            extractor = FeaturePointExtractor(space, strides=strides)
+            extractor = FeaturePointExtractor(space, strides=strides, anti_aliasing=anti_aliasing)
             with th.no_grad():
                 features = th.cat([extractor(part / 255) for part in stacks.split(200)])
             explained = explained_variance(features, targets, args.seed)
-            print(f"| {size}×{size} | {strides} | {' | '.join(f'{r2:.2f}' for r2 in explained)} |", flush=True)
+            numbers = " | ".join(f"{r2:.2f}" for r2 in explained)
+            print(f"| {size}×{size} | {strides} | {'yes' if anti_aliasing else 'no'} | {numbers} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -118,7 +118,7 @@ def test_torchscript_acts_as_sb3_does(name, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["fpac", "camera_shift", "dict", "tqc", "ppo"])  # ten seconds each
+@pytest.mark.parametrize("name", ["fpac", "preset", "camera_shift", "dict", "tqc", "ppo"])  # ten seconds each
 def test_onnx_acts_as_sb3_does(name, tmp_path):
     model = scramble(AGENTS[name]())
     path = export_onnx(model, tmp_path / "policy.onnx")

@@ -102,6 +102,7 @@ def test_the_preset_changes_what_it_says_and_nothing_else():
     assert (fast.learning_rate, fast.n_steps, fast.replay_buffer.n_steps) == (1e-3, 3, 3)
     extractors = fast.policy.features_extractor, paper.policy.features_extractor
     assert [extractor.encoder.geometry.strides for extractor in extractors] == [(2,), (2, 1, 1, 1)]
+    assert [extractor.encoder.geometry.anti_aliasing for extractor in extractors] == [True, False]
     assert [extractor.standardization is None for extractor in extractors] == [False, True]
     for name in ("n_points", "temperature", "softmax", "presence", "velocity", "relative", "n_frames", "features_dim"):
         assert len({getattr(extractor, name) for extractor in extractors}) == 1
