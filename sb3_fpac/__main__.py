@@ -1,4 +1,7 @@
-"""``python -m sb3_fpac``: check a machine, pre-train points, watch or export an agent, report on runs, run an experiment."""
+"""
+``python -m sb3_fpac``: check a machine, pre-train points, watch, export or share an agent, report on runs, run an
+experiment.
+"""
 
 import argparse
 import sys
@@ -15,6 +18,7 @@ COMMANDS = {  # modules of sb3_fpac.cli, and of sb3_fpac.commands
     "pretrain": "Pre-train feature points on the frames of a random policy.",
     "report": "Write one HTML file about the runs of a task.",
     "experiment": "Train all agents of an experiment, and draw its figure.",
+    "zoo": "Run a script of RL Zoo that shares agents, or records their training, with this package.",
 }
 
 

@@ -9,7 +9,7 @@ import pytest
 import sb3_fpac
 
 HEAVY = {"torch", "stable_baselines3", "sb3_contrib", "rl_zoo3", "dm_control", "mujoco", "matplotlib", "pandas", "pydantic"}
-COMMANDS = ("doctor", "watch", "export", "pretrain", "report", "experiment")
+COMMANDS = ("doctor", "watch", "export", "pretrain", "report", "experiment", "zoo")
 
 
 def python(*arguments):
