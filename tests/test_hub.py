@@ -188,8 +188,22 @@ def test_an_agent_that_does_not_need_this_package_has_the_card_of_rl_zoo(hub, mo
     assert not (hub / "ppo-CartPole-v1" / "feature_points.png").exists()
 
 
-@pytest.mark.parametrize("n_envs", [1, 2])
-def test_the_picture_shows_every_camera_of_an_agent(hub, monkeypatch, n_envs):
+WRAPPED = dict(env_wrapper={"sb3_fpac.envs.ActionRepeat": dict(n=2)})
+
+
+@pytest.mark.parametrize("env_id, config", [(CARTPOLE, {}), ("CartPole-v1", WRAPPED)])
+def test_an_agent_may_need_this_package_for_its_environment_or_a_wrapper_alone(hub, monkeypatch, env_id, config):
+    env_kwargs = dict(observation="state", time_limit=0.4) if env_id == CARTPOLE else None
+    env = gym.make(env_id, **(env_kwargs or {}))
+    save_run(PPO("MlpPolicy", env, policy_kwargs=dict(net_arch=[8]), device="cpu"), "ppo", env_id, env_kwargs, **config)
+    run(monkeypatch, "zoo", *PUSH, "--algo", "ppo", "--env", env_id)
+    metadata, text = read_card(hub / f"ppo-{env_id}")
+    assert metadata["tags"][-1] == "sb3-fpac" and "The agent needs sb3-fpac" in text and "feature" not in text.lower()
+
+
+@pytest.mark.parametrize("n_envs, max_steps, n_frames", [(1, 1000, 4), (2, 3, 3)])
+def test_the_picture_shows_every_camera_of_an_agent(hub, monkeypatch, n_envs, max_steps, n_frames):
+    monkeypatch.setattr("sb3_fpac.zoo.hub.MAX_STEPS", max_steps)
     monkeypatch.setitem(gym.registry, ROBOT, gym.envs.registration.EnvSpec(ROBOT, Robot))
     monkeypatch.setattr("rl_zoo3.utils.SubprocVecEnv", import_module("stable_baselines3.common.vec_env").DummyVecEnv)
     kwargs = dict(KWARGS, features_extractor_kwargs=dict(n_points=4, frame_channels=dict(wrist=1, front=3)))
@@ -199,7 +213,7 @@ def test_the_picture_shows_every_camera_of_an_agent(hub, monkeypatch, n_envs):
     _, text = read_card(hub / f"fpac-{ROBOT}")
     assert "the agent's 8 feature points of the cameras `front` and `wrist`, at moments" in text
     height, width, _ = imageio.imread(hub / f"fpac-{ROBOT}" / "feature_points.png").shape
-    assert 800 < height < 1000 and 1500 < width < 2000
+    assert 800 < height < 1000 and width == n_frames * 19 * 24 + (n_frames - 1) * 24  # 17×19 pixels, 24 times as large
 
 
 def test_a_hub_package_that_is_complete_is_used_as_it_is(hub, monkeypatch):
