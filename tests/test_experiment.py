@@ -588,6 +588,26 @@ def test_the_figure_shows_every_task_quantity_and_variant(tmp_path):
         assert f"<!-- {text}" in svg
 
 
+def test_the_figure_says_where_published_scores_are_of_another_task(tmp_path):
+    pixels = dict(TINY_FPAC, label="Agent A", env_kwargs=dict(size=32))
+    path = write_experiment(tmp_path / "mine.yml", tasks=[CARTPOLE, CHEETAH], variants=dict(a=pixels, b=TINY_STATE))
+    described = load_experiment(str(path))
+
+    def words_of_the_figure(variants, factor):
+        runs = [run for run in finished(path, tmp_path / f"{variants}{factor}", dict(a=100, b=500)) if run.variant in variants]
+        curves = read_curves(described, runs)
+        longer = {task: [replace(curve, steps=factor * curve.steps) for curve in each] for task, each in curves.items()}
+        draw_figure(described, {"return": longer}, "done", [tmp_path / "figure.svg"])
+        return " ".join(re.findall("<!-- (.*) -->", (tmp_path / "figure.svg").read_text()))
+
+    words = words_of_the_figure("ab", 500)
+    of_cartpole = "cartpole-swingup: The published scores are of another task than those of b (time_limit=0.8, observation=state"
+    assert of_cartpole in words.replace("observation=state, time_limit=0.8", "time_limit=0.8, observation=state")
+    assert "cheetah-run: The published scores are of another task than those of b" in words and "action repeat of 4" in words
+    assert "of another task" not in words_of_the_figure("a", 500)  # from pixels, over whole episodes
+    assert "published" not in words_of_the_figure("ab", 1)  # too short for any of the scores
+
+
 def test_only_draw_draws_what_there_is(tmp_path, capsys):
     path = write_experiment(tmp_path / "mine.yml")
     assert experiment(path, tmp_path / "logs", "--only-draw") == 0

@@ -367,20 +367,19 @@ def test_the_numbers_of_the_chart_are_in_the_csv(tmp_path):
 
 def test_published_scores_of_another_task_are_shown_with_that_remark(tmp_path):
     same = make_run(tmp_path / "same", env="dmc-walker-walk", env_kwargs={"size": 64, "action_repeat": 2})
-    assert published_remarks([read_run(same)], ["DrQ", "DrQ-v2"]) == []
+    assert published_remarks("dmc-walker-walk", [("fpac", {"size": 64, "action_repeat": 2})], ["DrQ", "DrQ-v2"]) == []
     short = dict(time_limit=1, observation="state", action_repeat=4)
     other = make_run(tmp_path / "other", algo="sac", env="dmc-walker-walk", env_kwargs=short)
-    (remark,) = published_remarks(read_runs([same, other]), ["DrQ"])
+    (remark,) = published_remarks("dmc-walker-walk", [("fpac", {}), ("sac", short), ("sac", short)], ["DrQ"])
     assert remark == (
         "The published scores are of another task than those of sac (observation=state, time_limit=1, action_repeat=4): they "
         "are from pixels, over whole episodes of 1,000 env steps, with an action repeat of 2."
     )
-    assert published_remarks(read_runs([same, other]), []) == []
-    cartpole = read_run(make_run(tmp_path / "cartpole"))
-    assert published_remarks([cartpole], ["DrQ-v2"]) == [
+    assert published_remarks("dmc-walker-walk", [("sac", short)], []) == []
+    assert published_remarks("dmc-cartpole-swingup", [("fpac", {})], ["DrQ-v2"]) == [
         "The published scores of DrQ-v2 are of an action repeat of 2 instead of 8."
     ]
-    write_report([other], tmp_path / "report.html", with_agent=False)
+    write_report([same, other], tmp_path / "report.html", with_agent=False)
     assert remark in (tmp_path / "report.html").read_text()
 
 

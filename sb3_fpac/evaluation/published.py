@@ -1,12 +1,11 @@
 """Scores that other methods have published on the same tasks."""
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sb3_fpac.envs import TASKS
-from sb3_fpac.evaluation.runs import Run
 
 FILE = Path(__file__).with_name("published.csv")
 METHODS = ("DrQ", "CURL", "DrQ-v2")  # in the order of the file
@@ -63,33 +62,33 @@ def published_marks(scores: Iterable[PublishedScore], last_step: int) -> list[Pu
     ]
 
 
-def published_remarks(runs: Iterable[Run], methods: Iterable[str]) -> list[str]:
+def published_remarks(task: str, agents: Iterable[tuple[str, Mapping[str, Any]]], methods: Iterable[str]) -> list[str]:
     """
-    Say where runs and published scores are of different tasks: the published ones are from pixels, over whole episodes and
+    Say where agents and published scores are of different tasks: the published ones are from pixels, over whole episodes and
     with the action repeat of the task.
 
-    :param runs: Runs of one task of DeepMind Control
+    :param task: Id of a task of DeepMind Control, ``dmc-…``
+    :param agents: Name of each agent, and the keyword arguments of its environment
     :param methods: Methods whose scores are shown
     :return: Sentences; empty if the scores can be compared
     """
-    runs, methods = list(runs), list(methods)
+    methods = list(methods)
     if not methods:
         return []
-    repeat = TASKS[runs[0].env_id].action_repeat
+    repeat = TASKS[task].action_repeat
     remarks = (
         [f"The published scores of DrQ-v2 are of an action repeat of 2 instead of {repeat}."]
         if "DrQ-v2" in methods and repeat != 2
         else []
     )
     others: dict[str, list[str]] = {}
-    for run in runs:
-        kwargs = {name.removeprefix("env_kwargs."): value for name, value in run.hyperparameters.items()}
-        kwargs["action_repeat"] = kwargs.get("action_repeat") or repeat
+    for name, env_kwargs in agents:
+        kwargs = {**env_kwargs, "action_repeat": env_kwargs.get("action_repeat") or repeat}
         expected = {"observation": "pixels", "time_limit": None, "action_repeat": repeat}
-        differing = [f"{name}={kwargs[name]}" for name, value in expected.items() if kwargs.get(name, value) != value]
+        differing = [f"{key}={kwargs[key]}" for key, value in expected.items() if kwargs.get(key, value) != value]
         if differing:
             names = others.setdefault(", ".join(differing), [])
-            names += [name for name in [run.label or run.algorithm] if name not in names]
+            names += [name] if name not in names else []
     for what, names in others.items():
         remarks.append(
             f"The published scores are of another task than those of {'; '.join(names)} ({what}): they are from pixels, "

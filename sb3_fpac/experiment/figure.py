@@ -1,10 +1,11 @@
 """The figure of an experiment: a column for each task, a row for each quantity, a curve for each variant."""
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
 from sb3_fpac.envs import TASKS
-from sb3_fpac.evaluation.published import published_marks, published_scores
+from sb3_fpac.evaluation.published import published_marks, published_remarks, published_scores
 from sb3_fpac.evaluation.tables import step_label
 from sb3_fpac.experiment.config import Experiment
 from sb3_fpac.experiment.scores import Curves
@@ -53,6 +54,11 @@ def draw_figure(experiment: Experiment, rows: dict[str, Curves], note: str, path
     handles = {label: handle for axes in grid.flat for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     n_lines = -(-len(handles) // n_columns)
     figure.set_figheight(3 * n_rows + 0.9 + 0.2 * n_lines)
+    remarks = _remarks(experiment, rows)
+    if remarks:
+        lines = [line for remark in remarks for line in textwrap.wrap(remark, 70 * n_columns)]
+        figure.supxlabel("\n".join(lines), fontsize="x-small", x=0.02, horizontalalignment="left")
+        figure.set_figheight(figure.get_figheight() + 0.15 * len(lines))
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=n_columns, fontsize="small")
     for path in paths:
         figure.savefig(path, dpi=150)
@@ -76,6 +82,19 @@ def _draw_panel(axes: Axes, experiment: Experiment, rows: dict[str, Curves], wha
     axes.xaxis.set_major_formatter(lambda step, _: step_label(step))
     axes.locator_params(axis="x", nbins=5)
     axes.grid(alpha=0.3)
+
+
+def _remarks(experiment: Experiment, rows: dict[str, Curves]) -> list[str]:
+    """What must be said of the published scores in the figure, with the tasks where that is not so for all of them"""
+    labels, tasks = {variant.label: variant.env_kwargs for variant in experiment.variants}, {}
+    shown = [task for task in rows.get("return", {}) if task in TASKS and published_scores(task)]
+    for task in shown:
+        curves = rows["return"][task]
+        marks = published_marks(published_scores(task), max(int(curve.steps[-1]) for curve in curves))
+        agents = [(curve.group, labels[curve.group]) for curve in curves]
+        for remark in published_remarks(task, agents, [mark.score.method for mark in marks]):
+            tasks.setdefault(remark, []).append(task.removeprefix("dmc-"))
+    return [remark if len(tasks[remark]) == len(shown) else f"{', '.join(tasks[remark])}: {remark}" for remark in tasks]
 
 
 def _mark_published(axes: Axes, task: str, last_step: int) -> None:

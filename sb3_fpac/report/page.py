@@ -114,12 +114,19 @@ def render(
         cut=[curve for curve in curves if max(run.steps[-1] for run in curve.runs) > curve.steps[-1]],
         no_time=[curve.label for curve in curves if not np.isfinite(curve.hours).any()],
         scores=scores,
-        remarks=published_remarks(runs, shown),
+        remarks=published_remarks(runs[0].env_id, [_environment(run) for run in runs], shown),
         hyperparameters=hyperparameter_rows(groups),
         agent=agent,
         not_shown=not_shown,
         trained_on=_trained_on(runs),
     )
+
+
+def _environment(run: Run) -> tuple[str, dict[str, Any]]:
+    """Name of a run, and the keyword arguments of its environment"""
+    prefix = "env_kwargs."
+    kwargs = {name.removeprefix(prefix): value for name, value in run.hyperparameters.items() if name.startswith(prefix)}
+    return run.label or run.algorithm, kwargs
 
 
 def _fill(task: str, data: dict[str, Any], agent: AgentSection | None, **content: Any) -> str:
