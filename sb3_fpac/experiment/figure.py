@@ -86,7 +86,8 @@ def _draw_panel(axes: Axes, experiment: Experiment, rows: dict[str, Curves], wha
 
 def _remarks(experiment: Experiment, rows: dict[str, Curves]) -> list[str]:
     """What must be said of the published scores in the figure, with the tasks where that is not so for all of them"""
-    labels, tasks = {variant.label: variant.env_kwargs for variant in experiment.variants}, {}
+    labels = {variant.label: variant.env_kwargs for variant in experiment.variants}
+    tasks: dict[str, list[str]] = {}
     shown = [task for task in rows.get("return", {}) if task in TASKS and published_scores(task)]
     for task in shown:
         curves = rows["return"][task]
