@@ -1,4 +1,4 @@
-"""The blocks of docs/your_environment.md, run from the first to the last with few steps, as a reader would."""
+"""The blocks of README.md and docs, run as a reader would: each Python block alone, and two pages from first to last."""
 
 import os
 import re
@@ -7,36 +7,164 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch as th
+from helpers.processes import make_once, run_python
 
 PROJECT = Path(__file__).parents[1]
-PAGE = PROJECT / "docs" / "your_environment.md"
-FEWER = {  # text of the page: what the test has instead
-    "learn(10_000,": "learn(20,",
-    "learn(100_000,": "learn(20,",
-    "**fpac_fast,": "**fpac_fast, learning_starts=16, batch_size=4, buffer_size=200, compile=False,",
-    "n_eval_episodes=10": "n_eval_episodes=1",
-    "n_timesteps: 10000": "n_timesteps: 20\n  learning_starts: 16\n  batch_size: 4\n  compile: false",
-    "--eval-freq 2000": "--eval-freq 20 --eval-episodes 1",
-    "-o pendulum.mp4": "-o pendulum.mp4 --max-steps 3",
-    "-o script.mp4": "-o script.mp4 --max-steps 3",
-    "--no-render -n 200": "--no-render -n 3",
-    "-o report.html": "-o report.html --no-agent",
+PAGES = {page.name: page for page in (PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md")))}
+
+
+def blocks(text: str, languages: str = r"\w+") -> list[tuple[str, str]]:
+    """Language and text of every block, in the order of the page"""
+    return re.findall(rf"^```({languages})\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def shortened(text: str, fewer: dict[str, str]) -> str:
+    for long, short in fewer.items():
+        assert long in text, f"{long} is not on the page"
+        text = text.replace(long, short)
+    return text
+
+
+PYTHON = {name: [block for _, block in blocks(page.read_text(encoding="utf-8"), "python")] for name, page in PAGES.items()}
+WITH_PYTHON = [name for name in PYTHON if PYTHON[name]]
+
+
+@pytest.mark.parametrize("page", WITH_PYTHON)
+def test_no_python_block_has_an_undefined_name(page, tmp_path):
+    for number, block in enumerate(PYTHON[page]):
+        (tmp_path / f"block_{number}.py").write_text(block, encoding="utf-8")
+    run_python("-m", "ruff", "check", "--isolated", "--no-cache", "--select", "F821", tmp_path)
+
+
+FEWER_ALONE = {  # page: its text: what the test has instead; numbers of steps with an underscore are always few
+    "environments.md": {"n_envs=4": "n_envs=1"},
+    "other_algorithms.md": {'PPO("CnnPolicy", env, ': 'PPO("CnnPolicy", env, n_steps=4, batch_size=4, '},
+    "pretraining.md": {"10_000, ": "20, ", "pretrain(episodes, ": "pretrain(episodes, n_updates=2, batch_size=2, "},
+    "quick_start.md": {'make("dmc-cheetah-run")': 'make("dmc-cheetah-run", time_limit=0.4)', "episodes=10": "episodes=1"},
+    "reproducibility.md": {'dict(compile=True), dict(precision="bfloat16"), ': ""},
+    "visualization.md": {
+        'make("dmc-cheetah-run"))': 'make("dmc-cheetah-run", time_limit=0.4))',
+        'save_path="points"': 'save_path="points", freq=10, max_steps=4',
+    },
+}
+CALLS = {  # how the test calls the function of a block
+    "def export(path_of_model, env)": 'import gymnasium; export("cheetah", gymnasium.make("dmc-cheetah-run"))',
+    "def export(model)": 'from sb3_fpac import FPAC; export(FPAC.load("cheetah"))',
+    "def share(model)": 'import gymnasium; share(FPAC.load("cheetah")); use(gymnasium.make("dmc-cheetah-run"))',
+    "def train(goal_env)": """
+import gymnasium
+from sb3_fpac import AddPixels
+from sb3_fpac.envs import register_robots
+register_robots()
+train(AddPixels(gymnasium.make("FetchReachDense-v4"), cameras=["gripper_camera_rgb"], size=32))
+""",
+    "def make_agent(env)": """
+from gymnasium import Env, spaces
+class Robot(Env):
+    images = dict(front=spaces.Box(0, 255, (6, 32, 32), "uint8"), depth=spaces.Box(0, 255, (2, 32, 32), "uint8"))
+    observation_space = spaces.Dict(images)
+    action_space = spaces.Box(-1, 1, (2,))
+make_agent(Robot())
+""",
+    "def look(model, env)": """
+import gymnasium
+from sb3_fpac import AddPixels, FPAC
+env = AddPixels(gymnasium.make("Hopper-v5", max_episode_steps=4), cameras=dict(front="track"), size=32)
+look(FPAC("MultiInputPolicy", env), env)
+""",
+}
+NOT_HERE = {"your_environment.md": "its blocks are run below, from the first to the last"}
+ONLY_WITH_A_GPU = ['storage_device="cuda"']
+MAKE_FILES = """
+import gymnasium
+from sb3_fpac import FPAC, collect_frames, pretrain
+FPAC("CnnPolicy", "dmc-cheetah-run", policy_kwargs=dict(net_arch=[8])).save("cheetah")
+pretrain(collect_frames(gymnasium.make("dmc-cheetah-run"), 20), n_updates=1, batch_size=2).save("points.pt")
+"""
+RUN_ALONE = """
+import os, runpy, shutil, sys
+from pathlib import Path
+import sb3_contrib, stable_baselines3  # once: what takes long to import and does not know this package
+files, failed = Path(sys.argv[1]), []
+for block in map(Path, sys.argv[2:]):
+    sys.stdout.flush()
+    if (child := os.fork()) == 0:
+        os.chdir(shutil.copytree(files, block.with_suffix("")))
+        runpy.run_path(str(block), run_name="__main__")
+        sys.exit()
+    if os.waitpid(child, 0)[1]:
+        failed.append(block.name)
+sys.exit(f"failed: {failed}" if failed else 0)
+"""
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory) -> Path:
+    """What other blocks and commands of the pages have written: an agent, and pre-trained points"""
+    return make_once(tmp_path_factory, "files", lambda folder: run_python("-c", MAKE_FILES, cwd=folder, OMP_NUM_THREADS="1"))
+
+
+def test_what_is_called_and_left_out_is_on_a_page():
+    text = "".join(block for page in WITH_PYTHON for block in PYTHON[page])
+    assert {line: text.count(line) for line in (*CALLS, *ONLY_WITH_A_GPU)} == dict.fromkeys((*CALLS, *ONLY_WITH_A_GPU), 1)
+    assert {*FEWER_ALONE, *NOT_HERE} <= set(WITH_PYTHON)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [page for page in WITH_PYTHON if page not in NOT_HERE])
+def test_every_python_block_runs_alone(page, files, tmp_path):
+    text = shortened("\n\0".join(PYTHON[page]), FEWER_ALONE.get(page, {}))
+    text = re.sub(r"learn\(\d+_[\d_]+", "learn(20", text)
+    paths = []
+    for number, block in enumerate(text.split("\n\0")):
+        if any(line in block for line in ONLY_WITH_A_GPU) and not th.cuda.is_available():
+            continue
+        calls = [call for line, call in CALLS.items() if line in block]
+        paths.append(tmp_path / f"block_{number}.py")
+        paths[-1].write_text("\n".join([block, *calls]), encoding="utf-8")
+    run_python("-c", RUN_ALONE, files, *paths, OMP_NUM_THREADS="1")
+
+
+IN_ORDER = {  # page: its text and what the test has instead, and the files that its blocks write
+    "your_environment.md": (
+        {
+            "learn(10_000,": "learn(20,",
+            "learn(100_000,": "learn(20,",
+            "**fpac_fast,": "**fpac_fast, learning_starts=16, batch_size=4, buffer_size=200, compile=False,",
+            "n_eval_episodes=10": "n_eval_episodes=1",
+            "n_timesteps: 10000": "n_timesteps: 20\n  learning_starts: 16\n  batch_size: 4\n  compile: false",
+            "--eval-freq 2000": "--eval-freq 20 --eval-episodes 1",
+            "-o pendulum.mp4": "-o pendulum.mp4 --max-steps 3",
+            "-o script.mp4": "-o script.mp4 --max-steps 3",
+            "--no-render -n 200": "--no-render -n 3",
+            "-o report.html": "-o report.html --no-agent",
+        },
+        ("seen.png", "pendulum.zip", "pendulum.mp4", "script.mp4", "report.html", "race.zip"),
+    ),
+    "plots.md": (
+        {
+            "--eval-freq 1250 --eval-episodes 10": "-n 60 --eval-freq 20 --eval-episodes 2 "
+            "--env-kwargs size:32 time_limit:0.8 -params learning_starts:40 batch_size:4 compile:False",
+            "-w 10": "-w 2",
+        },
+        ("training.png", "curves.pkl", "bars.png"),
+    ),
 }
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
-def test_blocks_run_in_the_order_of_the_page(tmp_path):
-    text = PAGE.read_text(encoding="utf-8")
-    for long, short in FEWER.items():
-        assert long in text, f"{long} is not on the page"
-        text = text.replace(long, short)
+@pytest.mark.parametrize("page", IN_ORDER)
+def test_blocks_run_in_the_order_of_the_page(page, tmp_path):
+    fewer, files = IN_ORDER[page]
     environment = os.environ | {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "PYTHONPATH": str(PROJECT),
         "OMP_NUM_THREADS": "1",
+        "MPLBACKEND": "Agg",  # no window that waits to be closed
     }
-    for language, block in re.findall(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+    for language, block in blocks(shortened(PAGES[page].read_text(encoding="utf-8"), fewer)):
         if language in ("python", "yaml"):
             name = re.match(r"# (\w+\.\w+)\n", block)
             assert name, f"the first line must name the file:\n{block}"
@@ -49,5 +177,4 @@ def test_blocks_run_in_the_order_of_the_page(tmp_path):
             ["bash", "-e", "-c", block], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=400
         )
         assert done.returncode == 0, block + done.stdout + done.stderr
-    files = ("seen.png", "pendulum.zip", "pendulum.mp4", "script.mp4", "report.html", "race.zip")
     assert all((tmp_path / file).stat().st_size > 0 for file in files)
