@@ -2,8 +2,10 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,30 +21,23 @@ def blocks(text: str, languages: str = r"\w+") -> list[tuple[str, str]]:
     return re.findall(rf"^```({languages})\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
-def shortened(text: str, fewer: dict[str, str]) -> str:
-    for long, short in fewer.items():
-        assert long in text, f"{long} is not on the page"
-        text = text.replace(long, short)
-    return text
-
-
 PYTHON = {name: [block for _, block in blocks(page.read_text(encoding="utf-8"), "python")] for name, page in PAGES.items()}
-WITH_PYTHON = [name for name in PYTHON if PYTHON[name]]
 
 
-@pytest.mark.parametrize("page", WITH_PYTHON)
+@pytest.mark.parametrize("page", [page for page in PYTHON if PYTHON[page]])
 def test_no_python_block_has_an_undefined_name(page, tmp_path):
     for number, block in enumerate(PYTHON[page]):
         (tmp_path / f"block_{number}.py").write_text(block, encoding="utf-8")
     run_python("-m", "ruff", "check", "--isolated", "--no-cache", "--select", "F821", tmp_path)
 
 
-FEWER_ALONE = {  # page: its text: what the test has instead; numbers of steps with an underscore are always few
+FEWER_ALONE = {  # page: its text: what the test has instead, beside steps of learn that are written with an underscore
     "environments.md": {"n_envs=4": "n_envs=1"},
+    "fpac.md": {"features_extractor_class=PixelExtractor": "features_extractor_class=PixelExtractor, net_arch=[8]"},
     "other_algorithms.md": {'PPO("CnnPolicy", env, ': 'PPO("CnnPolicy", env, n_steps=4, batch_size=4, '},
     "pretraining.md": {"10_000, ": "20, ", "pretrain(episodes, ": "pretrain(episodes, n_updates=2, batch_size=2, "},
     "quick_start.md": {'make("dmc-cheetah-run")': 'make("dmc-cheetah-run", time_limit=0.4)', "episodes=10": "episodes=1"},
-    "reproducibility.md": {'dict(compile=True), dict(precision="bfloat16"), ': ""},
+    "reproducibility.md": {"dict(compile=True), ": "", ', dict(precision="bfloat16", compile=True)': ""},
     "visualization.md": {
         'make("dmc-cheetah-run"))': 'make("dmc-cheetah-run", time_limit=0.4))',
         'save_path="points"': 'save_path="points", freq=10, max_steps=4',
@@ -74,7 +69,7 @@ env = AddPixels(gymnasium.make("Hopper-v5", max_episode_steps=4), cameras=dict(f
 look(FPAC("MultiInputPolicy", env), env)
 """,
 }
-NOT_HERE = {"your_environment.md": "its blocks are run below, from the first to the last"}
+NOT_ALONE = {"your_environment.md": "its blocks are run below, from the first to the last"}
 ONLY_WITH_A_GPU = ['storage_device="cuda"']
 MAKE_FILES = """
 import gymnasium
@@ -83,20 +78,27 @@ FPAC("CnnPolicy", "dmc-cheetah-run", policy_kwargs=dict(net_arch=[8])).save("che
 pretrain(collect_frames(gymnasium.make("dmc-cheetah-run"), 20), n_updates=1, batch_size=2).save("points.pt")
 """
 RUN_ALONE = """
-import os, runpy, shutil, sys
-from pathlib import Path
-import sb3_contrib, stable_baselines3  # once: what takes long to import and does not know this package
-files, failed = Path(sys.argv[1]), []
-for block in map(Path, sys.argv[2:]):
-    sys.stdout.flush()
+import os, runpy, signal, sys
+import matplotlib.pyplot, mujoco, sb3_contrib, scipy.ndimage, stable_baselines3, torch._dynamo  # slow, and only once
+for line in sys.stdin:
     if (child := os.fork()) == 0:
-        os.chdir(shutil.copytree(files, block.with_suffix("")))
-        runpy.run_path(str(block), run_name="__main__")
+        signal.alarm(500)
+        block = line.strip()
+        os.chdir(os.path.dirname(block))
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(os.dup2(os.open("log.txt", os.O_WRONLY | os.O_CREAT), 1), 2)
+        runpy.run_path(block, run_name="__main__")
         sys.exit()
-    if os.waitpid(child, 0)[1]:
-        failed.append(block.name)
-sys.exit(f"failed: {failed}" if failed else 0)
+    print(os.waitpid(child, 0)[1], flush=True)
 """
+
+
+def test_what_is_replaced_called_or_left_out_is_on_a_page():
+    pages = {page: "".join(python) for page, python in PYTHON.items()}
+    assert not [long for page, fewer in FEWER_ALONE.items() for long in fewer if long not in pages[page]]
+    assert all(pages[page] for page in NOT_ALONE)
+    text = "".join(pages.values())
+    assert {line: text.count(line) for line in (*CALLS, *ONLY_WITH_A_GPU)} == dict.fromkeys((*CALLS, *ONLY_WITH_A_GPU), 1)
 
 
 @pytest.fixture(scope="session")
@@ -105,25 +107,35 @@ def files(tmp_path_factory) -> Path:
     return make_once(tmp_path_factory, "files", lambda folder: run_python("-c", MAKE_FILES, cwd=folder, OMP_NUM_THREADS="1"))
 
 
-def test_what_is_called_and_left_out_is_on_a_page():
-    text = "".join(block for page in WITH_PYTHON for block in PYTHON[page])
-    assert {line: text.count(line) for line in (*CALLS, *ONLY_WITH_A_GPU)} == dict.fromkeys((*CALLS, *ONLY_WITH_A_GPU), 1)
-    assert {*FEWER_ALONE, *NOT_HERE} <= set(WITH_PYTHON)
+@pytest.fixture(scope="session")
+def run_alone() -> Iterator[Callable[[Path], int]]:
+    """Runs a file in a process that has loaded SB3 and has not loaded this package, and returns its exit status"""
+    environment = os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
+    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with subprocess.Popen([sys.executable, "-c", RUN_ALONE], env=environment, **pipes) as process:
+
+        def run(file: Path) -> int:
+            print(file, file=process.stdin, flush=True)
+            return int(process.stdout.readline())
+
+        yield run
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [page for page in WITH_PYTHON if page not in NOT_HERE])
-def test_every_python_block_runs_alone(page, files, tmp_path):
-    text = shortened("\n\0".join(PYTHON[page]), FEWER_ALONE.get(page, {}))
-    text = re.sub(r"learn\(\d+_[\d_]+", "learn(20", text)
-    paths = []
-    for number, block in enumerate(text.split("\n\0")):
-        if any(line in block for line in ONLY_WITH_A_GPU) and not th.cuda.is_available():
-            continue
-        calls = [call for line, call in CALLS.items() if line in block]
-        paths.append(tmp_path / f"block_{number}.py")
-        paths[-1].write_text("\n".join([block, *calls]), encoding="utf-8")
-    run_python("-c", RUN_ALONE, files, *paths, OMP_NUM_THREADS="1")
+@pytest.mark.parametrize(
+    "page, number", [(page, number) for page in PYTHON if page not in NOT_ALONE for number in range(len(PYTHON[page]))]
+)
+def test_every_python_block_runs_alone(page, number, files, run_alone, tmp_path):
+    block = PYTHON[page][number]
+    if any(line in block for line in ONLY_WITH_A_GPU) and not th.cuda.is_available():
+        pytest.skip("needs a CUDA GPU")
+    calls = [call for line, call in CALLS.items() if line in block]
+    for long, short in FEWER_ALONE.get(page, {}).items():
+        block = block.replace(long, short)
+    block = re.sub(r"learn\(\d+_[\d_]+", "learn(20", block)
+    folder = shutil.copytree(files, tmp_path / "alone")
+    (folder / "block.py").write_text("\n".join([block, *calls]), encoding="utf-8")
+    assert run_alone(folder / "block.py") == 0, (folder / "log.txt").read_text(encoding="utf-8")
 
 
 IN_ORDER = {  # page: its text and what the test has instead, and the files that its blocks write
@@ -164,7 +176,11 @@ def test_blocks_run_in_the_order_of_the_page(page, tmp_path):
         "OMP_NUM_THREADS": "1",
         "MPLBACKEND": "Agg",  # no window that waits to be closed
     }
-    for language, block in blocks(shortened(PAGES[page].read_text(encoding="utf-8"), fewer)):
+    text = PAGES[page].read_text(encoding="utf-8")
+    for long, short in fewer.items():
+        assert long in text, f"{long} is not on the page"
+        text = text.replace(long, short)
+    for language, block in blocks(text):
         if language in ("python", "yaml"):
             name = re.match(r"# (\w+\.\w+)\n", block)
             assert name, f"the first line must name the file:\n{block}"
