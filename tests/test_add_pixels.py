@@ -166,6 +166,21 @@ def test_two_cameras_of_different_sizes_are_those_of_mujocos_renderer():
     env.close()
 
 
+@pytest.mark.parametrize(
+    "make", [hopper, lambda: gym.make("dmc-hopper-hop", observation="state")], ids=["mujoco", "dm_control"]
+)
+def test_supersampled_frames_are_the_means_of_larger_ones(make):
+    arguments = dict(cameras=dict(a=0, b=SIDE), frame_stack=1)
+    env = AddPixels(make(), size=dict(a=20, b=(12, 16)), supersampling=4, **arguments)
+    larger = AddPixels(make(), size=dict(a=80, b=(48, 64)), **arguments)
+    assert env.observation_space["b"].shape == (3, 12, 16)
+    for seed in (0, 1):
+        (seen, _), (seen_larger, _) = env.reset(seed=seed), larger.reset(seed=seed)
+        for key, (height, width) in dict(a=(20, 20), b=(12, 16)).items():
+            np.testing.assert_allclose(seen[key], area_means(seen_larger[key], height, width), atol=0.5 + 1e-9)
+    env.close(), larger.close()
+
+
 def test_a_picture_outlives_what_others_free():
     """A MuJoCo context that is freed late deletes the objects of the context that is current"""
 
@@ -360,6 +375,7 @@ def test_what_is_no_picture_is_refused():
     [
         dict(cameras=["track"], size=20),
         dict(cameras=dict(a="0", b=SIDE), size=dict(a=20, b=(12, 16)), frame_stack=3, action_repeat=2, keep=[]),
+        dict(cameras=dict(a="track", b=SIDE), size=16, supersampling=2),
     ],
 )
 def test_the_spec_goes_through_json_and_wraps_once(arguments):

@@ -121,6 +121,7 @@ PUBLIC = [
     (dmc, "action_repeat", [0, -1, 2.0, NAN, "2", True]),
     (dmc, "time_limit", [0, -1.0, NAN, INFINITY, "1", True]),
     *((dmc, name, NO_FLAG) for name in ("relative_keypoints", "fast_rendering")),
+    (dmc, "supersampling", [17, *NO_COUNT]),
     (dmc, "observation", NO_CHOICE),
     (dmc, "camera_shift", ["yes", 0, 1, None]),
     (checkpoint, "save_freq", NO_COUNT),

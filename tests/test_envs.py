@@ -424,6 +424,23 @@ def test_fast_rendering_draws_nearly_the_same_pixels(env_id):
     assert (differences > 16).mean() < 0.01
 
 
+@pytest.mark.parametrize("kwargs", [{}, dict(camera_id=["side", "back"], observation="pixels+state")])
+def test_supersampled_frames_are_the_means_of_larger_ones(kwargs):
+    n, size = 3, 20
+    env, larger = (
+        gym.make("dmc-cheetah-run", **kwargs, **each) for each in (dict(size=size, supersampling=n), dict(size=n * size))
+    )
+    for _ in range(2):
+        (seen, _), (seen_larger, _) = env.reset(seed=1), larger.reset(seed=1)
+        seen, seen_larger = ((each if isinstance(each, dict) else dict(side=each)) for each in (seen, seen_larger))
+        for key in seen.keys() - {"state"}:
+            assert seen[key].dtype == np.uint8
+            means = seen_larger[key][1:].reshape(6, size, n, size, n).mean(axis=(2, 4))  # without the header plane
+            np.testing.assert_allclose(seen[key][1:], means, atol=0.5)
+            assert len(np.unique(seen[key][1:])) > 20
+    env.close(), larger.close()
+
+
 @pytest.mark.parametrize(("action_repeat", "fps"), [(None, 25), (1, 100)])
 def test_videos_play_in_real_time(action_repeat, fps):
     with gym.make("dmc-cheetah-run", observation="state", action_repeat=action_repeat) as env:

@@ -13,6 +13,7 @@ from sb3_fpac.envs.cameras import find_cameras, mujoco_model_and_data
 from sb3_fpac.envs.gathering import PIXELS, STATE, Gathered, NamesItselfOnly, by_key, check_distinct
 from sb3_fpac.envs.mujoco_frames import MujocoDrawing, MujocoFrames, check_pose
 from sb3_fpac.envs.pixel_frames import RenderedFrames, height_and_width, image_shape, let_pygame_end, plain_size
+from sb3_fpac.envs.rendering import MOST_SUPERSAMPLING
 from sb3_fpac.envs.wrappers import ActionRepeat, FrameStack
 
 Camera = int | str | Mapping[str, Any] | None
@@ -43,6 +44,8 @@ class AddPixels(NamesItselfOnly):
     :param frame_stack: Number of frames in a stack, see :class:`~sb3_fpac.FrameStack`
     :param action_repeat: Steps of the environment for each action, see :class:`~sb3_fpac.ActionRepeat`
     :param keep: Keys of the environment's own observations to keep; ``"state"`` if these are a vector. None: all
+    :param supersampling: How many times as high and wide a MuJoCo camera is drawn before the frame is reduced to its size, by
+        the mean over blocks of pixels. What ``env.render()`` draws has a size of its own.
     :raises ValueError: if a camera is not there, the environment does not draw, its observations are images or neither
         vectors nor a Dict, a key is there twice or missing, or an argument is out of range
     :raises RuntimeError: at the first frame, if this process was forked from one that had drawn, or if no OpenGL backend works
@@ -56,6 +59,7 @@ class AddPixels(NamesItselfOnly):
         frame_stack: int = 2,
         action_repeat: int = 1,
         keep: Sequence[str] | None = None,
+        supersampling: int = 1,
     ) -> None:
         let_pygame_end()
         by_name = _cameras(env, cameras)
@@ -65,6 +69,7 @@ class AddPixels(NamesItselfOnly):
         }
         frame_stack = whole_number("frame_stack", frame_stack, at_least=1)
         action_repeat = whole_number("action_repeat", action_repeat, at_least=1)
+        supersampling = whole_number("supersampling", supersampling, at_least=1, at_most=MOST_SUPERSAMPLING)
         kept = _kept(env.observation_space, keep)
         check_distinct("cameras", list(by_name), kept)
         plain_sizes = {key: plain_size(*each) for key, each in sizes.items()}
@@ -75,9 +80,10 @@ class AddPixels(NamesItselfOnly):
             frame_stack=frame_stack,
             action_repeat=action_repeat,
             keep=None if keep is None else list(keep),
+            supersampling=supersampling,
         )
         repeated = env if action_repeat == 1 else ActionRepeat(env, action_repeat)
-        NamesItselfOnly.__init__(self, env, _Views(repeated, by_name, sizes, frame_stack, kept))
+        NamesItselfOnly.__init__(self, env, _Views(repeated, by_name, sizes, frame_stack, kept, supersampling))
         if env.metadata.get("render_fps"):
             self.metadata = {**env.metadata, "render_fps": env.metadata["render_fps"] / action_repeat}
 
@@ -92,13 +98,16 @@ class _Views(Gathered):
         sizes: Mapping[str, tuple[int, int]],
         frame_stack: int,
         kept: Sequence[str],
+        supersampling: int,
     ) -> None:
         self._drawing: MujocoDrawing | None = None
         if any(camera is not None for camera in cameras.values()):
-            largest = (max(size[axis] for size in sizes.values()) for axis in (0, 1))
+            largest = (supersampling * max(size[axis] for size in sizes.values()) for axis in (0, 1))
             self._drawing = MujocoDrawing(env, *largest)
         ways: dict[str, Any] = {
-            key: partial(_stack, drawing=self._drawing, camera=camera, size=sizes[key], n=frame_stack)
+            key: partial(
+                _stack, drawing=self._drawing, camera=camera, size=sizes[key], n=frame_stack, supersampling=supersampling
+            )
             for key, camera in cameras.items()
         }
         is_dict = isinstance(env.observation_space, spaces.Dict)
@@ -127,11 +136,13 @@ class _Entry(gym.ObservationWrapper):
         return observation if self._key is None else observation[self._key]
 
 
-def _stack(env: gym.Env, drawing: MujocoDrawing | None, camera: Camera, size: tuple[int, int], n: int) -> gym.Env:
+def _stack(
+    env: gym.Env, drawing: MujocoDrawing | None, camera: Camera, size: tuple[int, int], n: int, supersampling: int
+) -> gym.Env:
     if camera is None:
         return FrameStack(RenderedFrames(env, *size), n)
     assert drawing is not None
-    return FrameStack(MujocoFrames(env, drawing, camera, *size), n)
+    return FrameStack(MujocoFrames(env, drawing, camera, *size, supersampling), n)
 
 
 def _cameras(env: gym.Env, cameras: Any) -> dict[str, Camera]:

@@ -13,7 +13,7 @@ from sb3_fpac.arguments import flag, number, one_of, whole_number
 from sb3_fpac.envs.cameras import find_camera, find_cameras, follows, mujoco_model_and_data
 from sb3_fpac.envs.gathering import PIXELS, STATE, Gathered, by_key, check_distinct
 from sb3_fpac.envs.keypoints import Keypoints
-from sb3_fpac.envs.rendering import check_process, choose_backend, set_up_drawing
+from sb3_fpac.envs.rendering import MOST_SUPERSAMPLING, check_process, choose_backend, mean_of_blocks, set_up_drawing
 from sb3_fpac.envs.tasks import Task
 from sb3_fpac.envs.wrappers import ActionRepeat, CameraShift, FrameStack
 
@@ -32,6 +32,7 @@ def make_dmc(
     time_limit: float | None = None,
     relative_keypoints: bool = True,
     fast_rendering: bool = False,
+    supersampling: int = 1,
 ) -> gym.Env:
     """
     Make a task of ``dm_control.suite``. ``gym.make("dmc-cheetah-run", ...)`` calls this function with the same keywords.
@@ -62,6 +63,9 @@ def make_dmc(
     :param fast_rendering: Whether shadows and round shapes are drawn coarser, in a third of the time with a software
         renderer. Of the pixels of an 84×84 frame, 2 to 11 % then change slightly. An agent needs the frames that it was
         trained on.
+    :param supersampling: How many times as high and wide a frame is drawn before it is reduced to its size, by the mean over
+        blocks of pixels. 2 shows movements that are small fractions of a pixel more exactly. An agent needs the frames that
+        it was trained on.
     :return: The environment
     :raises ValueError: if an argument is out of range, the model has no such camera, or a camera is listed twice
     :raises RuntimeError: if no OpenGL backend works
@@ -75,6 +79,7 @@ def make_dmc(
         action_repeat = whole_number("action_repeat", action_repeat, at_least=1)
     flag("relative_keypoints", relative_keypoints)
     flag("fast_rendering", fast_rendering)
+    supersampling = whole_number("supersampling", supersampling, at_least=1, at_most=MOST_SUPERSAMPLING)
     if time_limit is not None:
         time_limit = number("time_limit", time_limit, above=0)  # seconds
     spec = Task(domain, task)
@@ -85,7 +90,7 @@ def make_dmc(
     cameras = _cameras(model, camera_id)
     render_kwargs["camera_id"] = next(iter(cameras.values()))
     sizes = _sizes(size, cameras, is_list=_is_list(camera_id))
-    set_up_drawing(model, largest=max(*sizes.values(), render_size), fast=fast_rendering)
+    set_up_drawing(model, largest=max(supersampling * max(sizes.values()), render_size), fast=fast_rendering)
 
     env = ActionRepeat(UnitActions(env), spec.action_repeat if action_repeat is None else action_repeat)
     fps = 1 / (env.unwrapped.control_timestep() * env.n)  # type: ignore[attr-defined]
@@ -97,10 +102,10 @@ def make_dmc(
             raise ValueError(f"Keypoints are those of one camera, got the list {camera_id!r}: pass one of them.")
         return Keypoints(env, camera_id, relative_keypoints)  # type: ignore[arg-type]
     if observation == "pixels" and not _is_list(camera_id):
-        return stacked_pixels(env, sizes[PIXELS], camera_id, frame_stack, camera_shift)  # type: ignore[arg-type]
+        return stacked_pixels(env, sizes[PIXELS], camera_id, frame_stack, camera_shift, supersampling)  # type: ignore[arg-type]
     if observation == "pixels+state":
         check_distinct("camera_id", list(cameras), [STATE])
-    return DictPixels(env, cameras, sizes, frame_stack, camera_shift, state=observation == "pixels+state")
+    return DictPixels(env, cameras, sizes, frame_stack, camera_shift, supersampling, state=observation == "pixels+state")
 
 
 class UnitActions(gym.ActionWrapper, RecordConstructorArgs):
@@ -147,21 +152,23 @@ class Pixels(gym.ObservationWrapper, RecordConstructorArgs):
     :param env: A dm_control environment under Shimmy's adapter
     :param size: Height and width in pixels
     :param camera_id: Number or name of the camera
+    :param supersampling: How many times as high and wide the image is drawn before it is reduced to its size
     :raises ValueError: if the model has no such camera
     :raises RuntimeError: if this process was forked from one that had drawn a frame
     """
 
-    def __init__(self, env: gym.Env, size: int, camera_id: int | str) -> None:
+    def __init__(self, env: gym.Env, size: int, camera_id: int | str, supersampling: int = 1) -> None:
         self._camera = find_camera(mujoco_model_and_data(env)[0], camera_id)
-        RecordConstructorArgs.__init__(self, size=size, camera_id=camera_id)
+        RecordConstructorArgs.__init__(self, size=size, camera_id=camera_id, supersampling=supersampling)
         gym.ObservationWrapper.__init__(self, env)
-        self._size = size
+        self._drawn_size, self._supersampling = size * supersampling, supersampling
         self.observation_space = spaces.Box(0, 255, (size, size, 3), np.uint8)
 
     def observation(self, observation: Any) -> np.ndarray:
         check_process()
         physics = self.env.unwrapped.physics  # type: ignore[attr-defined]
-        return physics.render(height=self._size, width=self._size, camera_id=self._camera)
+        image = physics.render(height=self._drawn_size, width=self._drawn_size, camera_id=self._camera)
+        return mean_of_blocks(image, self._supersampling)
 
 
 class DictPixels(Gathered, RecordConstructorArgs):
@@ -174,6 +181,7 @@ class DictPixels(Gathered, RecordConstructorArgs):
     :param sizes: Height and width of the frames of every key, in pixels
     :param n_frames: Frames in a stack
     :param camera_shift: As in :func:`stacked_pixels`, for all cameras
+    :param supersampling: As in :class:`Pixels`, for all cameras
     :param state: Whether the Dict contains the state, as :class:`FlatState` makes it
     """
 
@@ -184,13 +192,27 @@ class DictPixels(Gathered, RecordConstructorArgs):
         sizes: Mapping[str, int],
         n_frames: int,
         camera_shift: bool | Literal["auto"],
+        supersampling: int,
         state: bool,
     ) -> None:
         RecordConstructorArgs.__init__(
-            self, cameras=dict(cameras), sizes=dict(sizes), n_frames=n_frames, camera_shift=camera_shift, state=state
+            self,
+            cameras=dict(cameras),
+            sizes=dict(sizes),
+            n_frames=n_frames,
+            camera_shift=camera_shift,
+            supersampling=supersampling,
+            state=state,
         )
         ways: dict[str, Any] = {
-            key: partial(stacked_pixels, size=sizes[key], camera_id=camera, n_frames=n_frames, camera_shift=camera_shift)
+            key: partial(
+                stacked_pixels,
+                size=sizes[key],
+                camera_id=camera,
+                n_frames=n_frames,
+                camera_shift=camera_shift,
+                supersampling=supersampling,
+            )
             for key, camera in cameras.items()
         }
         if state:
@@ -199,7 +221,12 @@ class DictPixels(Gathered, RecordConstructorArgs):
 
 
 def stacked_pixels(
-    env: gym.Env, size: int, camera_id: int | str, n_frames: int, camera_shift: bool | Literal["auto"]
+    env: gym.Env,
+    size: int,
+    camera_id: int | str,
+    n_frames: int,
+    camera_shift: bool | Literal["auto"],
+    supersampling: int = 1,
 ) -> gym.Env:
     """
     Wrap an environment for channel-first stacks of frames.
@@ -210,12 +237,13 @@ def stacked_pixels(
     :param n_frames: Frames in a stack
     :param camera_shift: Whether a header plane tells how the camera moved; ``"auto"``: if it follows a body and there are at
         least two frames
+    :param supersampling: As in :class:`Pixels`
     :return: The wrapped environment
     """
     if camera_shift == "auto":
         model, _ = mujoco_model_and_data(env)
         camera_shift = n_frames > 1 and follows(model, find_camera(model, camera_id))
-    stack = FrameStack(Pixels(env, size, camera_id), n_frames)
+    stack = FrameStack(Pixels(env, size, camera_id, supersampling), n_frames)
     return CameraShift(stack, camera_id, n_frames=n_frames) if camera_shift else stack
 
 

@@ -15,7 +15,7 @@ from gymnasium import spaces
 
 from sb3_fpac.arguments import number
 from sb3_fpac.envs.cameras import find_camera, mujoco_model_and_data
-from sb3_fpac.envs.rendering import check_process, choose_backend
+from sb3_fpac.envs.rendering import check_process, choose_backend, mean_of_blocks
 
 _MOST_GEOMS = 10_000  # in a scene; as in MuJoCo's own Renderer
 _FREE_CAMERA = ("lookat", "distance", "azimuth", "elevation")
@@ -93,20 +93,29 @@ class MujocoFrames(gym.ObservationWrapper):
     :param camera: Number or name of the camera; or a pose of the free camera, as :func:`check_pose` describes it
     :param height: Height in pixels
     :param width: Width in pixels
+    :param supersampling: How many times as high and wide the image is drawn before it is reduced to its size
     :raises ValueError: if the model has no such camera, or the pose is none
     """
 
     def __init__(
-        self, env: gym.Env, drawing: MujocoDrawing, camera: int | str | Mapping[str, Any], height: int, width: int
+        self,
+        env: gym.Env,
+        drawing: MujocoDrawing,
+        camera: int | str | Mapping[str, Any],
+        height: int,
+        width: int,
+        supersampling: int = 1,
     ) -> None:
         super().__init__(env)
         model, _ = mujoco_model_and_data(env)
         self._camera = check_pose(camera) if isinstance(camera, Mapping) else find_camera(model, camera)
-        self._drawing, self._height, self._width = drawing, height, width
+        self._drawing, self._supersampling = drawing, supersampling
+        self._height, self._width = supersampling * height, supersampling * width
         self.observation_space = spaces.Box(0, 255, (height, width, 3), np.uint8)
 
     def observation(self, observation: Any) -> np.ndarray:
-        return self._drawing.draw(self.env, self._camera, self._height, self._width)
+        image = self._drawing.draw(self.env, self._camera, self._height, self._width)
+        return mean_of_blocks(image, self._supersampling)
 
 
 def check_pose(pose: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,8 +6,12 @@ import os
 import sys
 from typing import Any
 
+import numpy as np
+
 _FAST_SHADOW_SIZE = 512  # pixels; 2048 or more in the tasks of dm_control
 _FAST_SLICES, _FAST_STACKS = 14, 8  # of spheres, capsules and cylinders; MuJoCo's defaults are 28 and 16
+
+MOST_SUPERSAMPLING = 16  # along an axis: the sums over a block fit in 16 bits
 
 _drawn_by: int | None = None  # id of the process that drew the first frame
 
@@ -61,6 +65,22 @@ def set_up_drawing(model: Any, largest: int, fast: bool) -> None:
     if fast:
         quality = model.vis.quality
         quality.shadowsize, quality.numslices, quality.numstacks = _FAST_SHADOW_SIZE, _FAST_SLICES, _FAST_STACKS
+
+
+def mean_of_blocks(image: np.ndarray, n: int) -> np.ndarray:
+    """
+    Reduce an image by the mean over blocks of pixels, rounded to whole numbers.
+
+    :param image: ``(n H, n W, C)`` uint8
+    :param n: Height and width of a block, at most :data:`MOST_SUPERSAMPLING`
+    :return: ``(H, W, C)`` uint8
+    """
+    if n == 1:
+        return image
+    height, width, channels = image.shape
+    blocks = image.reshape(height // n, n, width // n, n, channels)
+    sums = blocks.sum(axis=3, dtype=np.uint16).sum(axis=1, dtype=np.uint16)
+    return ((sums + n * n // 2) // (n * n)).astype(np.uint8)
 
 
 def check_process() -> None:
