@@ -74,7 +74,9 @@ def test_points_are_shown_every_so_many_steps(tmp_path):
     for tag in ("feature_points/video", "feature_points/maps"):
         images = events.Images(tag)
         assert [image.step for image in images] == [10, 20]
-    assert len(imageio.mimread(events.Images("feature_points/video")[0].encoded_image_string, format="GIF")) == 6
+    video = events.Images("feature_points/video")[0]
+    frames = imageio.mimread(video.encoded_image_string, format="GIF")
+    assert len(frames) == 6 and frames[0].shape[:2] == (video.height, video.width)  # which others than TensorBoard read
     for tag in ("feature_points/presence", "feature_points/speed"):
         assert [(event.step, event.histogram_value.num) for event in events.Histograms(tag)] == [(10, 24), (20, 24)]
 

@@ -114,7 +114,10 @@ class FeaturePointCallback(BaseCallback):
                     values |= {f"{prefix}/presence": view.points[..., 2], f"{prefix}/speed": view.speeds}
                 output.write(values, dict.fromkeys(values, ()), self.num_timesteps)
                 # TensorBoard plays GIFs that are logged as images; PyTorch's add_video needs MoviePy 1
-                image = Summary.Image(encoded_image_string=video.gif(pictures, fps))
+                height, width, channels = pictures[0].shape  # without which Weights & Biases drops the GIF
+                image = Summary.Image(
+                    height=height, width=width, colorspace=channels, encoded_image_string=video.gif(pictures, fps)
+                )
                 summary = Summary(value=[Summary.Value(tag="feature_points/video", image=image)])
                 assert output.writer.file_writer is not None
                 output.writer.file_writer.add_summary(summary, self.num_timesteps)
