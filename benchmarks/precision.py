@@ -18,15 +18,16 @@ from timing import describe_machine
 from torch import nn
 
 from sb3_fpac import FeaturePointExtractor
+from sb3_fpac.envs.rendering import mean_of_blocks
 
 ENV_STEPS = 8  # of an agent step
-STRIDES = [(2, 1, 1, 1), (2, 2, 1, 1), (2, 1), (2,)]
+STRIDES = [(2, 1, 1, 1), (2, 2, 1, 1), (2,)]
 NAMES = ["x", "cos θ", "sin θ", "change of x", "of cos θ", "of sin θ"]
 
 
-def draw_states(size: int, n_states: int, seed: int) -> tuple[th.Tensor, th.Tensor]:
+def draw_states(size: int, supersampling: int, n_states: int, seed: int) -> tuple[th.Tensor, th.Tensor]:
     """Stacks of two frames (N, 6, size, size) and what is to be told from them (N, 6)"""
-    env = gym.make("dmc-cartpole-swingup", size=size, render_size=size, fast_rendering=True)
+    env = gym.make("dmc-cartpole-swingup", size=size, supersampling=supersampling, fast_rendering=True)
     env.reset(seed=seed)
     physics = env.unwrapped.physics
     random = np.random.default_rng(seed)
@@ -38,7 +39,8 @@ def draw_states(size: int, n_states: int, seed: int) -> tuple[th.Tensor, th.Tens
         frames, states = [], []
         for steps in (0, ENV_STEPS):
             physics.step(steps)
-            frames.append(physics.render(size, size, camera_id=0).transpose(2, 0, 1))
+            image = physics.render(supersampling * size, supersampling * size, camera_id=0)
+            frames.append(mean_of_blocks(image, supersampling).transpose(2, 0, 1))
             x, angle = physics.data.qpos
             states.append(np.array([x, np.cos(angle), np.sin(angle)]))
         stacks.append(np.concatenate(frames))
@@ -76,9 +78,10 @@ def main() -> None:
     args = parser.parse_args()
 
     print(describe_machine(th.device("cpu")))
-    print(f"\n| frame | strides | anti-aliasing | {' | '.join(NAMES)} |\n| --- | --- | --- |{' ---: |' * len(NAMES)}")
-    for size in args.sizes:
-        stacks, targets = draw_states(size, args.states, args.seed)
+    print(f"\n| frame | supersampling | strides | anti-aliasing | {' | '.join(NAMES)} |")
+    print(f"| --- | ---: | --- | --- |{' ---: |' * len(NAMES)}")
+    for size, supersampling in product(args.sizes, (1, 2)):
+        stacks, targets = draw_states(size, supersampling, args.states, args.seed)
         space = spaces.Box(0, 255, stacks.shape[1:], np.uint8)
         for strides, anti_aliasing in product(STRIDES, (False, True)):
             th.manual_seed(args.seed)
@@ -87,7 +90,9 @@ def main() -> None:
                 features = th.cat([extractor(part / 255) for part in stacks.split(200)])
             explained = explained_variance(features, targets, args.seed)
             numbers = " | ".join(f"{r2:.2f}" for r2 in explained)
-            print(f"| {size}×{size} | {strides} | {'yes' if anti_aliasing else 'no'} | {numbers} |", flush=True)
+            print(
+                f"| {size}×{size} | {supersampling} | {strides} | {'yes' if anti_aliasing else 'no'} | {numbers} |", flush=True
+            )
 
 
 if __name__ == "__main__":
