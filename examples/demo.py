@@ -30,7 +30,7 @@ TEST_EPISODES = 10  # before and after
 
 
 def make_env(seed: int) -> gym.Env:
-    env = Monitor(gym.make(TASK, size=SIZE, fast_rendering=True, supersampling=2))
+    env = Monitor(gym.make(TASK, size=SIZE, fast_rendering=True))
     env.reset(seed=seed)
     return env
 

@@ -59,9 +59,7 @@ HYPERPARAMS = {
 
 def make_env(seed: int) -> gym.Env:
     env = gym.make("FetchReachDense-v4")
-    env = AddPixels(
-        env, cameras=CAMERAS, size=SIZE, action_repeat=2, keep=["observation"], supersampling=2
-    )  # without the goals
+    env = AddPixels(env, cameras=CAMERAS, size=SIZE, action_repeat=2, keep=["observation"])  # without the goals
     env = Monitor(env, info_keywords=("is_success",))
     env.reset(seed=seed)
     env.action_space.seed(seed)

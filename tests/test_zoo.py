@@ -381,7 +381,7 @@ def test_the_presets_yaml_is_the_preset_for_every_task_with_the_frames_it_is_mad
         steps = entry.pop("n_timesteps")
         if env_id in TASKS:
             assert steps * TASKS[env_id].action_repeat == 100_000
-            assert entry.pop("env_kwargs") == dict(size=64, fast_rendering=True, supersampling=2)
+            assert entry.pop("env_kwargs") == dict(size=64, fast_rendering=True)
         extractor_kwargs = entry["policy_kwargs"]["features_extractor_kwargs"]
         assert {**entry, "policy_kwargs": {**entry["policy_kwargs"], "features_extractor_kwargs": {}}} == {
             **fpac_fast,
