@@ -7,9 +7,9 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-import torch as th
 from helpers.processes import make_once, run_python
 
 PROJECT = Path(__file__).parents[1]
@@ -28,7 +28,8 @@ PYTHON = {name: [block for _, block in blocks(page.read_text(encoding="utf-8"), 
 def test_no_python_block_has_an_undefined_name(page, tmp_path):
     for number, block in enumerate(PYTHON[page]):
         (tmp_path / f"block_{number}.py").write_text(block, encoding="utf-8")
-    run_python("-m", "ruff", "check", "--isolated", "--no-cache", "--select", "F821", tmp_path)
+    done = run_python("-m", "ruff", "check", "--isolated", "--no-cache", "--select", "F821", tmp_path, expect=None)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 FEWER_ALONE = {  # page: its text: what the test has instead, beside steps of learn that are written with an underscore
@@ -121,14 +122,18 @@ def run_alone() -> Iterator[Callable[[Path], int]]:
         yield run
 
 
+def alone() -> Iterator[Any]:
+    """Page and number of every Python block; those for a GPU are marked"""
+    for page in PYTHON.keys() - NOT_ALONE.keys():
+        for number, block in enumerate(PYTHON[page]):
+            needs_gpu = any(line in block for line in ONLY_WITH_A_GPU)
+            yield pytest.param(page, number, marks=[pytest.mark.gpu] if needs_gpu else [])
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "page, number", [(page, number) for page in PYTHON if page not in NOT_ALONE for number in range(len(PYTHON[page]))]
-)
+@pytest.mark.parametrize("page, number", sorted(alone(), key=lambda each: each.values))
 def test_every_python_block_runs_alone(page, number, files, run_alone, tmp_path):
     block = PYTHON[page][number]
-    if any(line in block for line in ONLY_WITH_A_GPU) and not th.cuda.is_available():
-        pytest.skip("needs a CUDA GPU")
     calls = [call for line, call in CALLS.items() if line in block]
     for long, short in FEWER_ALONE.get(page, {}).items():
         block = block.replace(long, short)

@@ -91,7 +91,7 @@ class Encoder(nn.Module):
         activations = activations.contiguous(memory_format=th.channels_last)
         for layer in self.convolutions:
             if isinstance(layer, nn.Conv2d) and layer.bias is not None:
-                weight = blurred(layer.weight) if self.geometry.anti_aliasing and layer.stride != (1, 1) else layer.weight
+                weight = blurred(layer.weight) if self.geometry.blurs(layer.stride[0]) else layer.weight
                 weight = weight.to(dtype, memory_format=th.channels_last)
                 activations = nn.functional.conv2d(activations, weight, layer.bias.to(dtype), layer.stride)
             else:

@@ -24,14 +24,14 @@ class MapGeometry:
         self.strides = tuple(whole_number(f"strides[{i}]", stride, at_least=1) for i, stride in enumerate(strides))
         self.anti_aliasing = flag("anti_aliasing", anti_aliasing)
 
-    def is_blurred(self, i: int) -> bool:
+    def blurs(self, stride: int) -> bool:
         """
         Return whether a convolution blurs what it reads.
 
-        :param i: Index of the convolution
-        :return: True with anti-aliasing where the stride is above 1
+        :param stride: Stride of the convolution
+        :return: True with anti-aliasing if the stride is above 1
         """
-        return self.anti_aliasing and self.strides[i] > 1
+        return self.anti_aliasing and stride > 1
 
     @property
     def cell_distance(self) -> int:
@@ -45,8 +45,8 @@ class MapGeometry:
     def receptive_field(self) -> int:
         """Height and width of what a cell sees, in pixels"""
         size, distance = 1, 1
-        for i, stride in enumerate(self.strides):
-            kernel_size = _BLURRED_KERNEL_SIZE if self.is_blurred(i) else _KERNEL_SIZE
+        for stride in self.strides:
+            kernel_size = _BLURRED_KERNEL_SIZE if self.blurs(stride) else _KERNEL_SIZE
             size += (kernel_size - 1) * distance
             distance *= stride
         return size
