@@ -14,14 +14,24 @@ from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 from helpers.environments import Noise, StackedNoise
 from helpers.processes import run_python
-from stable_baselines3 import DQN, SAC, TD3
+from sb3_contrib import TQC, MaskablePPO, RecurrentPPO
+from stable_baselines3 import A2C, DQN, PPO, SAC, TD3
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecNormalize, VecTransposeImage
 
-from sb3_fpac import FPAC, FeaturePointExtractor, FPACPolicy, FrameReplayBuffer, FrameStack, fpac_kwargs
+from sb3_fpac import (
+    FPAC,
+    FeaturePointCombinedExtractor,
+    FeaturePointExtractor,
+    FPACPolicy,
+    FrameReplayBuffer,
+    FrameStack,
+    fpac_kwargs,
+)
 from sb3_fpac.envs import TASKS, CameraShift, rendering
 
-SMALL = dict(buffer_size=60, learning_starts=12, batch_size=4, compile=False, seed=0)
+OFF_POLICY = dict(buffer_size=60, learning_starts=12, batch_size=4, seed=0)
+SMALL = dict(OFF_POLICY, compile=False)
 
 
 def fpac(env, **kwargs):
@@ -29,6 +39,17 @@ def fpac(env, **kwargs):
 
 
 # ------------------------------------------------------------------------------------------------------- normalized rewards
+
+
+class Buttons(Noise):
+    """A choice of two actions"""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.action_space = spaces.Discrete(2)
+
+    def _reward(self, action):
+        return float(action)
 
 
 class Frames(Noise):
@@ -50,16 +71,106 @@ WRAPPED = {
 }
 
 
+def points(**kwargs):
+    return dict(features_extractor_class=FeaturePointExtractor, **kwargs)
+
+
+def off_policy(algorithm, env, **kwargs):
+    compile_update = dict(compile=False) if algorithm is FPAC else {}
+    return algorithm("CnnPolicy", env, **{**OFF_POLICY, "policy_kwargs": points(), **compile_update, **kwargs})
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "buffer"), [(FPAC, FrameReplayBuffer), (SAC, FrameReplayBuffer), (SAC, None), (TQC, None), (TD3, None)]
+)
 @pytest.mark.parametrize("wrapped", WRAPPED.values(), ids=WRAPPED)
-def test_normalized_rewards_under_any_order_of_wrappers(wrapped, tmp_path):
-    env = wrapped()
-    model = fpac(env).learn(40)
+def test_normalized_rewards_under_any_order_of_wrappers(wrapped, algorithm, buffer):
+    model = off_policy(algorithm, wrapped(), replay_buffer_class=buffer).learn(30)
     buffer = model.replay_buffer
     batch = buffer.sample(200)
     assert batch.observations.shape[1:] == (6, 17, 17) and (buffer.rewards[:10] == 100).all()
     assert (batch.observations[:, 3:] == batch.next_observations[:, :3]).all()
     normalized = buffer.sample(20, env=model.get_vec_normalize_env()).rewards
     assert (normalized < 100).all() and (normalized > 0).all()
+
+
+def test_a_buffer_of_frames_without_feature_points_stores_what_is_seen():
+    env = VecNormalize(DummyVecEnv([lambda: Noise((36, 36, 6))]), norm_obs=False)
+    model = SAC("CnnPolicy", env, replay_buffer_class=FrameReplayBuffer, **OFF_POLICY).learn(5)
+    assert (model.replay_buffer.sample(20).observations[0].numpy() != 0).any()
+
+
+class Camera(Noise):
+    """Channel-last frames beside a vector that counts the steps"""
+
+    def __init__(self):
+        super().__init__()
+        self.image = self.observation_space
+        self.observation_space = spaces.Dict(camera=self.image, time=spaces.Box(0, 99, (1,), np.float32))
+
+    def _frame(self):
+        image = self.np_random.integers(0, 256, self.image.shape, np.uint8)
+        return dict(camera=image, time=np.float32([self.steps]))
+
+    def reset(self, *, seed=None, options=None):
+        self.steps = 0
+        return super().reset(seed=seed)
+
+
+@pytest.mark.parametrize("norm_obs", [dict(norm_obs=False), dict(norm_obs_keys=["time"])])
+@pytest.mark.parametrize("algorithm", [FPAC, SAC, TD3])
+def test_normalized_vectors_beside_images_with_the_channels_last(algorithm, norm_obs):
+    env = VecNormalize(DummyVecEnv([Camera]), **norm_obs)
+    kwargs = dict(policy_kwargs=dict(features_extractor_class=FeaturePointCombinedExtractor, net_arch=[8]))
+    with pytest.warns(UserWarning, match="which has no velocities"):
+        model = algorithm("MultiInputPolicy", env, **OFF_POLICY, **kwargs)
+    model.learn(20)
+    stored = model.replay_buffer.sample(100).observations
+    assert stored["camera"].shape[1:] == (3, 17, 17)
+    assert stored["time"].max() > 5 and (stored["time"] % 1 == 0).all()  # as they were before VecNormalize
+
+
+@pytest.mark.parametrize("algorithm", [FPAC, SAC, TD3, PPO])
+def test_normalized_images_are_refused_with_the_cure(algorithm):
+    with pytest.raises(ValueError, match=r"must leave images as they are: use VecNormalize\(…, norm_obs=False\)"):
+        algorithm("CnnPolicy", VecNormalize(stacked()), policy_kwargs=points())
+
+
+# ------------------------------------------------------------------------------------------------------- other algorithms
+
+ON_POLICY = {PPO: "CnnPolicy", A2C: "CnnPolicy", RecurrentPPO: "CnnLstmPolicy", MaskablePPO: "CnnPolicy"}
+
+
+@pytest.mark.parametrize(("algorithm", "policy"), ON_POLICY.items())
+def test_every_algorithm_says_what_it_takes_its_observations_for(algorithm, policy, capsys):
+    for verbose in (0, 1):
+        algorithm(policy, FrameStack(Buttons()), policy_kwargs=points(), verbose=verbose)
+        assert capsys.readouterr().out.count("2 RGB frames of 17×17, 32 points, 192 features") == verbose
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "policy"), [(TD3, "CnnPolicy"), (PPO, "CnnPolicy"), (MaskablePPO, "CnnPolicy"), (SAC, "MlpPolicy")]
+)
+def test_the_options_of_other_policies_are_refused_with_the_cure(algorithm, policy):
+    env = FrameStack(Buttons() if algorithm is MaskablePPO else Noise())
+    with pytest.raises(ValueError, match=f"actor_update_.*got {algorithm.__name__} .*instead of fpac_kwargs pass policy_kw"):
+        algorithm(policy, env, policy_kwargs=dict(fpac_kwargs))
+
+
+@pytest.mark.parametrize("algorithm", [SAC, DQN])
+def test_a_buffer_of_frames_takes_the_frames_of_the_extractor(algorithm):
+    env = VecFrameStack(DummyVecEnv([lambda: Buttons((17, 17, 1)) if algorithm is DQN else Noise((17, 17, 1))]), 6)
+    grey = points(features_extractor_kwargs=dict(frame_channels=1))
+    model = off_policy(algorithm, env, policy_kwargs=grey, replay_buffer_class=FrameReplayBuffer)
+    assert model.replay_buffer.layouts[None][:2] == (6, 1)
+    other = off_policy(
+        algorithm,
+        env,
+        policy_kwargs=grey,
+        replay_buffer_class=FrameReplayBuffer,
+        replay_buffer_kwargs=dict(frame_channels=2),
+    )
+    assert other.replay_buffer.layouts[None][:2] == (3, 2)
 
 
 # --------------------------------------------------------------------------------------------------------- what is loaded
@@ -118,16 +229,6 @@ def memory(monkeypatch):
         monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=total, available=available))
 
     return set_memory
-
-
-def points(**kwargs):
-    return dict(features_extractor_class=FeaturePointExtractor, **kwargs)
-
-
-class Buttons(Noise):
-    def __init__(self):
-        super().__init__()
-        self.action_space = spaces.Discrete(2)
 
 
 @pytest.mark.parametrize(

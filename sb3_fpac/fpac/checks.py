@@ -93,21 +93,31 @@ def check_observations(space: spaces.Space, normalization: VecNormalize | None) 
     :param space: A stack of images, or a Dict of images and vectors
     :param normalization: The VecNormalize of the environment, which may normalize rewards and vectors; None: there is none
     """
+    check_normalization(space, normalization)
     if isinstance(space, spaces.Dict):
-        keys = (normalization.norm_obs_keys or []) if normalization is not None and normalization.norm_obs else []
-        for key in keys:
-            if len(space[key].shape or ()) == 3:  # VecNormalize has made the image a Box of floats
-                raise ValueError(
-                    f"FPAC normalizes images itself, but VecNormalize normalizes {key!r}: pass it norm_obs_keys without "
-                    "images."
-                )
         split_keys(space)
         return
-    if normalization is not None and normalization.norm_obs:
-        raise ValueError("FPAC normalizes images itself: use VecNormalize(…, norm_obs=False).")
     problem = why_no_stack(space)
     if problem is not None:
         raise ValueError(f"FPAC learns from one stack of images. {problem}")
+
+
+def check_normalization(space: spaces.Space, normalization: VecNormalize | None) -> None:
+    """
+    Check that VecNormalize leaves images as they are.
+
+    :param space: Of an agent with feature points
+    :param normalization: The VecNormalize of its environment; None: there is none
+    """
+    if normalization is None or not normalization.norm_obs:
+        return
+    if not isinstance(space, spaces.Dict):
+        raise ValueError("VecNormalize must leave images as they are: use VecNormalize(…, norm_obs=False).")
+    for key in normalization.norm_obs_keys or []:
+        if len(space[key].shape or ()) == 3:  # VecNormalize has made the image a Box of floats
+            raise ValueError(
+                f"VecNormalize must leave images as they are, but normalizes {key!r}: pass it norm_obs_keys without images."
+            )
 
 
 def check_replay_buffer_class(replay_buffer_class: type[ReplayBuffer]) -> type[FrameStorage]:

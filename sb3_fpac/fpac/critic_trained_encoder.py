@@ -29,9 +29,7 @@ from sb3_fpac.observations import check_keys
 
 TargetEncoder = Literal["online", "polyak"]
 
-_WITHOUT_POINTS: dict[str, Any] = dict(
-    target_encoder="online", actor_update_interval=1, last_layer_init=None, layer_norm=False
-)
+OWN_OPTIONS: dict[str, Any] = dict(target_encoder="online", actor_update_interval=1, last_layer_init=None, layer_norm=False)
 """The keyword arguments that SB3's policies lack, and the values with which the policies are SB3's own"""
 
 
@@ -104,9 +102,10 @@ class CriticTrainedEncoder(BasePolicy):
 
     def _build(self, lr_schedule: Schedule) -> None:
         if not self._has_shared_encoder:
-            if self._own_options() != _WITHOUT_POINTS:
+            changed = [name for name, value in self._own_options().items() if value != OWN_OPTIONS[name]]
+            if changed:
                 raise ValueError(
-                    f"{', '.join(_WITHOUT_POINTS)} need a feature-point extractor, not "
+                    f"policy_kwargs with {', '.join(changed)} need a feature-point extractor, not "
                     f"{self.features_extractor_class.__name__}: add features_extractor_class=FeaturePointExtractor."
                 )
             super()._build(lr_schedule)  # type: ignore[misc]
@@ -195,7 +194,7 @@ class CriticTrainedEncoder(BasePolicy):
         return parameters
 
     def _own_options(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in _WITHOUT_POINTS}
+        return {name: getattr(self, name) for name in OWN_OPTIONS}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)

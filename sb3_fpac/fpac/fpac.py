@@ -30,11 +30,9 @@ from sb3_fpac.fpac.checks import (
 from sb3_fpac.fpac.compilation import Compile, compile_update, configure_optimizer
 from sb3_fpac.fpac.loss_tracker import LossTracker, check_finite
 from sb3_fpac.fpac.policies import FPACPolicy
-from sb3_fpac.fpac.unnormalized import unnormalized_vectors
+from sb3_fpac.fpac.sb3_setup import frame_options
 from sb3_fpac.fpac.update import Losses, Update
 from sb3_fpac.fpac.weights import ALGORITHMS, make_agent, read_weights
-
-_OF_BOTH = ("frame_channels", "camera_shift")  # the extractor and the replay buffer
 
 SelfFPAC = TypeVar("SelfFPAC", bound="FPAC")
 
@@ -175,8 +173,7 @@ class FPAC(SAC):
     def _make_replay_buffer(self) -> FrameStorage:
         check_observations(self.observation_space, self._vec_normalize_env)
         replay_buffer_class = check_replay_buffer_class(self.replay_buffer_class or FrameReplayBuffer)
-        extractor_kwargs = self.policy_kwargs.get("features_extractor_kwargs") or {}
-        kwargs: dict[str, Any] = {name: extractor_kwargs[name] for name in _OF_BOTH if name in extractor_kwargs}
+        kwargs = frame_options(self.policy_kwargs)
         if issubclass(replay_buffer_class, HerReplayBuffer):
             kwargs["env"] = self.env
         return replay_buffer_class(
@@ -351,8 +348,7 @@ class FPAC(SAC):
                 f"The environment returned the reward {reward.tolist()} at agent step {self.num_timesteps}: training was "
                 "stopped before the reward was stored."
             )
-        with unnormalized_vectors(self, new_obs):
-            super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
+        super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """

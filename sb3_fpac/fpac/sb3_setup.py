@@ -1,23 +1,37 @@
-"""What SB3's off-policy algorithms say and check about images when they are set up."""
+"""What SB3's algorithms say and check about images when they are set up, and what they store of them."""
 
+import inspect
 import warnings
+from collections.abc import Callable
 from functools import wraps
+from typing import Any
 
 import numpy as np
 from gymnasium import spaces
+from sb3_contrib import MaskablePPO, RecurrentPPO
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
+from sb3_fpac.buffers import FrameStorage
 from sb3_fpac.features.combined_extractor import FeaturePointCombinedExtractor
 from sb3_fpac.features.frame_extractor import FrameExtractor
+from sb3_fpac.fpac.checks import check_normalization
+from sb3_fpac.fpac.critic_trained_encoder import OWN_OPTIONS, CriticTrainedEncoder
 from sb3_fpac.fpac.policies import FPACPolicy, FPACTQCPolicy
+from sb3_fpac.fpac.unnormalized import unnormalized_vectors
 from sb3_fpac.limits import free_memory, total_memory
 
+_OF_BOTH = ("frame_channels", "camera_shift")  # the extractor and the replay buffer
+_SET_UP = (OffPolicyAlgorithm, OnPolicyAlgorithm, MaskablePPO, RecurrentPPO)  # the classes that define _setup_model
 
-def describe(model: OffPolicyAlgorithm) -> str | None:
+
+def describe(model: BaseAlgorithm) -> str | None:
     """
     Say what an agent takes its observations for.
 
-    :param model: Any off-policy algorithm
+    :param model: Any SB3 algorithm
     :return: ``"2 RGB frames of 84×84, camera shift, 32 points, 192 features"``, one line for each image; None without
         feature points
     """
@@ -58,27 +72,84 @@ def check_memory(model: OffPolicyAlgorithm) -> None:
     warnings.warn(message, stacklevel=2)
 
 
+def check_policy_kwargs(model: BaseAlgorithm) -> None:
+    """
+    Check that the options of FPAC's policies, which are in ``fpac_kwargs``, are passed to one of them.
+
+    :param model: Any SB3 algorithm, before its policy is made
+    :raises ValueError: if another policy gets them, such as that of TD3, or ``"MlpPolicy"``
+    """
+    if issubclass(model.policy_class, CriticTrainedEncoder):
+        return
+    parameters = inspect.signature(model.policy_class.__init__).parameters
+    names = [name for name in OWN_OPTIONS if name in model.policy_kwargs and name not in parameters]
+    if names:
+        raise ValueError(
+            f"{', '.join(names)} in policy_kwargs are for 'CnnPolicy' and 'MultiInputPolicy' of SAC, TQC and FPAC, got "
+            f"{type(model).__name__} with {model.policy_class.__name__}: instead of fpac_kwargs pass "
+            "policy_kwargs=dict(features_extractor_class=FeaturePointExtractor)."
+        )
+
+
+def frame_options(policy_kwargs: dict[str, Any]) -> dict[str, Any]:
+    """
+    Select the options of a features extractor that a buffer of frames needs, too.
+
+    :param policy_kwargs: Of any algorithm
+    :return: ``frame_channels`` and ``camera_shift``, those that are given
+    """
+    extractor_kwargs = policy_kwargs.get("features_extractor_kwargs") or {}
+    return {name: extractor_kwargs[name] for name in _OF_BOTH if name in extractor_kwargs}
+
+
 def register_setup() -> None:
     """
-    Let SB3's off-policy algorithms call :func:`check_memory` before they make their replay buffer, and print
-    :func:`describe` after they have made their policy, with ``verbose=1``.
+    Let SB3's algorithms call :func:`check_policy_kwargs`, :func:`check_normalization` and :func:`check_memory` before they are
+    set up, and print :func:`describe` afterwards, with ``verbose=1``. A buffer of frames gets :func:`frame_options`. Agents
+    with feature points, or with such a buffer, store the images that they saw under VecNormalize.
     """
-    setup = OffPolicyAlgorithm._setup_model
-    if hasattr(setup, "__wrapped__"):
-        return
+    for algorithm in _SET_UP:
+        setup = algorithm._setup_model
+        if not hasattr(setup, "__wrapped__"):
+            algorithm._setup_model = _checked(setup)  # type: ignore[method-assign, assignment]
+    store = OffPolicyAlgorithm._store_transition
+    if not hasattr(store, "__wrapped__"):
+        OffPolicyAlgorithm._store_transition = _storing_what_is_seen(store)  # type: ignore[method-assign]
 
+
+def _checked(setup: Callable[[Any], None]) -> Callable[[Any], None]:
     @wraps(setup)
-    def checked_setup(self: OffPolicyAlgorithm) -> None:
-        check_memory(self)
+    def checked_setup(self: BaseAlgorithm) -> None:
+        check_policy_kwargs(self)
+        has_points = _has_points(self)
+        if has_points:
+            check_normalization(self.observation_space, self._vec_normalize_env)
+        if isinstance(self, OffPolicyAlgorithm):
+            check_memory(self)
+            if has_points and issubclass(self.replay_buffer_class or ReplayBuffer, FrameStorage):
+                self.replay_buffer_kwargs = {**frame_options(self.policy_kwargs), **self.replay_buffer_kwargs}
         setup(self)
         description = describe(self) if self.verbose else None
         if description is not None:
             print(description)
 
-    OffPolicyAlgorithm._setup_model = checked_setup  # type: ignore[method-assign]
+    return checked_setup
 
 
-def _has_points(model: OffPolicyAlgorithm) -> bool:
+def _storing_what_is_seen(store: Callable[..., None]) -> Callable[..., None]:
+    @wraps(store)
+    def store_what_is_seen(
+        self: OffPolicyAlgorithm, replay_buffer: ReplayBuffer, buffer_action: np.ndarray, new_obs: Any, *args: Any
+    ) -> None:
+        if not (_has_points(self) or isinstance(replay_buffer, FrameStorage)):
+            return store(self, replay_buffer, buffer_action, new_obs, *args)
+        with unnormalized_vectors(self, new_obs):
+            return store(self, replay_buffer, buffer_action, new_obs, *args)
+
+    return store_what_is_seen
+
+
+def _has_points(model: BaseAlgorithm) -> bool:
     extractor = model.policy_kwargs.get("features_extractor_class")
     if extractor is None:
         return issubclass(model.policy_class, (FPACPolicy, FPACTQCPolicy))

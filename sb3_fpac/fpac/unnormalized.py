@@ -13,13 +13,14 @@ from stable_baselines3.common.vec_env import VecNormalize
 def unnormalized_vectors(model: OffPolicyAlgorithm, new_obs: Any) -> Iterator[None]:
     """
     Let SB3 store a transition with the images that the policy saw, which other wrappers may have transposed or stacked since
-    VecNormalize, and with the vectors and rewards from before it.
+    VecNormalize, and with the vectors and rewards from before it. A single observation that VecNormalize normalizes is stored
+    as SB3 stores it.
 
     :param model: Its VecNormalize, if it has one, is replaced while the transition is stored
     :param new_obs: The observations that the policy sees next
     """
     normalization = model._vec_normalize_env
-    if normalization is None:
+    if normalization is None or (normalization.norm_obs and not isinstance(new_obs, dict)):
         yield
         return
     unnormalized = _Unnormalized(normalization, new_obs)
