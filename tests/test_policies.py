@@ -531,7 +531,7 @@ def test_bad_options_are_refused(policy_kwargs, message):
     "option", [dict(target_encoder="polyak"), dict(actor_update_interval=2), dict(last_layer_init=0.1), dict(layer_norm=True)]
 )
 def test_options_without_feature_points_are_refused(option):
-    with pytest.raises(ValueError, match="layer_norm need a feature-point extractor, not NatureCNN"):
+    with pytest.raises(ValueError, match=f"with {next(iter(option))} need a feature-point extractor, not NatureCNN"):
         SAC("CnnPolicy", PixelEnv((3, 40, 40)), policy_kwargs=option, buffer_size=10)
 
 
