@@ -4,8 +4,10 @@ experiment.
 """
 
 import argparse
+import os
 import sys
-from contextlib import nullcontext, redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from importlib import import_module
 from importlib.metadata import version
 
@@ -37,10 +39,21 @@ def main() -> None:
     except ImportError as error:
         sys.exit(f"error: {error}")
     try:
-        with redirect_stdout(sys.stderr) if getattr(args, "json", False) else nullcontext():  # RL Zoo and SB3 print, too
+        with _prints_of_others(args):
             module.run(args)
     except ValueError as error:
         sys.exit(f"error: {error}")
+
+
+@contextmanager
+def _prints_of_others(args: argparse.Namespace) -> Iterator[None]:
+    """RL Zoo and SB3 print, too: with ``--quiet`` nowhere, with ``--json`` where programs do not read"""
+    if getattr(args, "quiet", False):
+        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+            yield
+    else:
+        with redirect_stdout(sys.stderr) if getattr(args, "json", False) else nullcontext():
+            yield
 
 
 class _Version(argparse.Action):

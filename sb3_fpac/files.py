@@ -1,5 +1,9 @@
-"""Files that may be damaged or hostile: one error that names the file, instead of what pickle or zipfile raise or run."""
+"""
+Files that may be damaged or hostile: one error that names the file, instead of what pickle or zipfile raise or run. And
+folders that cannot be written to, which are noticed before the work.
+"""
 
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,6 +46,24 @@ def reading(path: Any) -> Iterator[None]:
         raise ValueError(f"{path} needs a module that cannot be imported: {error}") from error
     except Exception as error:
         raise DamagedFileError(path, " ".join(f"{type(error).__name__}: {error}".split())) from error
+
+
+def make_folder(path: str | Path) -> Path:
+    """
+    Make a folder unless it exists, and check that files can be written in it.
+
+    :param path: The folder
+    :return: The folder
+    :raises ValueError: if it cannot be made, or nothing can be written in it
+    """
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(f"Nothing can be written to the folder {folder}: {error}. Choose another one.") from error
+    return folder
 
 
 def check_zip(path: str | Path) -> None:

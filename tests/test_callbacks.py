@@ -16,7 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import sb3_fpac
 from sb3_fpac import FPAC, FeaturePointExtractor, FrameStack
-from sb3_fpac.callbacks import FeaturePointCallback, LearningRateDrop
+from sb3_fpac.callbacks import FeaturePointCallback, LearningRateDrop, ResumableCheckpoint
 
 
 def rates(model: SAC) -> set[float]:
@@ -198,7 +198,25 @@ def test_agents_of_other_algorithms_are_shown(algorithm, policy, env, tmp_path):
     assert (tmp_path / "points_16.mp4").is_file() and (tmp_path / "maps_16.png").is_file()
 
 
+@pytest.mark.parametrize("callback", [ResumableCheckpoint, FeaturePointCallback])
+def test_a_folder_that_cannot_be_written_to_is_refused_when_training_starts(callback, tmp_path):
+    (tmp_path / "file").touch()
+    steps = []
+
+    class Counted(Noise):
+        def step(self, action):
+            steps.append(action)
+            return super().step(action)
+
+    env = dict(eval_env=FrameStack(Noise())) if callback is FeaturePointCallback else {}
+    with pytest.raises(ValueError, match=r"Nothing can be written to the folder .*file/points: .*Choose another one"):
+        small_fpac(FrameStack(Counted())).learn(10, callback=callback(5, save_path=tmp_path / "file" / "points", **env))
+    assert not steps
+
+
 def test_what_cannot_be_shown_is_refused_when_training_starts(tmp_path):
+    with pytest.raises(ValueError, match=r"eval_env must be an environment, got 'Pendulum-v1': make it with gym\.make"):
+        FeaturePointCallback(5, tmp_path, "Pendulum-v1")
     for name in ("freq", "max_steps", "n_maps", "scale"):
         with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
             FeaturePointCallback(**{name: 0})

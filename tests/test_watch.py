@@ -276,6 +276,25 @@ def test_a_file_is_not_overwritten_without_force(monkeypatch, capsys, tmp_path, 
     assert (tmp_path / "agent.png").stat().st_size > 100
 
 
+def test_what_cannot_be_written_or_computed_is_refused_before_the_work(monkeypatch, capsys, tmp_path, logs):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder.mp4").mkdir()
+    monkeypatch.setattr("sb3_fpac.commands.watch.record_episode", lambda *_: pytest.fail("an episode was played"))
+    for options, words in (
+        (["-o", tmp_path / "file" / "a.mp4"], f"Nothing can be written to the folder {tmp_path / 'file'}: "),
+        (["-o", tmp_path / "folder.mp4"], "folder.mp4 is a folder: choose a file with -o"),
+        (["-o", tmp_path / "a.mp4", "--device", "abacus"], "PyTorch has no device 'abacus'"),
+    ):
+        assert words in refused(monkeypatch, capsys, "-f", logs, *options)
+
+
+def test_quiet_prints_nothing_but_the_result(monkeypatch, capsys, logs, tmp_path):
+    watch(monkeypatch, "-f", logs, "-o", tmp_path / "new" / "agent.png", "--max-steps", 3, "--quiet")
+    said = capsys.readouterr()
+    assert said.out.startswith(f"{tmp_path / 'new' / 'agent.png'}: 1 episode with a return of ")
+    assert said.out.count("\n") == 1 and not said.err
+
+
 def test_a_bad_env_kwarg_is_one_sentence(monkeypatch, capsys, logs):
     assert "write each as key:value, such as size:64, got 'size=24'" in refused(
         monkeypatch, capsys, "-f", logs, "--env-kwargs", "size=24"

@@ -13,6 +13,7 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 from sb3_fpac.arguments import whole_number
 from sb3_fpac.callbacks.random_states import random_states
+from sb3_fpac.files import make_folder
 from sb3_fpac.fpac.loss_tracker import check_finite
 
 MODEL, BUFFER, STATES, NORMALIZATION = "model.zip", "replay_buffer.pkl", "random_states.pth", "vecnormalize.pkl"
@@ -54,8 +55,8 @@ class ResumableCheckpoint(BaseCallback):
     :param save_freq: Agent steps, as SB3 counts them (over all environments), between checkpoints. To make a
         resumed run equal to an uninterrupted one, use at least the length of an episode times the number of environments.
     :param save_path: Folder for ``step_<n>``, used by this run only
-    :raises ValueError: if ``save_freq`` is not positive, the algorithm has no replay buffer, or training starts with fewer
-        steps than a checkpoint in the folder has
+    :raises ValueError: if ``save_freq`` is not positive, the algorithm has no replay buffer, nothing can be written to the
+        folder, or training starts with fewer steps than a checkpoint in the folder has
     :raises FloatingPointError: instead of saving, if training has diverged
     """
 
@@ -74,6 +75,7 @@ class ResumableCheckpoint(BaseCallback):
 
     def _on_training_start(self) -> None:
         self._saved_at = self.num_timesteps
+        make_folder(self.save_path)
         further = [path for path in _checkpoints(self.save_path) if _steps(path) > self.num_timesteps]
         if further:
             raise ValueError(

@@ -11,6 +11,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from sb3_fpac.arguments import whole_number
 from sb3_fpac.callbacks.another_env import another_env
+from sb3_fpac.files import make_folder
 from sb3_fpac.visualization.agents import find_extractor, observation_tensor
 from sb3_fpac.visualization.episode import Episode, record_episode
 from sb3_fpac.visualization.ranking import most_important
@@ -35,8 +36,8 @@ class FeaturePointCallback(BaseCallback):
     :param max_steps: Maximum number of agent steps of an episode; None: no limit
     :param n_maps: Number of feature maps to draw
     :param scale: Size of a pixel of the frame in the video, in pixels; of several cameras, that of the largest frame
-    :raises ValueError: if a number is not positive or, at the start of training, if the agent has no feature points, the
-        environment has other observations, or a wrapper of training cannot be applied again
+    :raises ValueError: if an argument is wrong or, at the start of training, if the agent has no feature points, nothing can
+        be written to the folder, the environment has other observations, or a wrapper of training cannot be applied again
     :raises ImportError: if a package is missing
     """
 
@@ -57,12 +58,15 @@ class FeaturePointCallback(BaseCallback):
         import sb3_fpac.visualization.video  # noqa: F401  a missing package fails here and not after hours
 
         self.save_path = Path(save_path)
+        if eval_env is not None and not isinstance(eval_env, (gym.Env, VecEnv)):
+            raise ValueError(f"eval_env must be an environment, got {eval_env!r}: make it with gym.make.")
         self.eval_env = eval_env
         self._env: gym.Env | VecEnv
         self._drawn_at = 0  # agent steps
 
     def _on_training_start(self) -> None:
         find_extractor(self.model)
+        make_folder(self.save_path)
         self._env = another_env(self.training_env) if self.eval_env is None else self.eval_env
         obs = self._env.reset() if isinstance(self._env, VecEnv) else self._env.reset()[0]
         try:

@@ -80,7 +80,7 @@ def add_output(parser: argparse.ArgumentParser, default: str, *suffixes: str) ->
     meaning = f"{either(suffixes)} file to write (default: %(default)s)"
     parser.add_argument("-o", "--output", type=path_ending_in(*suffixes), default=Path(default), help=meaning)
     parser.add_argument("--force", action="store_true", help="overwrite the file if it exists")
-    parser.add_argument("--quiet", action="store_true", help="show no progress")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but the results")
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
 
 

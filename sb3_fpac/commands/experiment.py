@@ -7,7 +7,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from sb3_fpac.commands.devices import check_device
 from sb3_fpac.experiment.options import RunOptions
+from sb3_fpac.files import make_folder
 from sb3_fpac.optional import needs_viz
 
 with needs_viz():
@@ -36,6 +38,8 @@ def run(args: argparse.Namespace) -> None:
     :raises ValueError: if the experiment or an option is wrong
     :raises SystemExit: with status 1 if a run has failed, 130 after Ctrl-C
     """
+    if args.ray is None:  # the nodes of a cluster have their own
+        check_device(args.device)
     experiment = load_experiment(args.experiment)
     options = RunOptions(args.eval_freq, args.eval_episodes, args.save_freq, not args.drop_checkpoints, args.device)
     runs = plan_runs(experiment, args.folder, options, args.tasks, args.variants, args.seeds, args.env_steps)
@@ -43,6 +47,7 @@ def run(args: argparse.Namespace) -> None:
     if args.dry_run:
         _estimate(experiment, runs, args.jobs or default_jobs())
         return
+    make_folder(args.folder)
     n_failed = 0 if args.only_draw else _train(runs, launcher)
     _draw(experiment, runs, args.folder / experiment.name)
     if n_failed:

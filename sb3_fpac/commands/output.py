@@ -5,20 +5,25 @@ import json
 from pathlib import Path
 from typing import Any
 
+from sb3_fpac.files import make_folder
+
 
 def check_output(args: argparse.Namespace, *more: Path) -> Path:
     """
-    Check that the files of a command can be written, before it works for them.
+    Check that the files of a command can be written, before it works for them. Their folders are made.
 
     :param args: The parsed options of :func:`add_output`
     :param more: Files that are written beside ``--output``
     :return: The output file
-    :raises ValueError: if a file exists and ``--force`` was not given
+    :raises ValueError: if a file exists and ``--force`` was not given, or nothing can be written in its folder
     """
     output: Path = args.output
     for path in (output, *more):
+        if path.is_dir():
+            raise ValueError(f"{path} is a folder: choose a file with -o.")
         if path.exists() and not args.force:
             raise ValueError(f"{path} exists already: pass --force to overwrite it, or choose another file with -o.")
+        make_folder(path.parent)
     return output
 
 

@@ -3,9 +3,8 @@
 import argparse
 
 import gymnasium as gym
-import torch as th
-from stable_baselines3.common.utils import get_device
 
+from sb3_fpac.commands.devices import check_device
 from sb3_fpac.commands.output import check_output, say
 from sb3_fpac.optional import needs_viz
 from sb3_fpac.pretraining.frames import collect_frames
@@ -28,12 +27,7 @@ def run(args: argparse.Namespace) -> None:
     """
     picture = args.output.with_suffix(".png")
     output = check_output(args, picture)
-    if not output.parent.is_dir():
-        raise ValueError(f"There is no folder {output.parent} for {output.name}: create it first.")
-    try:
-        th.empty(0, device=get_device(args.device))
-    except (AssertionError, RuntimeError) as error:
-        raise ValueError(f"PyTorch has no device {args.device!r}: {str(error).splitlines()[0]}") from error
+    check_device(args.device)
     env_id = find_env(args.env, args.gym_packages)
     try:
         env = gym.make(env_id, **args.env_kwargs)

@@ -4,6 +4,7 @@ import argparse
 
 from sb3_fpac.cli.watch import MAPS
 from sb3_fpac.commands.agents import load_named_agent
+from sb3_fpac.commands.devices import check_device
 from sb3_fpac.commands.output import check_output, say
 from sb3_fpac.optional import needs_viz
 from sb3_fpac.visualization.agents import find_extractor
@@ -28,13 +29,13 @@ def run(args: argparse.Namespace) -> None:
     Load the agent, play episodes, write the file, and print its path.
 
     :param args: The parsed options of :func:`sb3_fpac.cli.watch.add_arguments`
-    :raises ValueError: if a picture of several episodes is asked for, the file exists, there is no such agent, or it has no
-        feature points
+    :raises ValueError: if a picture of several episodes is asked for, the file exists, there is no such agent or device, or
+        the agent has no feature points
     """
     output = check_output(args)
     if args.episodes > 1 and output.suffix == ".png":
         raise ValueError(f"A picture shows one episode, got --episodes {args.episodes}: write .mp4 or .gif.")
-    model, env, path = load_named_agent(args, seed=args.seed, device=args.device)
+    model, env, path = load_named_agent(args, seed=args.seed, device=check_device(args.device))
     is_video = output.suffix in VIDEOS
     episodes = []
     try:
