@@ -50,6 +50,10 @@ def frame_stack(**kwargs):
     return sb3_fpac.FrameStack(Frames(), **kwargs)
 
 
+def pixel_frames(**kwargs):
+    return sb3_fpac.PixelFrames(Frames(), **kwargs)
+
+
 def camera_shift(**kwargs):
     return sb3_fpac.CameraShift(sb3_fpac.FrameStack(Frames(), 2), **{"camera": lambda *_: None, **kwargs})
 
@@ -95,6 +99,7 @@ PUBLIC = [
     (fpac, "learning_starts", [-1, 2.5, NAN, "2", None, True]),
     (fpac, "gradient_steps", [-2, 2.5, NAN, "2", None, True]),
     (fpac, "random_shift", [-1, 10**6, 2.0, NAN, "2", None, True]),
+    (fpac, "train_freq", [*NO_COUNT, (0, "step"), (-1, "episode"), (2.5, "step"), ("1", "step"), (1, "step", 1)]),
     *((fpac, name, NO_SHARE) for name in ("tau", "gamma")),
     (fpac, "learning_rate", [-1.0, NAN, INFINITY, "1e-3", None]),
     (fpac, "ent_coef", [-1.0, NAN, INFINITY, "0.1", "auto_", "auto_-1", "auto_x", None]),
@@ -114,7 +119,10 @@ PUBLIC = [
     (encoder, "n_maps", NO_COUNT),
     *((buffer, name, NO_COUNT) for name in ("buffer_size", "n_envs", "n_steps")),
     (buffer, "gamma", NO_SHARE),
+    (buffer, "storage_device", ["gpu", "mps", 1, None]),
     (frame_stack, "n", NO_COUNT),
+    (pixel_frames, "size", [*NO_COUNT, (20,), (20, -1), (20, "3"), (20, 20, 3)]),
+    *((pixel_frames, name, NO_COUNT) for name in ("action_repeat", "frame_stack")),
     (action_repeat, "n", NO_COUNT),
     (camera_shift, "n_frames", [1, *NO_COUNT]),
     *((dmc, name, NO_COUNT) for name in ("size", "render_size", "frame_stack")),

@@ -111,7 +111,7 @@ def test_the_cures_for_floats_cure(cured):
 @pytest.mark.parametrize(
     ("n_channels", "frame_channels", "words"),
     [
-        (4, 3, "frame_channels=1 for grey frames or depth, 3 for RGB, 4 for one frame of 4 channels such as RGB-D"),
+        (4, 3, "frame_channels=1 for grey frames or depth, 3 for RGB, 4 for RGBA or RGB-D"),
         (1, 3, "1 channels are not a stack of frames of 3 channels.*frame_channels=1 for grey frames or depth"),
         (2, 3, "2 for one frame of 2 channels"),
     ],
@@ -119,6 +119,14 @@ def test_the_cures_for_floats_cure(cured):
 def test_channels_that_do_not_fit_name_the_possibilities(n_channels, frame_channels, words):
     with pytest.raises(ValueError, match=words):
         read_layout(box(n_channels, SIZE, SIZE), frame_channels)
+
+
+def test_floats_with_the_channels_last_are_told_apart_from_small_images():
+    options = dict(frame_channels=1, normalized_image=True)
+    with pytest.raises(ValueError, match=r"axes channels, height and width, got \(40, 48, 3\): put the channels first"):
+        FeaturePointExtractor(spaces.Box(0, 1, (40, 48, 3), np.float32), **options)
+    with pytest.raises(ValueError, match="Images of 9×9 pixels are too small"):
+        FeaturePointExtractor(spaces.Box(0, 1, (3, 9, 9), np.float32), **options)
 
 
 def test_frame_stack_takes_channels_first_and_last_and_stacks():

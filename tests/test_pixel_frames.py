@@ -10,6 +10,7 @@ import pytest
 import yaml
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
+from gymnasium.wrappers import AddRenderObservation
 from helpers.environments import Noise
 from helpers.processes import run_python
 from hypothesis import given, settings
@@ -175,6 +176,33 @@ def test_an_environment_without_pictures_is_told_how_to_draw():
 def test_stacks_are_refused(shape):
     with pytest.raises(ValueError, match=f"got {min(shape)} in images of shape .* leave PixelFrames out"):
         PixelFrames(Noise(shape))
+
+
+@pytest.mark.parametrize("render_mode", [None, "rgb_array"])
+@pytest.mark.parametrize(
+    "space, words",
+    [
+        (spaces.Box(0, 1, (24, 24, 3), np.float32), "got float32 from 0 to 1: convert them with Gymnasium's Dtype"),
+        (spaces.Box(0, 255, (3, 24, 24), np.float32), "got float32 from 0 to 255: convert them with"),
+        (spaces.Box(0, 255, (24, 24, 3), np.int64), "got int64 from 0 to 255: convert them with"),
+        (spaces.Box(0, 255, (2, 24, 24, 3), np.uint8), "leave out the wrapper that stacks them"),
+    ],
+)
+def test_images_of_another_type_are_not_replaced_by_what_is_drawn(render_mode, space, words):
+    class Nearly(Drawing):
+        observation_space = space
+
+    with pytest.raises(ValueError, match=words) as error:
+        PixelFrames(Nearly(render_mode))
+    assert ("AddRenderObservation" in str(error.value)) == (render_mode == "rgb_array")
+
+
+def test_the_cure_for_images_that_should_be_drawn_cures():
+    class Nearly(Drawing):
+        observation_space = spaces.Box(0, 1, (24, 24, 3), np.float32)
+
+    env = PixelFrames(AddRenderObservation(Nearly()), size=8)
+    assert env.reset()[0].shape == (6, 8, 8)
 
 
 @pytest.mark.parametrize(

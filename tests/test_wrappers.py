@@ -277,6 +277,12 @@ def test_camera_shift_refuses_fewer_than_two_frames(n_frames):
         CameraShift(FrameStack(Counter(), n=2), tracker, n_frames=n_frames)
 
 
+@pytest.mark.parametrize("shape", [(24, 32, 6), (24, 24, 3)])
+def test_camera_shift_refuses_channels_that_are_last(shape):
+    with pytest.raises(ValueError, match=r"CameraShift needs the channels first, as from FrameStack, got Box\(0, 255, \(24"):
+        CameraShift(Counter(shape), tracker)
+
+
 def test_camera_shift_refuses_frames_too_small_for_its_header():
     with pytest.raises(ValueError, match="3×1 plane is too small"):
         CameraShift(FrameStack(Counter((3, 1, 3))), tracker)

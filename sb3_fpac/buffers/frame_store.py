@@ -174,7 +174,10 @@ def check_device(device: th.device | str) -> th.device:
     :return: The device
     :raises ValueError: if it is another one, or there is no GPU
     """
-    device = th.device(device)
+    try:
+        device = th.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"storage_device must be 'cpu' or 'cuda', got {device!r}.") from error
     if device.type not in ("cpu", "cuda"):
         raise ValueError(f"storage_device must be 'cpu' or 'cuda', got '{device}'.")
     if device.type == "cuda" and not th.cuda.is_available():

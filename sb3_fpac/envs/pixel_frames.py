@@ -14,7 +14,7 @@ from sb3_fpac.arguments import whole_number
 from sb3_fpac.envs.gathering import NamesItselfOnly
 from sb3_fpac.envs.rendering import check_process
 from sb3_fpac.envs.wrappers import ActionRepeat, FrameStack
-from sb3_fpac.observations import has_channels_first
+from sb3_fpac.observations import has_channels_first, is_nearly_image, why_no_stack
 
 _MOST_CHANNELS = 4  # of one frame: RGB-D
 _SMALLEST = _MOST_CHANNELS  # pixels: the channels must be the smallest axis
@@ -25,8 +25,8 @@ class PixelFrames(NamesItselfOnly):
     Turns an environment into one that shows stacks of small frames: ``(frame_stack · C, height, width)`` uint8, oldest first.
 
     If the observations are images, they become the frames: uint8 from 0 to 255, of shape (H, W, C), (C, H, W) or, if grey,
-    (H, W). Otherwise what ``env.render()`` draws replaces the observations. This needs ``render_mode="rgb_array"``. The frames
-    that an action repeat skips are not drawn.
+    (H, W). Images of another type or range are refused. If the observations are no images, what ``env.render()`` draws
+    replaces them, which needs ``render_mode="rgb_array"``. The frames that an action repeat skips are not drawn.
 
     A pixel of a frame is the mean of the area that it covers, rounded to the nearest byte.
 
@@ -71,6 +71,7 @@ class _Frames(gym.ObservationWrapper):
         self._height, self._width = height, width
         shape = image_shape(env.observation_space)
         if shape is None:
+            _check_no_nearly_image(env)
             check_render_mode(env, "PixelFrames needs images, but {env} has none in its observations")
         self._must_draw = shape is None
         self._channels_are_first = shape is not None and len(shape) == 3 and has_channels_first(shape)
@@ -89,6 +90,20 @@ class _Frames(gym.ObservationWrapper):
         elif not self._channels_are_first:
             frame = frame.transpose(2, 0, 1)
         return resize_by_area(frame, self._height, self._width)
+
+
+def _check_no_nearly_image(env: gym.Env) -> None:
+    """Do not draw in place of images that are of another type, or stacked already"""
+    space = env.observation_space
+    if not (isinstance(space, spaces.Box) and is_nearly_image(space)):
+        return
+    problem = why_no_stack(space)
+    if len(space.shape) == 4:
+        problem = (
+            f"Single frames are expected, got {space}: leave out the wrapper that stacks them, such as FrameStackObservation."
+        )
+    draws = " To draw frames instead, wrap the environment in Gymnasium's AddRenderObservation first."
+    raise ValueError(f"PixelFrames needs images, but these are not. {problem}{draws * (env.render_mode == 'rgb_array')}")
 
 
 class RenderedFrames(gym.ObservationWrapper):

@@ -125,6 +125,8 @@ class CameraShift(gym.Wrapper, RecordConstructorArgs):
             )
         self._height, self._width = space.shape[1:]
         check_header_fits(n_frames - 1, self._height, self._width)
+        if not has_channels_first(space.shape):
+            raise ValueError(f"CameraShift needs the channels first, as from FrameStack, got {space}.")
         if isinstance(camera, MujocoCamera):
             camera = camera.camera_id  # EnvSpec stores numbers and names as JSON
         RecordConstructorArgs.__init__(self, camera=camera, n_frames=n_frames)

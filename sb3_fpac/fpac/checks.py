@@ -30,6 +30,8 @@ def check_hyperparameters(model: Any) -> None:
     """
     for name, lowest in _WHOLE_NUMBERS.items():
         setattr(model, name, whole_number(name, getattr(model, name), lowest))
+    is_pair = isinstance(model.train_freq, (tuple, list)) and len(model.train_freq) == 2  # with SB3's "step" or "episode"
+    whole_number("train_freq", model.train_freq[0] if is_pair else model.train_freq, at_least=1)
     for name in ("gamma", "tau"):
         setattr(model, name, number(name, getattr(model, name), at_least=0, at_most=1))
     if not callable(model.learning_rate):

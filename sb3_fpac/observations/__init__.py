@@ -7,7 +7,7 @@ from sb3_fpac.observations.camera_shift import (
     encode_camera_shift,
 )
 from sb3_fpac.observations.grey_frames import look_like_grey_frames
-from sb3_fpac.observations.keys import check_keys, check_options, naming, options_of, split_keys
+from sb3_fpac.observations.keys import check_keys, check_options, is_nearly_image, naming, options_of, split_keys
 from sb3_fpac.observations.layout import Layout, has_channels_first, read_layout, why_no_stack
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "decode_camera_shift",
     "encode_camera_shift",
     "has_channels_first",
+    "is_nearly_image",
     "look_like_grey_frames",
     "naming",
     "options_of",

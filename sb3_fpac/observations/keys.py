@@ -45,7 +45,7 @@ def split_keys(space: spaces.Space, normalized: bool = False) -> tuple[dict[str,
     if not images:
         raise ValueError(f"No key of the observation space holds an image. {' '.join(problems)}")
     for key, part in vectors.items():
-        if isinstance(part, spaces.Box) and _is_nearly_image(part):
+        if isinstance(part, spaces.Box) and is_nearly_image(part):
             raise ValueError(
                 f"{key!r} looks like an image, but images are expected as uint8 from 0 to 255 with the axes channels, height "
                 f"and width, got {part.dtype} from {part.low.min():g} to {part.high.max():g} of shape {part.shape}: convert "
@@ -115,6 +115,18 @@ def check_keys(observation: Mapping[str, Any], space: spaces.Dict) -> None:
         raise ValueError(f"An observation {' and '.join(problems)}: it must have the keys {', '.join(map(repr, space))}.")
 
 
+def is_nearly_image(space: spaces.Box) -> bool:
+    """
+    Guess whether a Box that is no stack of images was meant to be one, rather than a vector of some shape.
+
+    :param space: Box that is no image of uint8 from 0 to 255
+    :return: True if two axes are as long as the sides of an image
+    """
+    sides = sorted(space.shape)[-2:]
+    is_large = len(sides) == 2 and sides[0] >= _SMALLEST_IMAGE_SIDE
+    return is_large and (len(space.shape) in (3, 4) or (len(space.shape) == 2 and space.dtype == np.uint8))
+
+
 def _check_name(key: Any) -> None:
     from torch import nn
 
@@ -124,10 +136,3 @@ def _check_name(key: Any) -> None:
             f"PyTorch cannot name a network after the key {key!r}: rename it, without a dot, for example with Gymnasium's "
             "TransformObservation."
         )
-
-
-def _is_nearly_image(space: spaces.Box) -> bool:
-    """Whether a Box that is no stack of images was probably meant to be one, rather than a vector of some shape"""
-    sides = sorted(space.shape)[-2:]
-    is_large = len(sides) == 2 and sides[0] >= _SMALLEST_IMAGE_SIDE
-    return is_large and (len(space.shape) in (3, 4) or (len(space.shape) == 2 and space.dtype == np.uint8))

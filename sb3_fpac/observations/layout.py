@@ -127,10 +127,10 @@ def _split_channels(n_channels: int, frame_channels: int, camera_shift: bool | N
         n_frames, left_over = divmod(n_channels - 1, frame_channels)
     if left_over or n_frames < 1 + camera_shift:
         behind = " behind a camera-shift plane" if camera_shift else ""
-        whole = f", {n_channels} for one frame of {n_channels} channels such as RGB-D" if 1 < n_channels != 3 else ""
+        whole = "" if n_channels in (1, 3, 4) else f", {n_channels} for one frame of {n_channels} channels"
         raise ValueError(
             f"{n_channels} channels are not a stack of frames of {frame_channels} channels{behind}: pass frame_channels=1 for "
-            f"grey frames or depth, 3 for RGB{whole}, and camera_shift=True only for at least two frames "
+            f"grey frames or depth, 3 for RGB, 4 for RGBA or RGB-D{whole}, and camera_shift=True only for at least two frames "
             "behind a header plane."
         )
     return n_frames, camera_shift
