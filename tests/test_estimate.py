@@ -120,7 +120,7 @@ def test_a_dry_run_estimates_what_is_not_done_and_leaves_nothing(tmp_path, capsy
 
 def test_a_dry_run_of_what_is_done_measures_nothing(tmp_path, capsys, monkeypatch):
     path = write_experiment(tmp_path / "mine.yml")
-    monkeypatch.setattr("sb3_fpac.commands.experiment.read_progress", lambda run: Progress(480, 1.0, True))
+    monkeypatch.setattr("sb3_fpac.commands.experiment.read_progress", lambda run: Progress(480, 1, 1.0, True))
     assert experiment(path, tmp_path / "logs", "--dry-run") == 0
     out = capsys.readouterr()
     assert out.out.splitlines()[-1] == "Tiny: 1 run, 1 of them done" and out.err == ""

@@ -16,7 +16,6 @@ import time
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
-from types import SimpleNamespace
 
 import gymnasium as gym
 import numpy as np
@@ -38,7 +37,7 @@ from sb3_fpac.experiment.config import load_experiment
 from sb3_fpac.experiment.evaluations import COLUMNS, all_evaluations
 from sb3_fpac.experiment.figure import draw_figure
 from sb3_fpac.experiment.options import RunOptions, experiment_names
-from sb3_fpac.experiment.plan import RunConfig, plan_runs, read_config, read_progress
+from sb3_fpac.experiment.plan import Progress, RunConfig, plan_runs, read_config, read_progress
 from sb3_fpac.experiment.process import RunResult
 from sb3_fpac.experiment.progress import ProgressTable, duration
 from sb3_fpac.experiment.resume import truncate_episodes, truncate_evaluations
@@ -349,7 +348,7 @@ def test_a_run_goes_on_when_more_steps_are_asked_for(tmp_path):
     assert evaluations.steps == [20, 40, 60, 80] and evaluations.returns[:2] == first.returns
     assert [episode.step for episode in read_episodes(run.folder)] == list(range(10, 81, 10))
     assert (run.folder / "0.until_40.monitor.csv").is_file()
-    assert read_progress(longer)._replace(score=None) == (640, None, True)
+    assert read_progress(longer)._replace(score=None) == (640, 4, None, True)
     assert latest_checkpoint(run.folder / "checkpoint").name == "step_80"
 
     with pytest.raises(ValueError, match="was started with another seed, hyperparams: delete it"):
@@ -625,19 +624,19 @@ def test_the_report_reads_the_runs_of_an_experiment(tmp_path):
 
 def test_a_running_run_says_how_long_it_will_take(tmp_path, monkeypatch):
     (run, *_) = finished(write_experiment(tmp_path / "mine.yml"), tmp_path / "logs", dict(points=100))
-    output, now, steps = StringIO(), iter(range(600, 10**6, 600)), iter([0, 0, 120, 240])
+    output, now, steps = StringIO(), iter(range(600, 10**6, 600)), iter([0, 0, 120, 240, 240])
     monkeypatch.setattr("sb3_fpac.experiment.progress.time.monotonic", lambda: next(now))
     monkeypatch.setattr(
         "sb3_fpac.experiment.progress.read_progress",
-        lambda run: SimpleNamespace(env_steps=(n := next(steps)), score=float(n), done=False),
+        lambda run: Progress(env_steps=(n := next(steps)), n_evaluations=n // 120, score=0.0 if n else None, done=False),
     )
     table = ProgressTable([run], Console(file=output, width=200))
     run.log.write_text("it has begun")
-    for _ in range(3):
+    for _ in range(4):
         table.update(None)
-    first, second, third = output.getvalue().splitlines()
+    first, second, third = output.getvalue().splitlines()  # a line for an evaluation, even if its return is that of the last
     assert "left" not in first  # nothing is known yet
-    assert "120 of 480 env steps, return 120.0, about" in second and "left" in third
+    assert "120 of 480 env steps, return 0.0, about" in second and "240 of 480 env steps, return 0.0, about" in third
 
 
 def test_durations_are_written_for_people():

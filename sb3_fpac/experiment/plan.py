@@ -110,6 +110,7 @@ class Progress(NamedTuple):
     """Progress of a run."""
 
     env_steps: int
+    n_evaluations: int
     score: float | None
     """Mean return of the latest evaluation; None: there is no evaluation yet"""
     done: bool
@@ -185,7 +186,7 @@ def read_progress(run: RunConfig) -> Progress:
     reached = max([*steps[-1:], *(episode.step for episode in episodes[-1:]), trained or 0])
     score = sum(returns[-1]) / len(returns[-1]) if returns else None
     done = trained is not None and trained >= run.agent_steps(run.env_steps)
-    return Progress(reached * run.action_repeat, score, done)
+    return Progress(reached * run.action_repeat, len(steps), score, done)
 
 
 def _make_config(

@@ -1,4 +1,4 @@
-"""Progress of all runs: one bar for each running run on a terminal, one line for each change elsewhere."""
+"""Progress of all runs: one bar for each running run on a terminal; elsewhere one line for each evaluation."""
 
 import time
 from collections import Counter
@@ -71,7 +71,7 @@ class ProgressTable:
                     self._show(run, RUNNING)
 
     def _show(self, run: RunConfig, state: str) -> None:
-        before = self._states[run.folder], self._progress[run.folder].score
+        before = self._states[run.folder], self._progress[run.folder].n_evaluations
         progress = self._progress[run.folder] = read_progress(run)
         self._states[run.folder] = state
         score = "" if progress.score is None else f", return {progress.score:.1f}"
@@ -79,7 +79,7 @@ class ProgressTable:
         text = f"{state}, {progress.env_steps:,} env steps{score}"
         self._bars.update(self._tasks[run.folder], completed=progress.env_steps, text=text, visible=state != DONE)
         self._bars.update(self._total, completed=Counter(self._states.values())[DONE], text=self.summary())
-        if not self._console.is_terminal and before != (state, progress.score):
+        if not self._console.is_terminal and before != (state, progress.n_evaluations):
             steps = f"{progress.env_steps:,} of {run.env_steps:,} env steps"
             self._console.print(f"{run.name}: {state}, {steps}{score}", highlight=False, soft_wrap=True)
 
