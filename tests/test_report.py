@@ -168,6 +168,10 @@ def _half_a_line(folder: Path) -> None:
             "{run}/evaluations.npz holds returns that are not finite: leave this run out.",
         ),
         (_no_evaluation, "{run}/evaluations.npz holds no evaluation yet: wait for the first one."),
+        (
+            lambda run: [(run / "0.monitor.csv").write_bytes(b"\xd4\xff\n"), (run / "evaluations.npz").unlink()],
+            "{run}/0.monitor.csv is damaged or half written",
+        ),
         (_half_a_line, "{run}/0.monitor.csv is damaged or half written: wait until its last line is complete"),
         (
             lambda run: (run / "evaluations.npz").unlink(),

@@ -235,6 +235,17 @@ def test_the_folder_of_a_run_is_enough(monkeypatch, capsys, logs, tmp_path):
             main()
 
 
+def test_a_run_copied_without_its_settings_is_refused(monkeypatch, capsys, logs, tmp_path):
+    run = tmp_path / "copy"
+    shutil.copytree(logs / "fpac" / f"{CARTPOLE}_1", run)
+    config = run / CARTPOLE / "config.yml"
+    config.unlink()
+    arguments = ["--agent", run, "-o", tmp_path / "agent.png"]
+    monkeypatch.setattr(sys, "argv", ["sb3_fpac", "watch", *map(str, arguments)])
+    with pytest.raises(SystemExit, match=f"error: {config} is missing: was the run copied without it"):
+        main()
+
+
 def test_json_is_alone_on_standard_output(monkeypatch, capsys, logs, tmp_path):
     watch(monkeypatch, "-f", logs, "-o", tmp_path / "agent.png", "--max-steps", 3, "--json")  # RL Zoo prints what it loads
     assert json.loads(capsys.readouterr().out)["steps"] == [3]

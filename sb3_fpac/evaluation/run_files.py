@@ -108,12 +108,12 @@ def read_episodes(folder: Path, skip_unfinished: bool = False, start: int = 0) -
 
 def _read_monitor(path: Path, skip_unfinished: bool) -> tuple[float, list[dict[str, str]]] | None:
     """Start time and checked rows; None if the header is not complete"""
-    lines = path.read_text().splitlines(keepends=True)
-    if skip_unfinished:
-        lines = [line for line in lines if line.endswith("\n")]
-        if len(lines) < 2:
-            return None
     try:
+        lines = path.read_text().splitlines(keepends=True)
+        if skip_unfinished:
+            lines = [line for line in lines if line.endswith("\n")]
+            if len(lines) < 2:
+                return None
         if not lines[-1].endswith("\n"):
             raise ValueError("its last line is not complete")
         start = float(json.loads(lines[0].removeprefix("#"))["t_start"])

@@ -98,6 +98,8 @@ def load_agent(
         raise ValueError(f"There is no model {path}.")
     is_safe = path.suffix == ".safetensors"
     settings = None if is_safe else path.parent / EnvironmentName(env_id)
+    if settings is not None and named_by_run and not (settings / "config.yml").is_file():
+        raise ValueError(f"{settings / 'config.yml'} is missing: was the run copied without it?")
     arguments = {} if settings is None else read_arguments(settings, trust)
     of_run = arguments.get("gym_packages") or ()
     if settings is not None and not trust:
