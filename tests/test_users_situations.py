@@ -21,11 +21,14 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecNorm
 
 from sb3_fpac import (
     FPAC,
+    AddPixels,
     FeaturePointCombinedExtractor,
     FeaturePointExtractor,
     FPACPolicy,
     FrameReplayBuffer,
     FrameStack,
+    MujocoCamera,
+    PixelFrames,
     fpac_kwargs,
 )
 from sb3_fpac.envs import TASKS, CameraShift, rendering
@@ -297,6 +300,20 @@ def test_specs_of_all_ids_are_plain_data():
     for env_id in TASKS:
         spec = gym.spec(env_id)
         assert EnvSpec.from_json(spec.to_json()) == spec
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        lambda env: CameraShift(PixelFrames(env, size=20), np.int64(0)),
+        lambda env: CameraShift(PixelFrames(env, size=20), MujocoCamera(np.int64(0))),
+        lambda env: AddPixels(env, dict(a=np.int64(0)), size=np.int64(20), frame_stack=np.int8(2)),
+    ],
+)
+def test_wrappers_record_numpys_numbers_as_plain_data(wrapped):
+    env = wrapped(gym.make("Hopper-v5", render_mode="rgb_array"))
+    assert EnvSpec.from_json(env.spec.to_json()) == env.spec
+    env.close()
 
 
 @pytest.mark.parametrize("kwargs", [{}, dict(camera_id="back", size=40)])

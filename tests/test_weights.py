@@ -88,6 +88,7 @@ def rewritten(path, **changes):
     with safe_open(path, framework="pt") as file:
         contents = json.loads(file.metadata()["sb3_fpac"])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    del contents["checksum"]  # as whoever writes such a file would
     save_file(tensors, path, metadata={"sb3_fpac": json.dumps({**contents, **changes})})
     return path
 
@@ -136,7 +137,12 @@ def test_damaged_missing_and_foreign_files_are_named(tmp_path):
     ppo = save_weights(PPO("CnnPolicy", StackedNoise(), policy_kwargs=POINTS, n_steps=8), tmp_path / "ppo.safetensors")
     with pytest.raises(ValueError, match=r"ppo\.safetensors is an agent of PPO: use load_weights"):
         FPAC.from_weights(ppo, StackedNoise())
-    path.write_bytes(path.read_bytes()[:-100])
+    whole = path.read_bytes()
+    for position in (whole.index(b"gamma"), len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
+        with pytest.raises(ValueError, match=r"agent\.safetensors is damaged .*its checksum is wrong"):
+            FPAC.from_weights(path, StackedNoise())
+    path.write_bytes(whole[:-100])
     with pytest.raises(ValueError, match=r"agent\.safetensors is damaged"):
         FPAC.from_weights(path, StackedNoise())
 

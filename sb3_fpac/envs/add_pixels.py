@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
@@ -157,7 +158,8 @@ def _cameras(env: gym.Env, cameras: Any) -> dict[str, Camera]:
                 raise ValueError(f"The keys of cameras must be text, got {key!r}.")
         if any(camera is not None for camera in cameras.values()):
             _model(env)
-        return {key: check_pose(each) if isinstance(each, Mapping) else each for key, each in cameras.items()}
+        numbers = {key: int(each) for key, each in cameras.items() if isinstance(each, np.integer)}  # JSON has only Python's
+        return {key: check_pose(each) if isinstance(each, Mapping) else each for key, each in {**cameras, **numbers}.items()}
     if not isinstance(cameras, (list, tuple)):
         raise ValueError(f"cameras must be a dict from keys to cameras, or a list of cameras, got {cameras!r}.")
     return dict(find_cameras("cameras", _model(env), cameras))

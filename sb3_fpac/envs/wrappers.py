@@ -128,7 +128,9 @@ class CameraShift(gym.Wrapper, RecordConstructorArgs):
         if not has_channels_first(space.shape):
             raise ValueError(f"CameraShift needs the channels first, as from FrameStack, got {space}.")
         if isinstance(camera, MujocoCamera):
-            camera = camera.camera_id  # EnvSpec stores numbers and names as JSON
+            camera = camera.camera_id
+        if isinstance(camera, np.integer):
+            camera = int(camera)  # EnvSpec stores numbers and names as JSON
         RecordConstructorArgs.__init__(self, camera=camera, n_frames=n_frames)
         gym.Wrapper.__init__(self, env)
         self._camera = camera if callable(camera) else MujocoCamera(camera)

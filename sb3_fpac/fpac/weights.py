@@ -3,6 +3,7 @@
 import inspect
 import json
 import os
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from stable_baselines3.common.utils import check_for_correct_spaces
 from torch import nn
 
 from sb3_fpac.features import FeaturePointCombinedExtractor, FeaturePointExtractor, PixelExtractor
+from sb3_fpac.files import DamagedFileError
 from sb3_fpac.fpac.policies import FPACPolicy, FPACTQCPolicy
 from sb3_fpac.version import __version__
 
@@ -67,6 +69,7 @@ def save_weights(model: BaseAlgorithm, path: str | Path) -> Path:
         action_space=_encoded(model.action_space, "action_space"),
     )
     tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in model.policy.state_dict().items()}
+    contents["checksum"] = _checksum(contents, tensors)
     unfinished = path.with_name(path.name + ".tmp")
     unfinished.write_bytes(save(tensors, {METADATA: json.dumps(contents)}))
     os.replace(unfinished, path)
@@ -151,7 +154,17 @@ def read_weights(path: str | Path) -> tuple[dict[str, Any], dict[str, th.Tensor]
         raise ValueError(f"{path} is damaged, or no file of save_weights: {error}") from error
     if contents.get("format") != _FORMAT:
         raise ValueError(f"{path} has the format {contents.get('format')!r}, this version reads {_FORMAT}.")
+    if contents.pop("checksum", None) not in (None, _checksum(contents, tensors)):  # the first files have none
+        raise DamagedFileError(path, "its checksum is wrong")
     return contents, tensors
+
+
+def _checksum(contents: dict[str, Any], tensors: dict[str, th.Tensor]) -> int:
+    """Of all that a file contains: safetensors itself notices no changed byte in a tensor"""
+    checksum = zlib.crc32(json.dumps(contents, sort_keys=True).encode())
+    for name in sorted(tensors):
+        checksum = zlib.crc32(tensors[name].reshape(-1).view(th.uint8).numpy().tobytes(), zlib.crc32(name.encode(), checksum))
+    return checksum
 
 
 def _algorithm(model: BaseAlgorithm) -> str:
