@@ -205,6 +205,22 @@ def test_a_replay_buffer_is_checked_when_it_is_loaded(other, words, tmp_path):
     model.learn(20)
 
 
+@pytest.mark.parametrize("suffix", ["", ".zip"])
+def test_a_damaged_model_is_named(suffix, tmp_path):
+    path = tmp_path / "model.zip"
+    fpac(FrameStack(Noise())).save(path)
+    whole, middle = path.read_bytes(), path.stat().st_size // 2
+    flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+    for damaged in (b"", whole[:middle], whole[:-200], flipped):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"model\.zip is damaged or half written: copy or save it again"):
+            FPAC.load(tmp_path / f"model{suffix}")
+    path.write_bytes(whole)
+    assert FPAC.load(tmp_path / f"model{suffix}").buffer_size == 60
+    with path.open("rb") as file:
+        assert FPAC.load(file).buffer_size == 60
+
+
 @pytest.mark.parametrize("part", ["actor", "critic", "critic_target"])
 @pytest.mark.parametrize("algorithm", [FPAC, SAC])
 def test_a_part_of_the_policy_is_not_saved_alone(algorithm, part, tmp_path):

@@ -17,7 +17,7 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedul
 from stable_baselines3.her import HerReplayBuffer
 
 from sb3_fpac.buffers import FrameBatch, FrameReplayBuffer, FrameStorage
-from sb3_fpac.files import reading
+from sb3_fpac.files import check_zip, reading
 from sb3_fpac.fpac.checks import (
     check_hyperparameters,
     check_loaded_buffer,
@@ -185,6 +185,24 @@ class FPAC(SAC):
             optimize_memory_usage=self.optimize_memory_usage,
             **{**kwargs, "n_steps": self.n_steps, "gamma": self.gamma, **self.replay_buffer_kwargs},
         )
+
+    @classmethod
+    def load(cls: type[SelfFPAC], path: str | pathlib.Path | io.BufferedIOBase, *args: Any, **kwargs: Any) -> SelfFPAC:
+        """
+        Load a model that :meth:`save` saved.
+
+        :param path: The file, with or without ``.zip``
+        :param args: As in SAC
+        :param kwargs: As in SAC
+        :return: The model
+        :raises ValueError: if the file is damaged, or the model does not fit to the environment
+        """
+        if isinstance(path, (str, pathlib.Path)):
+            for file in (pathlib.Path(path), pathlib.Path(f"{path}.zip")):
+                if file.is_file():
+                    check_zip(file)
+                    break
+        return super().load(path, *args, **kwargs)
 
     def load_replay_buffer(self, path: str | pathlib.Path | io.BufferedIOBase, truncate_last_traj: bool = True) -> None:
         """
