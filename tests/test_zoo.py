@@ -2,6 +2,7 @@
 
 import inspect
 import pkgutil
+import re
 import warnings
 from pathlib import Path
 
@@ -96,6 +97,20 @@ def test_tqc_and_a_yaml_of_ones_own(installed, tmp_path):
     options = ["-conf", "own.yml", "--eval-freq", "-1", "--env-kwargs", "size:48", "time_limit:0.4"]
     output = run(installed, tmp_path, *TRAIN, "sac", *CHEETAH, *options)
     assert "Loading hyperparameters from: own.yml" in output and "('policy', 'CnnPolicy')" in output
+
+
+@pytest.mark.slow
+def test_the_python_file_of_the_documentation_trains_another_algorithm(installed, tmp_path):
+    (file,) = re.findall(r"```python\n(# ppo_points\.py\n.*?)```", (PROJECT / "docs" / "zoo.md").read_text(), re.DOTALL)
+    (tmp_path / "ppo_points.py").write_text(file)
+    tiny = ["--env-kwargs", "time_limit:0.4", "size:32", "-params", "n_steps:8", "batch_size:8", "n_epochs:1"]
+    options = ["-conf", "ppo_points.py", "-n", "32", "--eval-freq", "8", "--eval-episodes", "1"]
+    output = run(installed, tmp_path, *TRAIN, "ppo", *CHEETAH, *options, *tiny)
+    assert "2 RGB frames of 32×32, camera shift, 32 points, 192 features" in output
+    watch = ["watch", "--algo", "ppo", *CHEETAH, "-f", "logs", "-o", "agent.gif", "--max-steps", "3"]
+    assert "agent.gif: 1 episode" in run(installed, tmp_path, "-m", "sb3_fpac", *watch)
+    report = ["report", "logs/ppo/dmc-cheetah-run_1", "-o", "report.html"]
+    assert "report.html: 1 run" in run(installed, tmp_path, "-m", "sb3_fpac", *report)
 
 
 @pytest.mark.slow
