@@ -160,6 +160,12 @@ def test_the_options_of_other_policies_are_refused_with_the_cure(algorithm, poli
         algorithm(policy, env, policy_kwargs=dict(fpac_kwargs))
 
 
+@pytest.mark.parametrize("wrapped", [lambda env: env, lambda env: DummyVecEnv([lambda: env])])
+def test_discrete_actions_are_refused_with_the_cure(wrapped):
+    with pytest.raises(ValueError, match=r"FPAC needs continuous actions, a Box, got Discrete\(2\): use DQN, QR-DQN or PPO"):
+        fpac(wrapped(FrameStack(Buttons())))
+
+
 @pytest.mark.parametrize("algorithm", [SAC, DQN])
 def test_a_buffer_of_frames_takes_the_frames_of_the_extractor(algorithm):
     env = VecFrameStack(DummyVecEnv([lambda: Buttons((17, 17, 1)) if algorithm is DQN else Noise((17, 17, 1))]), 6)

@@ -88,6 +88,19 @@ def check_policy(policy: str | type[BasePolicy], policy_kwargs: dict[str, Any], 
         )
 
 
+def check_actions(space: spaces.Space) -> None:
+    """
+    Check that actions are continuous.
+
+    :param space: Of the environment's actions
+    """
+    if not isinstance(space, spaces.Box):
+        raise ValueError(
+            f"FPAC needs continuous actions, a Box, got {space}: use DQN, QR-DQN or PPO with "
+            "policy_kwargs=dict(features_extractor_class=FeaturePointExtractor)."
+        )
+
+
 def check_observations(space: spaces.Space, normalization: VecNormalize | None) -> None:
     """
     Check that the agent sees images as they are.

@@ -14,11 +14,13 @@ from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.noise import ActionNoise
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
+from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.her import HerReplayBuffer
 
 from sb3_fpac.buffers import FrameBatch, FrameReplayBuffer, FrameStorage
 from sb3_fpac.files import check_zip, reading
 from sb3_fpac.fpac.checks import (
+    check_actions,
     check_hyperparameters,
     check_loaded_buffer,
     check_observations,
@@ -155,6 +157,11 @@ class FPAC(SAC):
         self.compile = compile
         if _init_setup_model:
             self._setup_model()
+
+    @staticmethod
+    def _wrap_env(env: GymEnv, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
+        check_actions(env.action_space)  # before SB3 does, which knows no cure
+        return SAC._wrap_env(env, verbose, monitor_wrapper)
 
     def _setup_model(self) -> None:
         check_hyperparameters(self)
