@@ -155,6 +155,23 @@ def test_wrappers_of_training_are_applied_again(tmp_path):
     assert {path.suffix for path in tmp_path.iterdir()} == {".mp4", ".png"}
 
 
+@pytest.mark.parametrize("is_given", [False, True])
+def test_observations_are_normalized_as_in_training(is_given, tmp_path):
+    def normalized():
+        with_state = DummyVecEnv([lambda: cartpole(observation="pixels+state")])
+        return VecNormalize(with_state, norm_obs_keys=["state"], clip_obs=5)
+
+    env = normalized()
+    callback = FeaturePointCallback(10, tmp_path, normalized() if is_given else None, max_steps=3)
+    settings = dict(buffer_size=50, learning_starts=5, batch_size=4, compile=False, policy_kwargs=dict(net_arch=[8]))
+    FPAC("MultiInputPolicy", env, **settings).learn(12, callback=callback)
+    played = callback._env
+    assert isinstance(played, VecNormalize) and played.clip_obs == 5
+    steps_of_training = pytest.approx(13, abs=0.01)  # and the first observation; none of those that were played
+    assert played.obs_rms["state"].count == env.obs_rms["state"].count == steps_of_training
+    assert (tmp_path / "points_10.mp4").is_file()
+
+
 def test_what_fails_later_fails_before_the_first_step(tmp_path, monkeypatch):
     def broken(*args, **kwargs):
         raise RuntimeError("cannot draw")

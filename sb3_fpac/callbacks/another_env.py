@@ -21,7 +21,8 @@ def another_env(training_env: VecEnv) -> gym.Env | VecEnv:
     Make an environment like the first one of training: the same id, keyword arguments, and wrappers.
 
     :param training_env: The environment of training
-    :return: A new one; vectorized if frames are stacked by VecFrameStack
+    :return: A new one; vectorized if frames are stacked by VecFrameStack or observations normalized by VecNormalize, of which
+        it has the statistics, also when they change
     :raises ValueError: if it was not made by ``gym.make``, or has a wrapper whose arguments are not known. The message names
         the wrapper.
     """
@@ -38,7 +39,7 @@ def another_env(training_env: VecEnv) -> gym.Env | VecEnv:
         if wrapper.kwargs is None:
             raise _unknown(wrapper.name)
     env = gym.make(replace(spec, additional_wrappers=recorded))
-    if not any(isinstance(wrapper, VecFrameStack) for wrapper in wrappers):
+    if not any(isinstance(wrapper, (VecFrameStack, VecNormalize)) for wrapper in wrappers):
         return env  # SB3 transposes the images itself
     vec_env: VecEnv = DummyVecEnv([lambda: env])
     for wrapper in reversed(wrappers):
@@ -47,6 +48,11 @@ def another_env(training_env: VecEnv) -> gym.Env | VecEnv:
         elif isinstance(wrapper, VecFrameStack):
             first = wrapper.stacked_obs.channels_first
             vec_env = VecFrameStack(vec_env, wrapper.stacked_obs.n_stack, "first" if first else "last")
+        elif isinstance(wrapper, VecNormalize):
+            keys = wrapper.norm_obs_keys
+            options = dict(norm_obs_keys=keys, clip_obs=wrapper.clip_obs, epsilon=wrapper.epsilon)
+            vec_env = VecNormalize(vec_env, training=False, norm_reward=False, **options)  # type: ignore[arg-type]
+            vec_env.obs_rms = wrapper.obs_rms
     return vec_env
 
 
@@ -56,7 +62,9 @@ def _vec_wrappers(env: VecEnv) -> list[VecEnvWrapper]:
     while isinstance(env, VecEnvWrapper):
         if isinstance(env, (VecTransposeImage, VecFrameStack)) and not isinstance(env.observation_space, spaces.Dict):
             wrappers.append(env)
-        elif not isinstance(env, (VecTransposeImage, VecMonitor)) and not (isinstance(env, VecNormalize) and not env.norm_obs):
+        elif isinstance(env, VecNormalize):
+            wrappers += [env] if env.norm_obs else []
+        elif not isinstance(env, (VecTransposeImage, VecMonitor)):
             raise _unknown(type(env).__name__)
         env = env.venv
     return wrappers

@@ -7,7 +7,7 @@ import gymnasium as gym
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Image, TensorBoardOutputFormat
-from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
 
 from sb3_fpac.arguments import whole_number
 from sb3_fpac.callbacks.another_env import another_env
@@ -32,7 +32,8 @@ class FeaturePointCallback(BaseCallback):
 
     :param freq: Agent steps, as SB3 counts them (over all environments), between episodes
     :param save_path: Folder of the files
-    :param eval_env: The environment to play in; None: a new environment like the first one of training, with the same wrappers
+    :param eval_env: The environment to play in; None: a new environment like the first one of training, with the same
+        wrappers. If it has a VecNormalize, this one gets the statistics of training.
     :param max_steps: Maximum number of agent steps of an episode; None: no limit
     :param n_maps: Number of feature maps to draw
     :param scale: Size of a pixel of the frame in the video, in pixels; of several cameras, that of the largest frame
@@ -68,6 +69,7 @@ class FeaturePointCallback(BaseCallback):
         find_extractor(self.model)
         make_folder(self.save_path)
         self._env = another_env(self.training_env) if self.eval_env is None else self.eval_env
+        self._share_statistics()
         obs = self._env.reset() if isinstance(self._env, VecEnv) else self._env.reset()[0]
         try:
             observation_tensor(self.model, obs)  # type: ignore[arg-type]
@@ -90,6 +92,13 @@ class FeaturePointCallback(BaseCallback):
         self._on_rollout_start()
         if self.eval_env is None:
             self._env.close()
+
+    def _share_statistics(self) -> None:
+        """A VecNormalize of eval_env normalizes observations as that of training does, also when its statistics change"""
+        ours = self.model.get_vec_normalize_env()
+        theirs = unwrap_vec_normalize(self._env) if isinstance(self._env, VecEnv) else None
+        if ours is not None and ours.norm_obs and theirs is not None and theirs.norm_obs:
+            theirs.obs_rms, theirs.training = ours.obs_rms, False
 
     def _pictures(self, episode: Episode) -> tuple[list[np.ndarray], np.ndarray]:
         """The frames of the episode with their points, and the feature maps that matter most"""
