@@ -25,6 +25,7 @@ import torch as th
 import yaml
 from filelock import FileLock
 from helpers.runs import write_evaluations, write_monitor, write_settings
+from matplotlib.axes import Axes
 from rich.console import Console
 
 from sb3_fpac.callbacks.checkpoint import latest_checkpoint
@@ -198,7 +199,7 @@ def test_runs_are_every_task_variant_and_seed_with_the_papers_steps(tmp_path):
         (dict(seeds=True), "seeds must be a positive whole number, got True"),
         (dict(tasks=[]), "tasks must be non-empty and contain no duplicates, got []"),
         (dict(tasks=[[CARTPOLE]]), "tasks.0 must be a text, got ['dmc-cartpole-swingup']"),
-        (dict(draw=["speed"]), "draw.0 must be 'return' or 'torso_height', got 'speed'"),
+        (dict(draw=["speed"]), "draw.0 must be 'return', 'return_over_minutes' or 'torso_height', got 'speed'"),
         (dict(variants=["a"]), "variants must be a mapping, got ['a']"),
         (dict(variants={"a/b": dict(algo="fpac")}), "'a/b' cannot name a folder"),
         (dict(variants={"a": {}}), "variant a lacks 'algo'"),
@@ -585,6 +586,27 @@ def test_the_figure_shows_every_task_quantity_and_variant(tmp_path):
     svg = pictures[0].read_text()
     for text in ("Tiny", "12 of 12 runs done", "cartpole-swingup", "cheetah-run", "Agent A", "torso height"):
         assert f"<!-- {text}" in svg
+
+
+def test_the_figure_shows_the_return_over_minutes_as_far_as_they_are_known(tmp_path, monkeypatch):
+    path = write_experiment(
+        tmp_path / "mine.yml",
+        variants=dict(a=dict(TINY_FPAC, label="Agent A"), b=TINY_STATE),
+        draw=["return_over_minutes"],
+    )
+    timed, untimed = finished(path, tmp_path / "logs", dict(a=100, b=500), seeds=1)
+    rows = "".join(f"1.0,10,{60 * minute}\n" for minute in (1, 3, 4, 6, 7, 9))  # an episode of 10 agent steps each
+    (timed.folder / "0.monitor.csv").write_text(f'#{{"t_start": 1.0, "env_id": "x"}}\nr,l,t\n{rows}')
+    (untimed.folder / "0.monitor.csv").unlink()
+    drawn = []
+    monkeypatch.setattr(Axes, "plot", lambda axes, x, y, **style: drawn.append((style["label"], list(x), list(y))))
+    described = load_experiment(str(path))
+    curves = read_curves(described, [timed, untimed], "return_over_minutes")
+    draw_figure(described, {"return_over_minutes": curves}, "", [tmp_path / "figure.svg"])
+    ((label, minutes, returns),) = drawn
+    assert label == "Agent A" and minutes == pytest.approx([3, 6, 9]) and returns == pytest.approx([110 / 3, 220 / 3, 110])
+    words = (tmp_path / "figure.svg").read_text()
+    assert "<!-- minutes -->" in words and "published" not in words and "<!-- return -->" in words
 
 
 def test_the_figure_says_where_published_scores_are_of_another_task(tmp_path):

@@ -139,8 +139,8 @@ class Experiment(BaseModel):
     env_steps: PositiveInt | None = None
     """Env steps of every run; None: as many as the algorithm's file in ``zoo_configs`` has for the task. For environments
     other than ``dmc-*``, steps as SB3 counts them, and they must be given here or on the command line"""
-    draw: Annotated[tuple[Literal["return", "torso_height"], ...], Field(strict=False)] = ("return",)
-    """Quantities of the figure, one row each"""
+    draw: Annotated[tuple[Literal["return", "return_over_minutes", "torso_height"], ...], Field(strict=False)] = ("return",)
+    """Quantities of the figure, one row each; ``return_over_minutes`` is the return over wall time instead of env steps"""
 
     @field_validator("tasks", "draw")
     @classmethod

@@ -4,6 +4,8 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from sb3_fpac.envs import TASKS
 from sb3_fpac.evaluation.published import published_marks, published_remarks, published_scores
 from sb3_fpac.evaluation.tables import step_label
@@ -17,7 +19,8 @@ with needs_viz():
     from matplotlib.figure import Figure
 
 COLUMNS = 4
-LABELS = {"return": "return", "torso_height": "torso height [m]"}
+OVER_MINUTES = "return_over_minutes"
+LABELS = {"return": "return", OVER_MINUTES: "return", "torso_height": "torso height [m]"}
 COLOURS = ("#0b62b8", "#c2480a", "#0a7d57", "#9a3b96", "#7a6200", "#b3243f")
 STYLES = ("-", "--", "-.", ":")
 MARKERS = "osD"  # one for each of the published methods
@@ -26,7 +29,8 @@ MARKERS = "osD"  # one for each of the published methods
 def draw_figure(experiment: Experiment, rows: dict[str, Curves], note: str, paths: Sequence[Path]) -> None:
     """
     Draw the curves: means over the seeds with their 95 % bootstrap intervals (for a single seed, from the lowest to the
-    highest episode), and the published scores at env steps that the curves reach.
+    highest episode), and the published scores at env steps that the curves reach. Over minutes, evaluations whose wall time is
+    not known are left out, and so are published scores.
 
     :param experiment: The experiment
     :param rows: Curves of each quantity, for at least one task
@@ -66,20 +70,26 @@ def draw_figure(experiment: Experiment, rows: dict[str, Curves], note: str, path
 
 def _draw_panel(axes: Axes, experiment: Experiment, rows: dict[str, Curves], what: str, task: str) -> None:
     labels = [variant.label for variant in experiment.variants]
-    last_step = 0
+    last = 0.0
     for curve in rows[what][task]:
+        x = 60 * curve.hours if what == OVER_MINUTES else curve.steps
+        known = np.isfinite(x)
+        if not known.any():
+            continue
         index = labels.index(curve.group)
         style = dict(color=COLOURS[index % len(COLOURS)], linestyle=STYLES[index % len(STYLES)])
-        marker = "." if len(curve.steps) < 3 else None
-        axes.plot(curve.steps, curve.mean, label=labels[index], marker=marker, **style)  # type: ignore[arg-type]
-        axes.fill_between(curve.steps, curve.low, curve.high, color=style["color"], alpha=0.15, linewidth=0)
-        last_step = max(last_step, int(curve.steps[-1]))
+        marker = "." if known.sum() < 3 else None
+        axes.plot(x[known], curve.mean[known], label=labels[index], marker=marker, **style)  # type: ignore[arg-type]
+        axes.fill_between(x[known], curve.low[known], curve.high[known], color=style["color"], alpha=0.15, linewidth=0)
+        last = max(last, x[known][-1])
     if what == "return" and task in TASKS:
-        _mark_published(axes, task, last_step)
-    axes.set(title=task.removeprefix("dmc-"), xlabel=step_unit(task), ylabel=LABELS[what])
-    axes.set_xlim(0, 1.03 * last_step)
+        _mark_published(axes, task, int(last))
+    unit = "minutes" if what == OVER_MINUTES else step_unit(task)
+    axes.set(title=task.removeprefix("dmc-"), xlabel=unit, ylabel=LABELS[what])
+    axes.set_xlim(0, 1.03 * last if last else 1)
     axes.set_ylim(bottom=0)
-    axes.xaxis.set_major_formatter(lambda step, _: step_label(step))
+    if what != OVER_MINUTES:
+        axes.xaxis.set_major_formatter(lambda step, _: step_label(step))
     axes.locator_params(axis="x", nbins=5)
     axes.grid(alpha=0.3)
 

@@ -27,7 +27,8 @@ def read_curves(experiment: Experiment, runs: Sequence[RunConfig], what: str = "
 
     :param experiment: The experiment
     :param runs: Its runs
-    :param what: ``"return"`` of evaluations, or ``"torso_height"`` in metres, of windows of ten training episodes
+    :param what: A quantity of :attr:`Experiment.draw`: returns are those of evaluations; ``"torso_height"`` is in metres, of
+        windows of ten training episodes
     :return: Curves of the tasks that have any
     """
     curves: Curves = {}
@@ -86,7 +87,7 @@ def _that_count(runs: Sequence[RunConfig], what: str) -> Sequence[RunConfig]:
 
 def _read(planned: RunConfig, what: str) -> Run:
     run = read_run(planned.folder)
-    if what == "return":
+    if what != TORSO_HEIGHT:
         return run
     steps, heights = episode_windows(read_episodes(run.folder, skip_unfinished=True), TORSO_HEIGHT)
     return replace(run, steps=steps * planned.action_repeat, returns=heights)
