@@ -182,10 +182,11 @@ def continued(folder: Path, step: int, of: Path, **options) -> Path:
     return make_run(folder, args=dict(trained_agent=f"logs/fpac/{of.name}/checkpoint/step_{step}/model.zip"), **options)
 
 
-def test_a_continued_run_is_one_curve_and_one_seed(tmp_path):
+@pytest.mark.parametrize("seeds", [(1, 1), (7, 8)], ids=["with --seed", "without it, when RL Zoo draws one"])
+def test_a_continued_run_is_one_curve_and_one_seed(tmp_path, seeds):
     first = make_run(tmp_path / "x_1", steps=[10, 20, 30], returns=[[1.0], [2.0], [3.0]], args=dict(trained_agent=""))
-    second = continued(tmp_path / "x_2", 25, first, steps=[35, 45], returns=[[4.0], [5.0]], n_timesteps=50)
-    third = continued(tmp_path / "x_3", 40, second, steps=[50], returns=[[6.0]], n_timesteps=60)
+    second = continued(tmp_path / "x_2", 25, first, seed=seeds[0], steps=[35, 45], returns=[[4.0], [5.0]], n_timesteps=50)
+    third = continued(tmp_path / "x_3", 40, second, seed=seeds[1], steps=[50], returns=[[6.0]], n_timesteps=60)
     other = make_run(tmp_path / "x_4", seed=2, steps=[10, 20, 35], returns=[[1.0], [4.0], [8.0]])
     runs = read_runs([third, other, first, second])
     assert [run.seed for run in runs] == [2, 1]
@@ -199,6 +200,14 @@ def test_a_continued_run_is_one_curve_and_one_seed(tmp_path):
     assert "fpac, seed 1 was continued: its parts are x_1, x_2, x_3." in page
     assert "The mean of fpac ends at 280 env steps, the last at which all of its seeds were evaluated." in page
     assert write_report([first, second, third, other], tmp_path / "report.html", with_agent=False) == 2
+
+
+def test_of_two_runs_with_the_name_of_the_checkpoint_the_one_with_the_seed_is_continued(tmp_path):
+    runs = [make_run(tmp_path / folder / "x_1", seed=seed, steps=[10, 20]) for folder, seed in (("a", 1), ("b", 2))]
+    second = continued(tmp_path / "b" / "x_2", 20, runs[1], seed=2, steps=[30])
+    assert [run.folders for run in read_runs([*runs, second])] == [(runs[0],), (runs[1], second)]
+    third = continued(tmp_path / "b" / "x_3", 20, runs[1], seed=3, steps=[30])  # it could be the continuation of either
+    assert [run.folders for run in read_runs([*runs, third])] == [(runs[0],), (runs[1],), (third,)]
 
 
 def test_evaluations_that_continue_are_one_run_where_the_checkpoint_is_not_known(tmp_path):
@@ -245,7 +254,7 @@ def test_an_incomplete_checkpoint_has_restarted_the_count(tmp_path):
 
 def test_two_continuations_from_one_checkpoint_are_refused(tmp_path):
     first = make_run(tmp_path / "x_1", steps=[10, 20], args=dict(trained_agent=""))
-    others = [continued(tmp_path / f"x_{n}", 20, first, steps=[30, 40]) for n in (2, 3)]
+    others = [continued(tmp_path / f"x_{n}", 20, first, seed=n, steps=[30, 40]) for n in (2, 3)]
     with pytest.raises(ValueError, match=r"x_2 and .*x_3 both continue .*step_20/model.zip: leave out the one"):
         read_runs([first, *others])
 

@@ -40,8 +40,9 @@ def join_parts(runs: Sequence[Run]) -> list[Run]:
     Join the parts of continued runs. RL Zoo's ``-i`` writes the second part of a run to a new folder.
 
     A part continues a run with the same algorithm, settings and seed: the run from whose checkpoint it was started or, if
-    RL Zoo has not saved the name of the checkpoint, a run whose last evaluation is before the first of the part. What the
-    interrupted part did after the checkpoint is left out.
+    RL Zoo has not saved the name of the checkpoint, a run whose last evaluation is before the first of the part. Without
+    ``--seed``, RL Zoo draws another seed for the part: then only the run from whose checkpoint it was started is continued.
+    What the interrupted part did after the checkpoint is left out.
 
     :param runs: Runs of one task, one for each folder
     :return: One run for each that was started, in their order
@@ -50,7 +51,8 @@ def join_parts(runs: Sequence[Run]) -> list[Run]:
     chains: list[list[Run]] = []
     for run in sorted(runs, key=lambda run: (run.start, int(run.steps[0]))):  # sorted() keeps the order of equal ones
         candidates = [chain for chain in chains if _may_continue(chain[-1], run)]
-        named = [chain for chain in candidates if chain[-1].folder.name in PureWindowsPath(run.trained_agent or "").parts]
+        candidates = candidates or [chain for chain in chains if _continues_with_another_seed(chain[-1], run)]
+        named = [chain for chain in candidates if _is_named(chain[-1], run)]
         candidates = named or candidates
         if len(candidates) == 1:
             candidates[0].append(run if run.start else _starting_at(int(candidates[0][-1].steps[-1]), run))
@@ -67,6 +69,15 @@ def _may_continue(before: Run, run: Run) -> bool:
     if run.start:
         return before.start < run.start
     return run.trained_agent is None and before.evaluated and run.evaluated and bool(before.steps[-1] < run.steps[0])
+
+
+def _continues_with_another_seed(before: Run, run: Run) -> bool:
+    return before.start < run.start and _is_named(before, run) and _same_settings(replace(before, seed=run.seed), run)
+
+
+def _is_named(before: Run, run: Run) -> bool:
+    """Whether the checkpoint from which a part was started is in the folder of a run"""
+    return before.folder.name in PureWindowsPath(run.trained_agent or "").parts
 
 
 def _starting_at(start: int, run: Run) -> Run:
@@ -87,7 +98,8 @@ def _same_settings(before: Run, run: Run) -> bool:
 def _refuse_second_continuation(chains: Sequence[Sequence[Run]], run: Run) -> None:
     for chain in chains:
         for part in chain[1:]:
-            if run.start and part.start == run.start and part.trained_agent == run.trained_agent and _same_settings(part, run):
+            is_second = run.start and part.start == run.start and part.trained_agent == run.trained_agent
+            if is_second and _same_settings(replace(part, seed=run.seed), run):
                 raise ValueError(
                     f"{part.folder} and {run.folder} both continue {run.trained_agent}: leave out the one that was given up."
                 )
@@ -110,6 +122,7 @@ def _join(parts: Sequence[Run]) -> Run:
     return replace(
         parts[-1],
         folder=parts[0].folder,
+        seed=parts[0].seed,
         steps=steps,
         returns=returns,
         evaluated=any(part.evaluated for part in parts),
