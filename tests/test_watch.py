@@ -218,6 +218,13 @@ def test_environments_of_ones_own_are_found(monkeypatch, tmp_path, capsys, model
     assert said["file"] == "agent.png" and said["steps"] == [3] and len(said["returns"]) == 1
 
 
+def test_the_cure_for_missing_wrappers_is_a_function(monkeypatch, capsys, tmp_path, model):
+    model.save(tmp_path / "model")
+    arguments = ["--model", tmp_path / "model.zip", "-o", tmp_path / "agent.png", "--env-kwargs", "frame_stack:1", "size:24"]
+    sentence = refused(monkeypatch, capsys, *arguments)
+    assert "was trained on other observations" in sentence and "name a function that makes it, with all wrappers" in sentence
+
+
 def test_the_folder_of_a_run_is_enough(monkeypatch, capsys, logs, tmp_path):
     run = tmp_path / "anywhere"
     shutil.copytree(logs / "fpac" / f"{CARTPOLE}_1", run)

@@ -117,7 +117,8 @@ def load_agent(
         env.close()
         raise ValueError(
             f"{path} was trained on other observations or actions than those of {env_id}: {error}. Pass the keyword "
-            "arguments of its training environment with --env-kwargs."
+            "arguments of its training environment with --env-kwargs, or name a function that makes it, with all wrappers, as "
+            "--env module:function."
         ) from error
     wrapped = model.get_env()
     assert wrapped is not None
