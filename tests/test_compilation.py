@@ -24,7 +24,7 @@ def make(**kwargs):
     policy_kwargs = dict(
         net_arch=[8],
         optimizer_kwargs=dict(eps=1e-5),
-        features_extractor_kwargs=dict(n_points=2, precision="float32", standardize=True),
+        features_extractor_kwargs=dict(n_points=2, precision="float32", whiten=True),
     )
     kwargs = {"compile": False, "learning_rate": 1e-3, "seed": 0, "batch_size": 4, "buffer_size": 100, **kwargs}
     return filled(FPAC("CnnPolicy", FrameStack(Noise(), 2), policy_kwargs=policy_kwargs, **kwargs), 30)

@@ -50,7 +50,7 @@ def filled(*args, **kwargs):
     [
         {},
         dict(target="polyak"),
-        dict(points=dict(standardize=True), target="polyak"),
+        dict(points=dict(whiten=True), target="polyak"),
         dict(points=dict(share_encoder=True, frame_channels=1, camera_shift=False, n_points=2), shared=True),
         dict(norm_obs_keys=["joints"]),
         dict(n_envs=2, use_sde=True),
@@ -85,7 +85,8 @@ def test_it_is_sac_with_fpac_policy_number_by_number(case):
         for update in range(15):
             train(model, gradient_steps=1, batch_size=16, seed=update)
     assert np.mean([not th.equal(a, b) for a, b in zip(before, snapshot(ours.policy), strict=True)]) > 0.9
-    th.testing.assert_close(ours.policy.state_dict(), theirs.policy.state_dict(), rtol=0, atol=2e-6)
+    rtol = 2e-5 if (case.get("points") or {}).get("whiten") else 0  # an inverse amplifies rounding
+    th.testing.assert_close(ours.policy.state_dict(), theirs.policy.state_dict(), rtol=rtol, atol=2e-6)
     th.testing.assert_close(ours.log_ent_coef, theirs.log_ent_coef, rtol=0, atol=2e-6)
 
 
@@ -198,7 +199,7 @@ def test_random_shift_by_key():
 
 def test_compiled_losses_are_the_eager_ones():
     th._dynamo.reset()
-    model = filled(points=dict(standardize=True))
+    model = filled(points=dict(whiten=True))
     update = model._make_update(False)
     batch, noise, ent_coef = update._flattened(model.replay_buffer.sample_frames(8)), th.zeros(8, 2), th.tensor(0.1)
     for loss, *args in ((update.critic_loss, batch, ent_coef, noise), (update.actor_loss, th.ones(8, 44), ent_coef, noise)):

@@ -14,6 +14,7 @@ from sb3_fpac.features.frame_extractor import FrameExtractor
 from sb3_fpac.features.pretrained import PretrainedPoints
 from sb3_fpac.features.spatial_softmax import Softmax, feature_points, points_from_marginals
 from sb3_fpac.features.standardization import Standardization
+from sb3_fpac.features.whitening import Whitening
 
 SelfExtractor = TypeVar("SelfExtractor", bound="FeaturePointExtractor")
 
@@ -53,6 +54,7 @@ class FeaturePointExtractor(FrameExtractor):
     :param anti_aliasing: Whether convolutions with a stride above 1 read their input blurred by [1, 2, 1] / 4 along both axes
         (Zhang, arXiv 1904.11486), so that points move evenly when what they follow moves by a pixel or less
     :param standardize: Whether every feature is standardized by its running mean and standard deviation
+    :param whiten: Whether the features are, beyond that, decorrelated by their running correlations
     :param pretrained: Initial weights of the encoder, from :func:`~sb3_fpac.pretrain`: a :class:`~sb3_fpac.PretrainedPoints`,
         or the path of its file. FPAC and the policies of SAC and TQC replace the path by the contents of the file, so that
         saved agents load without the file. Other algorithms save the path.
@@ -79,6 +81,7 @@ class FeaturePointExtractor(FrameExtractor):
         strides: Sequence[int] = (2, 1, 1, 1),
         anti_aliasing: bool = False,
         standardize: bool = False,
+        whiten: bool = False,
         pretrained: PretrainedPoints | str | Path | None = None,
         frozen: bool = False,
     ) -> None:
@@ -93,7 +96,8 @@ class FeaturePointExtractor(FrameExtractor):
         self.presence = flag("presence", presence)
         self.velocity = flag("velocity", velocity)
         self.relative = flag("relative", relative)
-        self.standardization = Standardization(self._features_dim) if flag("standardize", standardize) else None
+        normalization = Whitening if flag("whiten", whiten) else Standardization if flag("standardize", standardize) else None
+        self.normalization = None if normalization is None else normalization(self._features_dim)
         if self.n_frames == 1 and self.velocity:
             warnings.warn(
                 f"The observations are taken for {self.layout}, which has no velocities: stack frames with FrameStack or "
@@ -144,7 +148,7 @@ class FeaturePointExtractor(FrameExtractor):
         if self.velocity:
             state = th.cat([state[:, -1:], points[:, 1:] - points[:, :-1]], dim=1)
         features = (state if self.presence else state[..., :2]).flatten(start_dim=1)
-        return features if self.standardization is None else self.standardization(features)
+        return features if self.normalization is None else self.normalization(features)
 
     def points(self, observations: th.Tensor, current_camera: bool = False) -> th.Tensor:
         """

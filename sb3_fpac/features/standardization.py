@@ -37,12 +37,21 @@ class Standardization(nn.Module):
         """
         if self.training and th.is_grad_enabled() and len(features) > 1:
             self._update(features.detach())
-        return (features - self.running_mean) * (self.running_var + _EPSILON).rsqrt()
+        return self._normalize(features)
+
+    def _normalize(self, features: th.Tensor) -> th.Tensor:
+        return (features - self.running_mean) * self._scale()
+
+    def _scale(self) -> th.Tensor:
+        return (self.running_var + _EPSILON).rsqrt()
+
+    def _weight_of_the_next(self) -> th.Tensor:
+        return (self.running_count + 1).reciprocal().clamp(min=_SMALLEST_WEIGHT)
 
     @th.no_grad()
     def _update(self, features: th.Tensor) -> None:
+        weight = self._weight_of_the_next()
         self.running_count += 1
-        weight = self.running_count.reciprocal().clamp(min=_SMALLEST_WEIGHT)
         var, mean = th.var_mean(features, dim=0, correction=0)
         spread = var + (1 - weight) * (mean - self.running_mean).square()
         self.running_mean.lerp_(mean, weight)
