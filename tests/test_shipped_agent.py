@@ -18,7 +18,7 @@ def test_the_agent_is_small_and_knows_its_task():
     with gym.make("dmc-cartpole-swingup", **ENV) as env:
         model = FPAC.from_weights(AGENT, env)
         extractor = model.policy.features_extractor
-        assert extractor.encoder.geometry.anti_aliasing and extractor.standardization is not None
+        assert extractor.encoder.geometry.anti_aliasing and extractor.normalization is not None
         observation, _ = env.reset(seed=0)
         total, truncated = 0.0, False
         while not truncated:
