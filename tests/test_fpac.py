@@ -34,7 +34,7 @@ from sb3_fpac import (
     fpac_hyperparams,
     fpac_kwargs,
 )
-from sb3_fpac.features.whitening import Whitening
+from sb3_fpac.features.standardization import Standardization
 from sb3_fpac.fpac.policies import SACCnnPolicy
 from sb3_fpac.fpac.update import Losses
 
@@ -104,7 +104,7 @@ def test_the_preset_changes_what_it_says_and_nothing_else():
     extractors = fast.policy.features_extractor, paper.policy.features_extractor
     assert [extractor.encoder.geometry.strides for extractor in extractors] == [(2,), (2, 1, 1, 1)]
     assert [extractor.encoder.geometry.anti_aliasing for extractor in extractors] == [True, False]
-    assert [type(extractor.normalization) for extractor in extractors] == [Whitening, type(None)]
+    assert [type(extractor.normalization) for extractor in extractors] == [Standardization, type(None)]
     for name in ("n_points", "temperature", "softmax", "presence", "velocity", "relative", "n_frames", "features_dim"):
         assert len({getattr(extractor, name) for extractor in extractors}) == 1
     widths = [

@@ -191,7 +191,7 @@ def test_trials_of_the_preset_keep_what_is_not_sampled():
     of_paper, preset = convert_fpac_params(drawn)["policy_kwargs"], fpac_fast["policy_kwargs"]
     expected = {**preset["features_extractor_kwargs"], **of_paper["features_extractor_kwargs"]}
     assert sampled["policy_kwargs"] == {**preset, "features_extractor_kwargs": expected}
-    assert expected.keys() == {"strides", "anti_aliasing", "whiten", "n_points", "temperature"}
+    assert expected.keys() == {"strides", "anti_aliasing", "standardize", "n_points", "temperature"}
 
 
 def test_trials_keep_what_describes_the_images_and_what_params_says():
