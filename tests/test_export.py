@@ -21,6 +21,7 @@ from sb3_fpac.export import ExportedAgent, check, export_onnx, export_torchscrip
 BUFFER = dict(buffer_size=20, seed=0)
 BFLOAT16 = dict(features_extractor_kwargs=dict(precision="bfloat16"))
 POINTS = dict(features_extractor_class=FeaturePointExtractor)
+WHITENED = dict(features_extractor_kwargs=dict(whiten=True))
 BY_KEY = dict(frame_channels=dict(front=3, wrist=1), camera_shift=dict(front=True), n_points=dict(front=3, wrist=2))
 
 
@@ -54,6 +55,7 @@ AGENTS = {
     "fpac": lambda: FPAC("CnnPolicy", WideActions(), policy_kwargs=BFLOAT16, **BUFFER),
     "camera_shift": lambda: FPAC("CnnPolicy", WideActions(2, True), **BUFFER),
     "preset": lambda: FPAC("CnnPolicy", StackedNoise(), **BUFFER, **fpac_fast),
+    "whitened": lambda: FPAC("CnnPolicy", StackedNoise(), policy_kwargs=WHITENED, **BUFFER),
     "gsde": lambda: FPAC("CnnPolicy", WideActions(), use_sde=True, **BUFFER),
     "dict": robot_agent,
     "normalized": normalized_robot_agent,

@@ -14,6 +14,7 @@ def check_device(device: str) -> str:
     try:
         if device != "auto":
             th.empty(0, device=device)
+    # PyTorch raises the first if it was built without CUDA or XPU, the second without MPS, the third for other names
     except (AssertionError, NotImplementedError, RuntimeError) as error:
         raise ValueError(f"PyTorch has no device {device!r}: {str(error).splitlines()[0]}") from error
     return device

@@ -1,4 +1,4 @@
-"""Progress of all runs: one bar for each running run on a terminal; elsewhere one line for each evaluation."""
+"""Progress of all runs: a bar for each on a terminal; elsewhere a line for each change of state and each evaluation."""
 
 import time
 from collections import Counter

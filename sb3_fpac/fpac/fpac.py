@@ -13,6 +13,7 @@ from stable_baselines3 import SAC
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.noise import ActionNoise
 from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.save_util import open_path
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.her import HerReplayBuffer
@@ -205,10 +206,8 @@ class FPAC(SAC):
         :raises ValueError: if the file is damaged, or the model does not fit to the environment
         """
         if isinstance(path, (str, pathlib.Path)):
-            for file in (pathlib.Path(path), pathlib.Path(f"{path}.zip")):
-                if file.is_file():
-                    check_zip(file)
-                    break
+            with open_path(path, "r", suffix="zip") as file:
+                check_zip(file.name)
         return super().load(path, *args, **kwargs)
 
     def load_replay_buffer(self, path: str | pathlib.Path | io.BufferedIOBase, truncate_last_traj: bool = True) -> None:
