@@ -5,10 +5,14 @@ folders that cannot be written to, which are noticed before the work.
 
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+
+_CHUNK = 2**24  # bytes
 
 
 class UntrustedFileError(ValueError):
@@ -64,6 +68,30 @@ def make_folder(path: str | Path) -> Path:
     except OSError as error:
         raise ValueError(f"Nothing can be written to the folder {folder}: {error}. Choose another one.") from error
     return folder
+
+
+def checksum(path: str | Path) -> int:
+    """
+    :param path: A file
+    :return: The CRC-32 of its bytes, by which :func:`check_bytes` sees whether one has changed
+    """
+    value = 0
+    with Path(path).open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            value = zlib.crc32(chunk, value)
+    return value
+
+
+def check_bytes(path: str | Path, expected: int) -> None:
+    """
+    Check that every byte of a file is what was written.
+
+    :param path: The file
+    :param expected: Its :func:`checksum` when it was written
+    :raises DamagedFileError: if a byte has changed or is missing
+    """
+    if checksum(path) != expected:
+        raise DamagedFileError(path, "its checksum is wrong")
 
 
 def check_zip(path: str | Path) -> None:

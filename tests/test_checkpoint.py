@@ -3,6 +3,7 @@
 import argparse
 import multiprocessing
 import random
+import re
 import shutil
 import signal
 import time
@@ -413,13 +414,15 @@ def test_a_damaged_file_is_named(name, damage, tmp_path):
         resume(tmp_path, envs())
 
 
-def test_a_byte_that_has_changed_is_noticed(tmp_path):
-    path = save_checkpoint(make(learning_starts=1000).learn(7), tmp_path) / "random_states.pth"
+@pytest.mark.parametrize("name", ["model.zip", "replay_buffer.pkl", "vecnormalize.pkl", "random_states.pth"])
+def test_a_byte_that_has_changed_is_noticed(name, tmp_path):
+    normalize = dict(norm_obs=False)
+    path = save_checkpoint(make(envs(normalize=normalize), learning_starts=1000).learn(7), tmp_path) / name
     data = bytearray(path.read_bytes())
-    data[len(data) // 3] ^= 255
+    data[len(data) // 3] ^= 1
     path.write_bytes(data)
-    with pytest.raises(ValueError, match=r"random_states\.pth is damaged"):
-        resume(tmp_path, envs())
+    with pytest.raises(ValueError, match=rf"{re.escape(name)} is damaged"):
+        resume(tmp_path, envs(normalize=normalize))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 from sb3_fpac.arguments import whole_number
 from sb3_fpac.callbacks.random_states import random_states
-from sb3_fpac.files import make_folder
+from sb3_fpac.files import checksum, make_folder
 from sb3_fpac.fpac.loss_tracker import check_finite
 
 MODEL, BUFFER, STATES, NORMALIZATION = "model.zip", "replay_buffer.pkl", "random_states.pth", "vecnormalize.pkl"
@@ -139,7 +139,8 @@ def _write(model: OffPolicyAlgorithm, folder: Path) -> None:
     vec_normalize = model.get_vec_normalize_env()
     if vec_normalize is not None:
         vec_normalize.save(str(folder / NORMALIZATION))
-    th.save({"trained_by": trained_by(type(model)), **random_states(model)}, folder / STATES)
+    pickles = {path.name: checksum(path) for path in folder.glob("*.pkl")}  # the other files contain checksums
+    th.save({"trained_by": trained_by(type(model)), "checksums": pickles, **random_states(model)}, folder / STATES)
     for path in (*folder.iterdir(), folder):
         _sync(path)
 

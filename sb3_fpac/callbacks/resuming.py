@@ -15,7 +15,7 @@ from stable_baselines3.her import HerReplayBuffer
 
 from sb3_fpac.callbacks.checkpoint import BUFFER, MODEL, NORMALIZATION, STATES, is_mid_episode, latest_checkpoint, trained_by
 from sb3_fpac.callbacks.random_states import restore_random_states
-from sb3_fpac.files import UntrustedFileError, check_zip, reading
+from sb3_fpac.files import UntrustedFileError, check_bytes, check_zip, reading
 from sb3_fpac.fpac import FPAC
 from sb3_fpac.fpac.checks import check_loaded_buffer
 from sb3_fpac.trust import load_model, load_normalization, load_pickle
@@ -54,6 +54,8 @@ def resume(
     if checkpoint is None:
         raise FileNotFoundError(f"There is no complete checkpoint in {folder}: it needs a folder step_<n> with {MODEL}.")
     states = _load_states(checkpoint, algorithm, trust)
+    for name, expected in states["checksums"].items():
+        check_bytes(checkpoint / name, expected)
     model = load_model(algorithm, checkpoint / MODEL, trust, env=maybe_make_env(env, verbose=0), device=device, **load_kwargs)
     _load_buffer(model, checkpoint / BUFFER, trust)
     _continue_from(model, checkpoint, trust)
