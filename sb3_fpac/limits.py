@@ -1,7 +1,11 @@
-"""Processors and memory that this process may use, which in a container are fewer than the machine has."""
+"""
+Processors and memory that this process may use, which in a container are fewer than the machine has, and what other programs
+use.
+"""
 
 import math
 import os
+import time
 from pathlib import Path
 
 import psutil
@@ -45,6 +49,25 @@ def total_memory() -> int:
     limit = _read("memory.max")
     total = psutil.virtual_memory().total
     return min(total, int(limit)) if limit.isdecimal() else total
+
+
+class OtherPrograms:
+    """Measures how many processors other programs use from now on."""
+
+    def __init__(self) -> None:
+        self._start = self._seconds()
+
+    def processors(self) -> float:
+        """Processors that were busy on average, without those of this process and of its children that have ended"""
+        elapsed, busy, own = (now - before for now, before in zip(self._seconds(), self._start, strict=True))
+        return max(busy - own, 0.0) / elapsed
+
+    @staticmethod
+    def _seconds() -> tuple[float, float, float]:
+        """On the clock, of all processors in use, of this process and its children"""
+        machine, own = psutil.cpu_times(), psutil.Process().cpu_times()
+        busy = machine.user + machine.system + getattr(machine, "nice", 0.0)  # Windows has no nice
+        return time.perf_counter(), busy, own.user + own.system + own.children_user + own.children_system
 
 
 def _read(name: str) -> str:

@@ -93,7 +93,7 @@ def test_points_and_entries_have_names(model):
     assert entry_names("joints", spaces.Box(-1, 1, (3,))) == ["joints[0]", "joints[1]", "joints[2]"]
     space = spaces.Dict(eye=spaces.Box(0, 255, (3, SIZE, SIZE), np.uint8), gripper=spaces.Box(0, 1, (1,)))
     kwargs = dict(features_extractor_kwargs=dict(n_points=2))
-    with pytest.warns(UserWarning, match="no velocities"):
+    with pytest.warns(UserWarning, match="Image 'eye': .*no velocities"):
         one_camera = SAC(FPACPolicy, Spaces(space), buffer_size=10, policy_kwargs=kwargs)
     assert feature_names(one_camera) == ["eye:0", "eye:1", "gripper"]
 
@@ -228,6 +228,12 @@ def test_indices_of_points_count_on_from_camera_to_camera(model, episode, index,
     for beyond in ([5], [-1]):
         with pytest.raises(ValueError, match="has 5 points, got the indices"):
             next(render_episode(episode, beyond))
+
+
+@pytest.mark.parametrize("render", [lambda *args, **kwargs: next(render_episode(*args, **kwargs)), render_moments])
+def test_pictures_that_are_too_large_are_refused_before_they_are_drawn(episode, render):
+    with pytest.raises(ValueError, match="A frame of 19 pixels can be drawn 431 times as large, got a scale of 432"):
+        render(episode, scale=432)
 
 
 class Cameras(gym.Env):

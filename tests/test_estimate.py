@@ -1,6 +1,7 @@
 """What an experiment will take: measured of each variant, and extrapolated to all runs."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from test_experiment import CARTPOLE, TINY, TINY_FPAC, TINY_STATE, experiment, p
 from sb3_fpac.experiment.estimate import estimate, parallel_hours, table
 from sb3_fpac.experiment.measurement import Cost, measure
 from sb3_fpac.experiment.plan import Progress
+from sb3_fpac.limits import OtherPrograms
 
 COST = Cost(
     task=CARTPOLE,
@@ -124,3 +126,36 @@ def test_a_dry_run_of_what_is_done_measures_nothing(tmp_path, capsys, monkeypatc
     assert experiment(path, tmp_path / "logs", "--dry-run") == 0
     out = capsys.readouterr()
     assert out.out.splitlines()[-1] == "Tiny: 1 run, 1 of them done" and out.err == ""
+
+
+def test_a_dry_run_for_a_cluster_counts_the_hours_one_by_one(tmp_path, capsys, monkeypatch):
+    threads = []
+    cost = Cost(f"dmc-{CARTPOLE}", 3600, 20, 0, 80, True, 1, 1, 1, True)
+    monkeypatch.setattr("sb3_fpac.commands.experiment.measure", lambda run, n: threads.append(n) or cost)
+    monkeypatch.setattr("sb3_fpac.commands.experiment.OtherPrograms.processors", lambda self: 0.1)
+    path = write_experiment(tmp_path / "mine.yml", seeds=2)
+    assert experiment(path, tmp_path / "logs", "--dry-run", "--ray", "auto", "--cpus-per-run", "3") == 0
+    (run, _) = plan(path, tmp_path / "logs")
+    out = capsys.readouterr().out
+    (line,) = [line.split() for line in out.splitlines() if line.startswith("all, one by one")]
+    assert line[4:6] == ["2", str(2 * run.agent_steps(480))] and threads == [3]
+    assert "divided by the number that it trains at once" in out and "Other programs" not in out
+
+
+def test_programs_beside_the_measurement_are_named(tmp_path):
+    runs = plan(write_experiment(tmp_path / "mine.yml"), tmp_path / "logs")
+    costs = {runs[0].variant: Cost(f"dmc-{CARTPOLE}", 1, 20, 0, 80, True, 1, 1, 1, True)}
+    assert "Other programs used 1.5 processors meanwhile" in table(runs, costs, jobs=1, busy=1.5)
+    assert "Other programs" not in table(runs, costs, jobs=1, busy=0.4)
+
+
+def test_other_programs_are_measured_without_this_process(monkeypatch):
+    machine = SimpleNamespace(user=10.0, system=5.0, nice=1.0)
+    own = SimpleNamespace(user=2.0, system=1.0, children_user=0.0, children_system=0.0)
+    clock = iter([100.0, 110.0])
+    monkeypatch.setattr("sb3_fpac.limits.psutil.cpu_times", lambda: machine)
+    monkeypatch.setattr("sb3_fpac.limits.psutil.Process", lambda: SimpleNamespace(cpu_times=lambda: own))
+    monkeypatch.setattr("sb3_fpac.limits.time.perf_counter", lambda: next(clock))
+    others = OtherPrograms()
+    machine.user, own.children_user = 30.0, 5.0  # of 20 seconds, 5 are those of a child
+    assert others.processors() == 1.5

@@ -10,6 +10,7 @@ from typing import Any
 from sb3_fpac.commands.devices import check_device
 from sb3_fpac.experiment.options import RunOptions
 from sb3_fpac.files import make_folder
+from sb3_fpac.limits import OtherPrograms
 from sb3_fpac.optional import needs_viz
 
 with needs_viz():
@@ -27,6 +28,7 @@ with needs_viz():
     from sb3_fpac.experiment.scores import comma_separated, markdown, read_curves
     from sb3_fpac.experiment.tasks import step_unit
 
+_ON_A_CLUSTER: dict[str, Any] = dict(cpus=4, gpus=0, retries=3)
 Launcher = Callable[[Sequence[Path]], Generator[RunResult | None, None, None]]
 
 
@@ -45,7 +47,7 @@ def run(args: argparse.Namespace) -> None:
     runs = plan_runs(experiment, args.folder, options, args.tasks, args.variants, args.seeds, args.env_steps)
     launcher = _make_launcher(args)
     if args.dry_run:
-        _estimate(experiment, runs, args.jobs or default_jobs())
+        _estimate(experiment, runs, args)
         return
     make_folder(args.folder)
     n_failed = 0 if args.only_draw else _train(runs, launcher)
@@ -66,22 +68,27 @@ def _make_launcher(args: argparse.Namespace) -> Launcher:
         from sb3_fpac.experiment.launch_ray import run_on_cluster
     except ImportError as error:
         raise ValueError(str(error)) from error
-    return lambda folders: run_on_cluster(folders, args.ray, trust=args.trust, **{**dict(cpus=4, gpus=0, retries=3), **given})
+    return lambda folders: run_on_cluster(folders, args.ray, trust=args.trust, **{**_ON_A_CLUSTER, **given})
 
 
-def _estimate(experiment: Experiment, runs: Sequence[RunConfig], jobs: int) -> None:
+def _estimate(experiment: Experiment, runs: Sequence[RunConfig], args: argparse.Namespace) -> None:
     """Print the runs, and what those that are not done will take"""
     for each in runs:
         print(f"{each.folder}: {each.env_steps:,} {step_unit(each.task)}")
     to_do = [each for each in runs if not read_progress(each).done]
     print(f"{experiment.title}: {len(runs)} run{'s' * (len(runs) > 1)}, {len(runs) - len(to_do)} of them done")
     firsts = {each.variant: each for each in reversed(to_do)}  # the first run of each variant
+    jobs = args.jobs or default_jobs() if args.ray is None else None
+    threads = (
+        max(int(args.cpus_per_run or _ON_A_CLUSTER["cpus"]), 1) if jobs is None else threads_of_a_job(min(jobs, len(to_do)))
+    )
     costs = {}
+    others = OtherPrograms()
     for variant in (each.name for each in experiment.variants if each.name in firsts):
         print(f"Measuring {variant} on {firsts[variant].task} …", file=sys.stderr)
-        costs[variant] = measure(firsts[variant], threads_of_a_job(min(jobs, len(to_do))))
+        costs[variant] = measure(firsts[variant], threads)
     if costs:
-        print(f"\n{table(to_do, costs, jobs)}")
+        print(f"\n{table(to_do, costs, jobs, others.processors())}")
 
 
 def _train(runs: Sequence[RunConfig], launcher: Launcher) -> int:

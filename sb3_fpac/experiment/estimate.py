@@ -8,6 +8,8 @@ from sb3_fpac.experiment.measurement import Cost
 from sb3_fpac.experiment.plan import RunConfig, read_progress
 from sb3_fpac.experiment.tasks import step_unit
 
+_BUSY = 0.5  # processors
+
 
 class Estimate(NamedTuple):
     """What a run will take."""
@@ -53,13 +55,14 @@ def parallel_hours(hours: Sequence[float], jobs: int) -> float:
     return max(ends)
 
 
-def table(runs: Sequence[RunConfig], costs: Mapping[str, Cost], jobs: int) -> str:
+def table(runs: Sequence[RunConfig], costs: Mapping[str, Cost], jobs: int | None, busy: float = 0.0) -> str:
     """
     Show what the runs of an experiment will take.
 
     :param runs: Those that are not done
     :param costs: Of their variants, by name
-    :param jobs: Parallel runs
+    :param jobs: Parallel runs; None: as many as a cluster has room for, which is unknown
+    :param busy: Processors that other programs used while the costs were measured
     :return: Lines of text: one for each variant, one for all of them, and what is measured and what is not
     """
     estimates = [estimate(run, costs[run.variant]) for run in runs]
@@ -72,18 +75,21 @@ def table(runs: Sequence[RunConfig], costs: Mapping[str, Cost], jobs: int) -> st
         hours = _span(_hours(number) for number in sorted(each.hours for each in own))
         disk = _size(sum(each.final_bytes for each in own))
         rows.append((variant, str(len(own)), steps, hours, _hours(sum(each.hours for each in own)), disk))
-    hours_in_all = _hours(parallel_hours([each.hours for each in estimates], jobs))
+    hours_in_all = _hours(parallel_hours([each.hours for each in estimates], jobs or 1))
     disk = _size(sum(each.final_bytes for each in estimates))
-    rows.append((f"all, with --jobs {jobs}", str(len(runs)), "", "", hours_in_all, disk))
+    name = "all, one by one" if jobs is None else f"all, with --jobs {jobs}"
+    rows.append((name, str(len(runs)), "", "", hours_in_all, disk))
     widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
     lines = [
         f"{row[0]:<{widths[0]}}" + "".join(f"  {cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True))
         for row in rows
     ]
-    return "\n".join([*(line.rstrip() for line in lines), "", *_remarks(runs, estimates, costs, jobs)])
+    return "\n".join([*(line.rstrip() for line in lines), "", *_remarks(runs, estimates, costs, jobs, busy)])
 
 
-def _remarks(runs: Sequence[RunConfig], estimates: Sequence[Estimate], costs: Mapping[str, Cost], jobs: int) -> list[str]:
+def _remarks(
+    runs: Sequence[RunConfig], estimates: Sequence[Estimate], costs: Mapping[str, Cost], jobs: int | None, busy: float
+) -> list[str]:
     newest_beside_older = sorted((each.checkpoint_bytes for each in estimates), reverse=True)[:jobs]
     more = sum(newest_beside_older) * (1 if runs[0].keep_checkpoint else 2)
     numbers = sorted({each.n_updates for each in costs.values()})
@@ -96,6 +102,10 @@ def _remarks(runs: Sequence[RunConfig], estimates: Sequence[Estimate], costs: Ma
         "buffers. Parallel runs slow each other down, which is not measured.",
         f"While checkpoints are written, {_size(more)} more are needed.",
     ]
+    if jobs is None:
+        remarks.append("The cluster needs the hours of all runs divided by the number that it trains at once.")
+    if busy >= _BUSY:
+        remarks.append(f"Other programs used {busy:.1f} processors meanwhile: without them, the runs take less time.")
     if any(run.pretrain for run in runs):
         remarks.append("Not included: pre-training of points.")
     for variant, cost in costs.items():

@@ -12,7 +12,7 @@ from torch import nn
 
 from sb3_fpac.arguments import flag
 from sb3_fpac.features.extractor import FeaturePointExtractor
-from sb3_fpac.observations import check_options, options_of, split_keys
+from sb3_fpac.observations import check_options, naming, options_of, split_keys
 
 _OF_THE_ENCODER = ("pretrained", "frozen", "strides", "anti_aliasing", "precision")
 
@@ -53,12 +53,10 @@ class FeaturePointCombinedExtractor(CombinedExtractor):
         BaseFeaturesExtractor.__init__(self, observation_space, features_dim=1)  # without the networks of CombinedExtractor
         extractors: dict[str, nn.Module] = {}
         for key, space in image_spaces.items():
-            try:
+            with naming(key, hint="A dict by key gives every image its own value."):
                 extractors[key] = FeaturePointExtractor(
                     space, normalized_image=normalized_image, **options_of(key, point_kwargs)
                 )
-            except ValueError as error:
-                raise ValueError(f"Image {key!r}: {error} A dict by key gives every image its own value.") from error
         self.extractors = nn.ModuleDict({**extractors, **{key: nn.Flatten() for key in vectors}})
         self.vectors = vectors
         if flag("share_encoder", share_encoder):

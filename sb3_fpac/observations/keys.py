@@ -1,5 +1,6 @@
 """What the keys of Dict observations are taken for, and options that belong to one of them."""
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -85,19 +86,24 @@ def check_options(options: Mapping[str, Any], images: Iterable[str]) -> None:
 
 
 @contextmanager
-def naming(key: str | None) -> Iterator[None]:
+def naming(key: str | None, hint: str = "") -> Iterator[None]:
     """
-    Let errors about an image name its key.
+    Let errors and warnings about an image name its key.
 
     :param key: Key of the image; None: the image has none
+    :param hint: A sentence for the end of the errors
     :raises ValueError: in place of one without the key
     """
-    try:
+    if key is None:
         yield
+        return
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            yield
     except ValueError as error:
-        if key is None:
-            raise
-        raise ValueError(f"Image {key!r}: {error}") from error
+        raise ValueError(" ".join(filter(None, [f"Image {key!r}: {error}", hint]))) from error
+    for each in caught:
+        warnings.warn(f"Image {key!r}: {each.message}", each.category, stacklevel=4)
 
 
 def check_keys(observation: Mapping[str, Any], space: spaces.Dict) -> None:

@@ -24,6 +24,7 @@ VIDEOS = (".mp4", ".gif")
 _MOMENTS = 4
 _RADIUS = 1.5  # of a point with m = 1, in pixels of the largest frame
 _DARK = 64  # grey between the cameras of a video
+_MAX_SIDE = 2**13  # pixels of an enlarged frame; ffmpeg refuses videos of 16,384 by 16,384
 
 
 def render_episode(episode: Episode, indices: Indices | None = None, scale: int = 6) -> Iterator[np.ndarray]:
@@ -37,7 +38,7 @@ def render_episode(episode: Episode, indices: Indices | None = None, scale: int 
     :param scale: Size of a pixel of the frame in the picture, in pixels. Of several cameras, this is that of the largest
         frame, and the other frames become about as high.
     :return: T pictures ``(H · scale + a line of text, W · scale, 3)`` uint8
-    :raises ValueError: if there is no such point
+    :raises ValueError: if there is no such point, or the pictures would be too large
     """
     drawings = _drawings(episode, indices, scale)
     returns = np.cumsum(episode.rewards)
@@ -58,7 +59,7 @@ def render_moments(episode: Episode, indices: Indices | None = None, scale: int 
     :param indices: As in :func:`render_episode`
     :param scale: As in :func:`render_episode`
     :return: ``(H · scale, …, 3)`` uint8
-    :raises ValueError: if there is no such point
+    :raises ValueError: if there is no such point, or the picture would be too large
     """
     length = len(episode.rewards)
     moments = np.arange(_MOMENTS) * length // _MOMENTS if length >= _MOMENTS else np.arange(length)
@@ -169,4 +170,9 @@ def _drawings(episode: Episode, indices: Indices | None, scale: int) -> dict[str
     numbers = episode.numbers_in_views(indices)
     heights = {key: view.frames.shape[1] for key, view in episode.views.items()}
     scales = {key: round(scale * max(heights.values()) / height) for key, height in heights.items()}
+    largest = max(max(view.frames.shape[1:3]) for view in episode.views.values())
+    if largest * scale > _MAX_SIDE:
+        raise ValueError(
+            f"A frame of {largest} pixels can be drawn {_MAX_SIDE // largest} times as large, got a scale of {scale}."
+        )
     return {key: dict(indices=numbers[key], scale=own, radius=_RADIUS * scale / own) for key, own in scales.items()}
