@@ -248,6 +248,7 @@ def test_optimize_and_trial_id_keep_the_layout_of_the_images(installed, tmp_path
     study = ["--storage", "sqlite:///study.db", "--study-name", "grey"]
     optimize = ["-optimize", "--n-trials", "2", "--n-startup-trials", "0", "--n-evaluations", "1", "--eval-episodes", "1"]
     output = run(installed, tmp_path, *train, *study, *optimize)
+    assert output.count("Fixed by -params, whatever a trial prints as sampled: {'batch_size': 6}") == 1
     assert output.count("LAYOUT 1 6-channel frame of 32×32 | points") == 2 and output.count("| batch 6") == 2
     output = run(installed, tmp_path, *train, *study, "--trial-id", "1", "--eval-freq", "-1", "-n", "20")
     trials = optuna.load_study(storage=f"sqlite:///{tmp_path}/study.db", study_name="grey").trials

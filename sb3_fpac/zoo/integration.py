@@ -119,6 +119,8 @@ def _adapt_experiments() -> None:
             given = self.custom_hyperparams or {}
             fixed = {name: value for name, value in self._hyperparams.items() if name in given}
             self._hyperparams = SampledOnTop(self._hyperparams, fixed)
+            if fixed:
+                print("Fixed by -params, whatever a trial prints as sampled:", fixed)
         try:
             return objective(self, trial)
         except FloatingPointError as error:
