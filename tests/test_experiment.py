@@ -26,6 +26,8 @@ import yaml
 from filelock import FileLock
 from helpers.runs import write_evaluations, write_monitor, write_settings
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from rich.console import Console
 
 from sb3_fpac.callbacks.checkpoint import latest_checkpoint
@@ -626,6 +628,36 @@ def test_the_figure_says_where_published_scores_are_of_another_task(tmp_path):
     assert f"cartpole-swingup: {of_b}" in words and f"cheetah-run: {of_b}" in words and "an action repeat of 4" in words
     assert "of another task" not in words_of_the_figure("a", 500)  # from pixels, over whole episodes
     assert "published" not in words_of_the_figure("ab", 1)  # too short for any of the scores
+
+
+def test_nothing_in_a_narrow_figure_is_cut_off_or_covered(tmp_path, monkeypatch):
+    pixels = dict(TINY_FPAC, label="Agent A", env_kwargs=dict(size=32))
+    quantities = ["return_over_minutes", "return"]
+    path = write_experiment(tmp_path / "mine.yml", variants=dict(a=pixels, b=TINY_STATE), title="long " * 30, draw=quantities)
+    described = load_experiment(str(path))
+    curves = read_curves(described, finished(path, tmp_path / "logs", dict(a=100, b=500)))
+    longer = {task: [replace(curve, steps=500 * curve.steps) for curve in each] for task, each in curves.items()}
+    figures = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path, **kwargs: figures.append(figure))
+
+    def boxes(rows):
+        draw_figure(described, rows, "done", [tmp_path / "figure.png"])
+        figure = figures.pop()
+        FigureCanvasAgg(figure).draw()
+        body, footer = figure.subfigs
+        (legend,), (remarks,) = footer.legends, footer.texts
+        shown = [axes for axes in body.axes if axes.axison]
+        assert legend.get_texts() and "another task" in remarks.get_text()
+        for part in (body.texts[0], *(axes.title for axes in shown), legend, remarks):
+            box = part.get_window_extent()
+            assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1
+            assert figure.bbox.y0 <= box.y0 and box.y1 <= figure.bbox.y1
+        assert not legend.get_window_extent().overlaps(remarks.get_window_extent())
+        return [axes.get_window_extent() for axes in shown]
+
+    boxes({"return": longer})
+    over_minutes, over_steps = boxes({"return_over_minutes": curves, "return": longer})
+    assert over_minutes.y0 == pytest.approx(over_steps.y0) and over_minutes.x1 < over_steps.x0
 
 
 def test_only_draw_draws_what_there_is(tmp_path, capsys):

@@ -37,13 +37,20 @@ def draw_figure(experiment: Experiment, rows: dict[str, Curves], note: str, path
     :param note: Second line of the title, such as the number of runs that are done
     :param paths: Files to write; their suffixes determine the formats
     """
-    panels = [(what, task) for what, curves in rows.items() for task in curves]
-    n_columns = min(COLUMNS, max(len(curves) for curves in rows.values()))
-    n_rows = sum(-(-len(curves) // n_columns) for curves in rows.values())
-    figure = Figure(layout="constrained")
-    figure.set_figwidth(3.6 * n_columns + 0.6)
-    figure.suptitle(f"{experiment.title}\n{note}", fontsize="medium")
-    grid = figure.subplots(n_rows, n_columns, squeeze=False)
+    n_tasks = max(len(curves) for curves in rows.values())
+    # Quantities below each other; those of a single task side by side
+    n_columns = min(COLUMNS, n_tasks if n_tasks > 1 else len(rows))
+    n_rows = sum(-(-len(curves) // n_columns) for curves in rows.values()) if n_tasks > 1 else -(-len(rows) // n_columns)
+    title = textwrap.fill(experiment.title, 50 * n_columns)
+    remarks = "\n".join(textwrap.fill(remark, 70 * n_columns) for remark in _remarks(experiment, rows))
+    n_labels = len({curve.group for curves in rows.values() for each in curves.values() for curve in each}) + len(MARKERS)
+
+    body_height = 3 * n_rows + 0.3 * (title.count("\n") + 2)
+    footer_height = 0.22 * -(-n_labels // n_columns) + 0.2 + 0.15 * len(remarks.splitlines())
+    figure = Figure(layout="constrained", figsize=(3.6 * n_columns + 0.6, body_height + footer_height))
+    body, footer = figure.subfigures(2, 1, height_ratios=[body_height, footer_height])
+    body.suptitle(f"{title}\n{note}", fontsize="medium")
+    grid = body.subplots(n_rows, n_columns, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
     place = 0
@@ -53,17 +60,11 @@ def draw_figure(experiment: Experiment, rows: dict[str, Curves], note: str, path
             axes.set_axis_on()
             _draw_panel(axes, experiment, rows, what, task)
             place += 1
-        place = -(-place // n_columns) * n_columns  # every quantity begins a new row
-    assert panels
+        if n_tasks > 1:
+            place = -(-place // n_columns) * n_columns  # every quantity begins a new row
     handles = {label: handle for axes in grid.flat for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    n_lines = -(-len(handles) // n_columns)
-    figure.set_figheight(3 * n_rows + 0.9 + 0.2 * n_lines)
-    remarks = _remarks(experiment, rows)
-    if remarks:
-        lines = [line for remark in remarks for line in textwrap.wrap(remark, 70 * n_columns)]
-        figure.supxlabel("\n".join(lines), fontsize="x-small", x=0.02, horizontalalignment="left")
-        figure.set_figheight(figure.get_figheight() + 0.15 * len(lines))
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=n_columns, fontsize="small")
+    footer.legend(handles.values(), handles.keys(), loc="upper center", ncols=n_columns, fontsize="small")
+    footer.text(0.02, 0.02, remarks, fontsize="x-small", verticalalignment="bottom")
     for path in paths:
         figure.savefig(path, dpi=150)
 
