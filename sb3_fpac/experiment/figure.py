@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +49,8 @@ def draw_figure(experiment: Experiment, rows: dict[str, Curves], note: str, path
     body_height = 3 * n_rows + 0.3 * (title.count("\n") + 2)
     footer_height = 0.22 * -(-n_labels // n_columns) + 0.2 + 0.15 * len(remarks.splitlines())
     figure = Figure(layout="constrained", figsize=(3.6 * n_columns + 0.6, body_height + footer_height))
-    body, footer = figure.subfigures(2, 1, height_ratios=[body_height, footer_height])
+    parts: Any = figure.subfigures(2, 1, height_ratios=[body_height, footer_height])
+    body, footer = parts
     body.suptitle(f"{title}\n{note}", fontsize="medium")
     grid = body.subplots(n_rows, n_columns, squeeze=False)
     for axes in grid.flat:
