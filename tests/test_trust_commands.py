@@ -21,7 +21,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from sb3_fpac import FPAC, FeaturePointExtractor, resume, save_checkpoint, save_weights
 from sb3_fpac.__main__ import main
-from sb3_fpac.files import UntrustedFileError
+from sb3_fpac.files import UntrustedFileError, checksum
 from sb3_fpac.zoo.settings import read_hyperparams
 
 CARTPOLE, SIZE = "dmc-cartpole-swingup", 24
@@ -274,10 +274,18 @@ def in_model(checkpoint: Path, trace: Path) -> None:
     shutil.move(checkpoint / f"{CARTPOLE}.zip", checkpoint / "model.zip")
 
 
+def in_pickle(path, trace):
+    """An attacker writes the checksum, too"""
+    payload_before(path, trace)
+    states = th.load(path.parent / "random_states.pth", weights_only=False)
+    states["checksums"][path.name] = checksum(path)
+    th.save(states, path.parent / "random_states.pth")
+
+
 IN_CHECKPOINT = {
     "model.zip": in_model,
-    "replay_buffer.pkl": lambda checkpoint, trace: payload_before(checkpoint / "replay_buffer.pkl", trace),
-    "vecnormalize.pkl": lambda checkpoint, trace: payload_before(checkpoint / "vecnormalize.pkl", trace),
+    "replay_buffer.pkl": lambda checkpoint, trace: in_pickle(checkpoint / "replay_buffer.pkl", trace),
+    "vecnormalize.pkl": lambda checkpoint, trace: in_pickle(checkpoint / "vecnormalize.pkl", trace),
     "random_states.pth": in_states,
 }
 
@@ -314,7 +322,7 @@ def test_an_experiment_continues_from_a_checkpoint_with_code_only_if_it_is_trust
     call(monkeypatch, *command)
     (buffer,) = tmp_path.rglob("replay_buffer.pkl")
     trace = tmp_path / "trace"
-    payload_before(buffer, trace)
+    in_pickle(buffer, trace)
     with pytest.raises(SystemExit) as stop:
         call(monkeypatch, *command, "--env-steps", 320)
     assert stop.value.code == 1 and not trace.exists()
