@@ -1,4 +1,4 @@
-"""The figure of an experiment: a column for each task, a row for each quantity, a curve for each variant."""
+"""The figure of an experiment: a panel for each task and quantity, a curve for each variant."""
 
 import textwrap
 from collections.abc import Sequence
@@ -39,9 +39,9 @@ def draw_figure(experiment: Experiment, rows: dict[str, Curves], note: str, path
     :param paths: Files to write; their suffixes determine the formats
     """
     n_tasks = max(len(curves) for curves in rows.values())
-    # Quantities below each other; those of a single task side by side
     n_columns = min(COLUMNS, n_tasks if n_tasks > 1 else len(rows))
-    n_rows = sum(-(-len(curves) // n_columns) for curves in rows.values()) if n_tasks > 1 else -(-len(rows) // n_columns)
+    step = n_columns if n_tasks > 1 else 1  # every quantity begins a new row, but those of a single task are side by side
+    n_rows = -(-sum(-(-len(curves) // step) * step for curves in rows.values()) // n_columns)
     title = textwrap.fill(experiment.title, 50 * n_columns)
     remarks = "\n".join(textwrap.fill(remark, 70 * n_columns) for remark in _remarks(experiment, rows))
     n_labels = len({curve.group for curves in rows.values() for each in curves.values() for curve in each}) + len(MARKERS)
@@ -62,8 +62,7 @@ def draw_figure(experiment: Experiment, rows: dict[str, Curves], note: str, path
             axes.set_axis_on()
             _draw_panel(axes, experiment, rows, what, task)
             place += 1
-        if n_tasks > 1:
-            place = -(-place // n_columns) * n_columns  # every quantity begins a new row
+        place = -(-place // step) * step
     handles = {label: handle for axes in grid.flat for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     footer.legend(handles.values(), handles.keys(), loc="upper center", ncols=n_columns, fontsize="small")
     footer.text(0.02, 0.02, remarks, fontsize="x-small", verticalalignment="bottom")
