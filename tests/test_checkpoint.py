@@ -405,6 +405,15 @@ def test_what_cannot_be_resumed_is_refused(tmp_path):
         resume(tmp_path, envs())
 
 
+def test_a_checkpoint_of_another_version_is_refused(tmp_path):
+    path = save_checkpoint(make(learning_starts=1000).learn(7), tmp_path) / "random_states.pth"
+    states = th.load(path, weights_only=True)
+    del states["checksums"]  # as versions before 0.1.0 saved them
+    th.save(states, path)
+    with pytest.raises(ValueError, match="was saved by another version of sb3-fpac: resume with that version, or train again"):
+        resume(tmp_path, envs())
+
+
 @pytest.mark.parametrize("name", ["model.zip", "replay_buffer.pkl", "random_states.pth"])
 @pytest.mark.parametrize("damage", [lambda data: b"", lambda data: data[: len(data) // 2]], ids=["empty", "half"])
 def test_a_damaged_file_is_named(name, damage, tmp_path):

@@ -35,6 +35,7 @@ from sb3_fpac.cli.experiment import add_arguments
 from sb3_fpac.commands.experiment import run as run_command
 from sb3_fpac.envs.cameras import find_camera, follows, mujoco_model_and_data
 from sb3_fpac.evaluation import read_episodes, read_evaluations, read_run, read_runs
+from sb3_fpac.experiment import launch_local
 from sb3_fpac.experiment import worker as train
 from sb3_fpac.experiment.config import load_experiment
 from sb3_fpac.experiment.evaluations import COLUMNS, all_evaluations
@@ -264,6 +265,16 @@ def test_a_missing_ray_is_named(tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, "sb3_fpac.experiment.launch_ray", raising=False)
     with pytest.raises(ValueError, match=r'ray is missing: pip install "sb3-fpac\[ray\]"'):
         experiment(write_experiment(tmp_path / "mine.yml"), tmp_path / "logs", "--ray", "auto")
+
+
+@pytest.mark.parametrize(("setting", "threads"), [(None, 5), ("3", 3), ("3,2", 3), ("", 5), ("0", 5), ("many", 5)])
+def test_jobs_share_the_processors_that_a_container_has(monkeypatch, setting, threads):
+    monkeypatch.setattr(launch_local, "usable_cores", lambda: 11)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if setting is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", setting)
+    assert launch_local.default_jobs() == 2
+    assert launch_local.threads_of_a_job(2) == threads
 
 
 # Runs

@@ -48,7 +48,8 @@ def resume(
     :return: A model of the class ``algorithm``
     :raises FileNotFoundError: if there is no complete checkpoint
     :raises UntrustedFileError: if a file is more than data and ``trust`` is False
-    :raises ValueError: if another algorithm was trained, or in another environment, or a file is damaged
+    :raises ValueError: if another algorithm was trained, or in another environment, or by another version of this package, or a file is
+        damaged
     """
     checkpoint = latest_checkpoint(folder)
     if checkpoint is None:
@@ -138,6 +139,8 @@ def _load_states(checkpoint: Path, algorithm: type[OffPolicyAlgorithm], trust: b
         except UnpicklingError as error:  # a sound file, but more than data
             named = re.search(r"GLOBAL ([\w.]+)", str(error))
             raise UntrustedFileError(path, named[1] if named else "code") from error
+    if "checksums" not in states:
+        raise ValueError(f"{checkpoint} was saved by another version of sb3-fpac: resume with that version, or train again.")
     if states["trained_by"] != trained_by(algorithm):
         raise ValueError(f"{checkpoint} was trained by {states['trained_by']}, got the algorithm {algorithm.__name__}.")
     return states

@@ -23,7 +23,7 @@ with needs_viz():
     from sb3_fpac.experiment.launch_local import default_jobs, run_locally, threads_of_a_job
     from sb3_fpac.experiment.measurement import measure
     from sb3_fpac.experiment.plan import RunConfig, plan_runs, read_progress
-    from sb3_fpac.experiment.process import RunResult, last_lines
+    from sb3_fpac.experiment.process import RunResult, last_lines, threads_for
     from sb3_fpac.experiment.progress import ProgressTable
     from sb3_fpac.experiment.scores import comma_separated, markdown, read_curves
     from sb3_fpac.experiment.tasks import step_unit
@@ -79,9 +79,8 @@ def _estimate(experiment: Experiment, runs: Sequence[RunConfig], args: argparse.
     print(f"{experiment.title}: {len(runs)} run{'s' * (len(runs) > 1)}, {len(runs) - len(to_do)} of them done")
     firsts = {each.variant: each for each in reversed(to_do)}  # the first run of each variant
     jobs = args.jobs or default_jobs() if args.ray is None else None
-    threads = (
-        max(int(args.cpus_per_run or _ON_A_CLUSTER["cpus"]), 1) if jobs is None else threads_of_a_job(min(jobs, len(to_do)))
-    )
+    cpus = args.cpus_per_run or _ON_A_CLUSTER["cpus"]
+    threads = threads_for(cpus) if jobs is None else threads_of_a_job(min(jobs, len(to_do)))
     costs = {}
     others = OtherPrograms()
     for variant in (each.name for each in experiment.variants if each.name in firsts):

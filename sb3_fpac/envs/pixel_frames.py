@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 import gymnasium as gym
@@ -185,19 +184,22 @@ def resize_by_area(frame: np.ndarray, height: int, width: int) -> np.ndarray:
     old_height, old_width = frame.shape[1:]
     if (old_height, old_width) == (height, width):
         return frame
-    sums = _overlaps(old_height, height) @ frame.astype(np.float64, order="C") @ _overlaps(old_width, width).T
+    sums = _area_sums(_area_sums(frame.astype(np.int64, order="C"), 1, height), 2, width)
     return np.rint(sums / (old_height * old_width)).astype(np.uint8)
 
 
-@lru_cache(maxsize=16)
-def _overlaps(n_old: int, n_new: int) -> np.ndarray:
+def _area_sums(image: np.ndarray, axis: int, n_new: int) -> np.ndarray:
     """
-    How much of every old pixel every new pixel covers along one axis, ``(n_new, n_old)``. The unit is 1/n_new of an old pixel,
-    in which all of these are whole numbers and every row sums to n_old.
+    Sum what every new pixel covers along one axis, in units of 1/n_new of an old pixel. All sums are whole numbers. No matrix is
+    multiplied: NumPy's threads would stay busy for a while and take a processor from the next update.
     """
-    new_start, old_start = np.arange(n_new)[:, None] * n_old, np.arange(n_old) * n_new
-    overlaps = np.minimum(new_start + n_old, old_start + n_new) - np.maximum(new_start, old_start)
-    return overlaps.clip(min=0).astype(np.float64)
+    n_old = image.shape[axis]
+    whole, part = np.divmod(np.arange(n_new + 1) * n_old, n_new)  # where new pixels start and end
+    sums = n_new * np.add.reduceat(image, whole[:-1], axis)
+    shape = [-1 if i == axis else 1 for i in range(image.ndim)]
+    sums *= (np.diff(whole) > 0).reshape(shape)  # reduceat takes one pixel where there is none
+    cut = part.reshape(shape) * image.take(whole, axis, mode="clip")  # nothing of the last one, which ends with the image
+    return sums + np.diff(cut, axis=axis)
 
 
 def height_and_width(name: str, size: Any) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch as th
 
 from sb3_fpac.experiment.process import RunResult, run_result, start, stop
+from sb3_fpac.limits import usable_cores
 
 CPUS_PER_JOB = 4
 POLL = 0.2  # seconds
@@ -20,7 +21,7 @@ def default_jobs() -> int:
 
     :return: At least 1
     """
-    return max(1, _processors() // CPUS_PER_JOB)
+    return max(1, usable_cores() // CPUS_PER_JOB)
 
 
 def run_locally(folders: Sequence[Path], jobs: int, trust: bool = False) -> Generator[RunResult | None, None, None]:
@@ -63,11 +64,8 @@ def threads_of_a_job(jobs: int) -> int:
     :param jobs: Number of parallel runs; 0 counts as 1
     :return: Threads of PyTorch for each of them: ``OMP_NUM_THREADS`` if it is set
     """
-    return int(os.environ.get("OMP_NUM_THREADS", max(1, _processors() // max(jobs, 1))))
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()  # OpenMP takes a list, of nested levels
+    return int(given) if given.isdecimal() and int(given) else max(1, usable_cores() // max(jobs, 1))
 
 
 def _gpus() -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
-from sb3_fpac.experiment.process import RunResult, run_result, start, stop
+from sb3_fpac.experiment.process import RunResult, run_result, start, stop, threads_for
 from sb3_fpac.optional import needs
 
 with needs("ray"):
@@ -32,7 +32,7 @@ def run_on_cluster(
         raise ValueError(f"There is no Ray cluster at {address!r}: {' '.join(str(error).split())}") from error
     try:
         task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=retries)(_train)
-        pending = {task.remote(str(folder.resolve()), max(1, int(cpus)), trust): folder for folder in folders}
+        pending = {task.remote(str(folder.resolve()), threads_for(cpus), trust): folder for folder in folders}
         try:
             while pending:
                 ready, _ = ray.wait(list(pending), timeout=1)

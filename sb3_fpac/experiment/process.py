@@ -50,6 +50,16 @@ def start(folder: Path, threads: int, environment: Mapping[str, str] | None = No
         )
 
 
+def threads_for(cpus: float) -> int:
+    """
+    Choose the number of threads of a run on a cluster.
+
+    :param cpus: Processors that it has, possibly a fraction of one
+    :return: Threads of PyTorch, at least 1
+    """
+    return max(int(cpus), 1)
+
+
 def stop(process: subprocess.Popen) -> None:
     """
     Kill a run and its child processes. It can be continued from its checkpoint.
