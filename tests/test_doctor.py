@@ -1,7 +1,10 @@
 """The doctor finds what would cost a night, and says what to do."""
 
 import json
+import re
 import sys
+import threading
+import time
 from collections import namedtuple
 
 import gymnasium as gym
@@ -124,7 +127,7 @@ def test_a_good_environment_has_no_complaints(monkeypatch, capsys):
     assert code == 0 and all(line.startswith("✓ ") for line in lines), out
     names = [line[2:].split(": ")[0] for line in lines]
     assert names[:2] == ["python", "torch"] and names[10:15] == ["drawing", "threads", "device", "bfloat16", "compiler"]
-    assert names[15:] == ["observation", "actions", "camera", "frames", "stack", "rewards", "memory", "speed"]
+    assert names[15:] == ["observation", "actions", "camera", "frames", "stack", "rewards", "idle", "memory", "speed"]
     assert "✓ observation: taken for 2 RGB frames of 24×24" in lines
     assert "for 12,500" in lines[-1]  # of RL Zoo's file
 
@@ -447,6 +450,23 @@ def test_actions_that_fpac_cannot_choose(space):
 def test_rewards_that_are_not_finite():
     checks = examine(lambda: StackedNoise(rewards={5: float("nan")}))
     assert complaints(checks) == ["rewards"] and "speed" not in checks
+
+
+def test_threads_that_stay_busy_after_a_step():
+    def wait_in_a_loop():
+        end = time.perf_counter() + 0.05
+        while time.perf_counter() < end:
+            pass
+
+    class Busy(StackedNoise):
+        def step(self, action):
+            threading.Thread(target=wait_in_a_loop).start()
+            return super().step(action)
+
+    checks = examine(Busy)
+    assert complaints(checks) == ["idle"] and "speed" in checks
+    assert re.match(r"threads of the environment keep \d\.\d processors busy after a step", checks["idle"].text)
+    assert checks["idle"].cure.startswith("set OPENBLAS_NUM_THREADS=1 and MKL_NUM_THREADS=1")
 
 
 def test_a_buffer_that_does_not_fit(monkeypatch):

@@ -1,5 +1,6 @@
 """What an environment shows under random actions."""
 
+import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from sb3_fpac.doctor.environment import Layouts, name_of
 from sb3_fpac.observations import Layout, check_keys, has_channels_first, look_like_grey_frames
 
 _N_STEPS = 20
+_PAUSE = 0.02  # seconds after a step
 _LOOK = "save a frame as a picture; choose another camera, light or size"
 
 
@@ -25,6 +27,8 @@ class Played(NamedTuple):
     """The next ones"""
     rewards: np.ndarray
     """``(T,)``"""
+    busy: float
+    """Processors that the environment's threads go on using after a step, on average"""
 
 
 def play(env: gym.Env, layouts: Layouts, n_steps: int = _N_STEPS) -> Played:
@@ -40,7 +44,7 @@ def play(env: gym.Env, layouts: Layouts, n_steps: int = _N_STEPS) -> Played:
     env.action_space.seed(0)
     obs, _ = env.reset(seed=0)
     transitions: list[tuple[Any, Any]] = []
-    rewards = []
+    rewards, busy_seconds = [], 0.0
     for _ in range(n_steps):
         next_obs, reward, terminated, truncated, _ = env.step(env.action_space.sample())
         for each in (obs, next_obs):
@@ -48,18 +52,19 @@ def play(env: gym.Env, layouts: Layouts, n_steps: int = _N_STEPS) -> Played:
                 check_keys(each, env.observation_space)
         transitions.append((_copies(obs, layouts), _copies(next_obs, layouts)))
         rewards.append(float(reward))
+        busy_seconds += _seconds_used_in_a_pause()
         obs = env.reset()[0] if terminated or truncated else next_obs
     past, now = ({key: np.stack([each[i][key] for each in transitions]) for key in layouts} for i in (0, 1))
-    return Played(past, now, np.array(rewards))
+    return Played(past, now, np.array(rewards), busy_seconds / (n_steps * _PAUSE))
 
 
 def check_played(played: Played, layouts: Layouts) -> Iterator[Check]:
     """
-    Check what was seen and the rewards.
+    Check what was seen, the rewards, and what goes on after a step.
 
     :param played: Transitions
     :param layouts: Of the images
-    :return: Two checks for each image, and one of the rewards
+    :return: Two checks for each image, one of the rewards, and one of the environment's threads
     """
     for key, layout in layouts.items():
         past, now = (images[key][:, layout.camera_shift :] for images in (played.past, played.now))
@@ -72,6 +77,21 @@ def check_played(played: Played, layouts: Layouts) -> Iterator[Check]:
         yield Check("rewards", True, text)
     else:
         yield Check("rewards", False, f"{text}, which is not finite", "correct the environment's reward")
+    yield _check_idle(played.busy)
+
+
+def _check_idle(busy: float) -> Check:
+    """NumPy's threads wait in a loop for the next product of matrices, for a tenth of a second or more"""
+    if busy < 0.5:
+        return Check("idle", True, "nothing goes on after a step")
+    problem = f"threads of the environment keep {busy:.1f} processors busy after a step, which updates need"
+    return Check("idle", False, problem, "set OPENBLAS_NUM_THREADS=1 and MKL_NUM_THREADS=1, for NumPy's products of matrices")
+
+
+def _seconds_used_in_a_pause() -> float:
+    start = time.process_time()
+    time.sleep(_PAUSE)
+    return time.process_time() - start
 
 
 def _check_values(name: str, past: np.ndarray, now: np.ndarray, layout: Layout) -> Check:

@@ -65,7 +65,7 @@ def _examine(env: gym.Env, plan: Plan) -> Iterator[Check]:
     yield from found
     if layouts:
         yield check_memory(plan, layouts)
-    if layouts and all(check.ok for check in (actions, *found) if not check.name.startswith("stack")):
+    if layouts and all(check.ok for check in (actions, *found) if not check.name.startswith(("stack", "idle"))):
         yield check_speed(plan, env)
 
 
