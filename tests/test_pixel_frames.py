@@ -3,6 +3,7 @@
 import os
 import pickle
 import signal
+import time
 
 import gymnasium as gym
 import numpy as np
@@ -91,6 +92,18 @@ def test_whole_factors_average_blocks_and_repeat_pixels():
 def test_plain_surfaces_keep_their_value(value):
     image = np.full((3, 400, 601), value, np.uint8)
     assert (resize_by_area(image, 84, 84) == value).all()
+
+
+def test_nothing_goes_on_after_resizing():
+    """A product of matrices would leave NumPy's threads waiting in a loop, on the processor that an update needs"""
+    image = np.zeros((3, 500, 500), np.uint8)
+    used = []
+    for _ in range(3):
+        resize_by_area(image, 84, 84)
+        start = time.process_time()
+        time.sleep(0.05)
+        used.append(time.process_time() - start)
+    assert min(used) < 0.01
 
 
 # ---------------------------------------------------------------------------------------------------------------------- frames

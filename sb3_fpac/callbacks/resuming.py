@@ -48,8 +48,8 @@ def resume(
     :return: A model of the class ``algorithm``
     :raises FileNotFoundError: if there is no complete checkpoint
     :raises UntrustedFileError: if a file is more than data and ``trust`` is False
-    :raises ValueError: if another algorithm was trained, or in another environment, or by another version of this package, or a file is
-        damaged
+    :raises ValueError: if another algorithm was trained, or in another environment, or by another version of this package, or
+        a file is damaged
     """
     checkpoint = latest_checkpoint(folder)
     if checkpoint is None:

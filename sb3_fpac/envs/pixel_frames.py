@@ -190,8 +190,8 @@ def resize_by_area(frame: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def _area_sums(image: np.ndarray, axis: int, n_new: int) -> np.ndarray:
     """
-    Sum what every new pixel covers along one axis, in units of 1/n_new of an old pixel. All sums are whole numbers. No matrix is
-    multiplied: NumPy's threads would stay busy for a while and take a processor from the next update.
+    Sum what every new pixel covers along one axis, in units of 1/n_new of an old pixel. All sums are whole numbers. No matrix
+    is multiplied: NumPy's threads would stay busy for a while, and take a processor from the next update.
     """
     n_old = image.shape[axis]
     whole, part = np.divmod(np.arange(n_new + 1) * n_old, n_new)  # where new pixels start and end
