@@ -51,6 +51,17 @@ def total_memory() -> int:
     return min(total, int(limit)) if limit.isdecimal() else total
 
 
+def threads_beside(others: float) -> int:
+    """
+    Choose a number of PyTorch threads that leaves other programs their processors. Threads without one of their own wait for
+    each other, and together are slower than a single one.
+
+    :param others: Processors that other programs of the machine use
+    :return: At least 1, at most :func:`usable_cores`
+    """
+    return max(min(usable_cores(), int((psutil.cpu_count() or 1) - others + 0.5)), 1)
+
+
 class OtherPrograms:
     """Measures how many processors other programs use from now on."""
 
@@ -58,16 +69,25 @@ class OtherPrograms:
         self._start = self._seconds()
 
     def processors(self) -> float:
-        """Processors that were busy on average, without those of this process and of its children that have ended"""
+        """Processors that were busy on average, without those of this process and of its children"""
         elapsed, busy, own = (now - before for now, before in zip(self._seconds(), self._start, strict=True))
         return max(busy - own, 0.0) / elapsed
 
     @staticmethod
     def _seconds() -> tuple[float, float, float]:
         """On the clock, of all processors in use, of this process and its children"""
-        machine, own = psutil.cpu_times(), psutil.Process().cpu_times()
+        machine, process = psutil.cpu_times(), psutil.Process()
         busy = machine.user + machine.system + getattr(machine, "nice", 0.0)  # Windows has no nice
-        return time.perf_counter(), busy, own.user + own.system + own.children_user + own.children_system
+        return time.perf_counter(), busy, sum(map(_seconds_of, [process, *process.children(recursive=True)]))
+
+
+def _seconds_of(process: psutil.Process) -> float:
+    """Of a process and its children that have ended; 0 if it has ended just now, as its parent then counts them"""
+    try:
+        times = process.cpu_times()
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return 0.0
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def _read(name: str) -> str:

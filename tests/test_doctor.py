@@ -114,14 +114,14 @@ def run(monkeypatch, capsys, *arguments):
 def healthy(monkeypatch):
     """A machine on which all is well, checked without drawing"""
     monkeypatch.setattr(examination, "check_drawing", lambda: refusal("drawing", "not tried")._replace(ok=True))
-    monkeypatch.setattr(machine, "usable_cores", lambda: 10**6)
+    monkeypatch.setattr(machine, "threads_beside", lambda others: 10**6)
 
 
 # ------------------------------------------------------------------------------------------------------------ the command
 
 
 def test_a_good_environment_has_no_complaints(monkeypatch, capsys):
-    monkeypatch.setattr(machine, "usable_cores", lambda: 10**6)
+    monkeypatch.setattr(machine, "threads_beside", lambda others: 10**6)
     code, out = run(monkeypatch, capsys, "--env", CARTPOLE, "--algo", "fpac_fast", "--env-kwargs", "size:24")
     lines = out.splitlines()
     assert code == 0 and all(line.startswith("✓ ") for line in lines), out
@@ -250,14 +250,29 @@ def test_a_backend_that_there_is_not():
     assert len(bad) == 1 and "MUJOCO_GL=disabled fails, No OpenGL rendering backend is available: unset it" in bad[0]
 
 
-def test_more_threads_than_cores(monkeypatch):
-    monkeypatch.setattr(machine, "usable_cores", lambda: 2)
-    monkeypatch.setattr(th, "get_num_threads", lambda: 64)
-    monkeypatch.setattr(psutil, "cpu_percent", lambda _: 7.2)
-    monkeypatch.setenv("OMP_NUM_THREADS", "64")
+@pytest.mark.parametrize(
+    ("threads", "cores", "busy", "cure"),
+    [
+        (64, 2, 7.2, "set OMP_NUM_THREADS=2"),
+        (2, 2, 7.2, ""),
+        (2, 2, 45, "set OMP_NUM_THREADS=1"),
+        (1, 2, 100, ""),
+        (4, 8, 45, ""),
+    ],
+)
+def test_more_threads_than_free_cores(monkeypatch, threads, cores, busy, cure):
+    for module in (machine, limits):
+        monkeypatch.setattr(module, "usable_cores", lambda: cores)
+    monkeypatch.setattr(th, "get_num_threads", lambda: threads)
+    monkeypatch.setattr(psutil, "cpu_percent", lambda _: busy)
+    monkeypatch.setattr(psutil, "cpu_count", lambda: cores)
+    monkeypatch.setenv("OMP_NUM_THREADS", f"{threads}")
     check = machine.check_threads()
-    assert check.text == "PyTorch has 64 threads for 2 cores, OMP_NUM_THREADS=64, other programs use 7 % of the machine"
-    assert not check.ok and check.cure == "set OMP_NUM_THREADS=2"
+    assert check.text == (
+        f"PyTorch has {threads} thread{'s' * (threads > 1)} for {cores} cores, OMP_NUM_THREADS={threads}, "
+        f"other programs use {busy:.0f} % of the machine"
+    )
+    assert check.cure == cure and check.ok == (not cure)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 import torch as th
 from test_experiment import CARTPOLE, TINY, TINY_FPAC, TINY_STATE, experiment, plan, write_experiment
@@ -149,13 +150,19 @@ def test_programs_beside_the_measurement_are_named(tmp_path):
     assert "Other programs" not in table(runs, costs, jobs=1, busy=0.4)
 
 
-def test_other_programs_are_measured_without_this_process(monkeypatch):
+def test_other_programs_are_measured_without_this_process_and_its_children(monkeypatch):
+    def ended():
+        raise psutil.NoSuchProcess(1)
+
     machine = SimpleNamespace(user=10.0, system=5.0, nice=1.0)
     own = SimpleNamespace(user=2.0, system=1.0, children_user=0.0, children_system=0.0)
+    worker = SimpleNamespace(user=1.0, system=0.0, children_user=0.0, children_system=0.0)
+    children = [SimpleNamespace(cpu_times=lambda: worker), SimpleNamespace(cpu_times=ended)]
+    process = SimpleNamespace(cpu_times=lambda: own, children=lambda recursive: children)
     clock = iter([100.0, 110.0])
     monkeypatch.setattr("sb3_fpac.limits.psutil.cpu_times", lambda: machine)
-    monkeypatch.setattr("sb3_fpac.limits.psutil.Process", lambda: SimpleNamespace(cpu_times=lambda: own))
+    monkeypatch.setattr("sb3_fpac.limits.psutil.Process", lambda: process)
     monkeypatch.setattr("sb3_fpac.limits.time.perf_counter", lambda: next(clock))
     others = OtherPrograms()
-    machine.user, own.children_user = 30.0, 5.0  # of 20 seconds, 5 are those of a child
+    machine.user, own.children_user, worker.user = 30.0, 4.0, 2.0  # of 20 seconds, 5 are those of children
     assert others.processors() == 1.5

@@ -5,6 +5,7 @@ import gc
 import inspect
 import math
 import time
+import warnings
 from multiprocessing import forkserver
 
 import numpy as np
@@ -33,8 +34,10 @@ from sb3_fpac import (
     fpac_fast,
     fpac_hyperparams,
     fpac_kwargs,
+    limits,
 )
 from sb3_fpac.features.standardization import Standardization
+from sb3_fpac.fpac import crowding
 from sb3_fpac.fpac.policies import SACCnnPolicy
 from sb3_fpac.fpac.update import Losses
 
@@ -454,6 +457,26 @@ def test_updates_per_second_are_those_of_this_call_of_learn():
     assert 0 < dumps[-1]["time/updates_per_second"] < 10**6
     model.dump_logs()
     assert dumps[-1]["time/updates_per_second"] == pytest.approx(42 / seconds, rel=0.3)
+
+
+@pytest.mark.parametrize(
+    ("threads", "others", "fewer"), [(2, 1.6, 1), (2, 0.6, 1), (8, 0.0, 2), (2, 0.4, None), (1, 2.0, None)]
+)
+def test_threads_without_processors_of_their_own_are_said_once(monkeypatch, threads, others, fewer):
+    monkeypatch.setattr(crowding, "_SECONDS", 0.0)
+    monkeypatch.setattr(crowding.OtherPrograms, "processors", lambda self: others)
+    monkeypatch.setattr(th, "get_num_threads", lambda: threads)
+    for module in (crowding, limits):
+        monkeypatch.setattr(module, "usable_cores", lambda: 2)
+    monkeypatch.setattr(psutil, "cpu_count", lambda: 2)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        make(learning_starts=4).learn(8)
+    said = [str(warning.message) for warning in caught if "threads" in str(warning.message)]
+    assert len(said) == (fewer is not None)
+    if fewer is not None:
+        assert said[0].startswith(f"PyTorch has {threads} threads for 2 processors, and other programs use {others:.1f}: ")
+        assert said[0].endswith(f"Set OMP_NUM_THREADS={fewer}, or call torch.set_num_threads({fewer}).")
 
 
 @pytest.mark.parametrize("ent_coef", ["auto", 0.1])

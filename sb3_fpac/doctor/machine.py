@@ -10,7 +10,7 @@ from stable_baselines3.common.utils import get_device
 
 from sb3_fpac.doctor.check import Check
 from sb3_fpac.features.encoder import has_native_bfloat16
-from sb3_fpac.limits import usable_cores
+from sb3_fpac.limits import threads_beside, usable_cores
 
 _DRIVER = Path("/proc/driver/nvidia/version")
 _BUSY_SECONDS = 0.3  # of measuring
@@ -19,16 +19,18 @@ _COMPILERS = ("g++", "clang++", "c++", "cl")
 
 def check_threads() -> Check:
     """
-    Compare PyTorch's threads with the processors that it may use, and measure how busy these are.
+    Compare PyTorch's threads with the processors that it may use and that other programs leave.
 
     :return: Not ok if there are more threads
     """
     threads, cores = th.get_num_threads(), usable_cores()
+    share = psutil.cpu_percent(_BUSY_SECONDS) / 100
     setting = os.environ.get("OMP_NUM_THREADS")
     text = f"PyTorch has {threads} thread{'s' * (threads > 1)} for {cores} core{'s' * (cores > 1)}"
     text += f", OMP_NUM_THREADS={setting}" if setting else ", OMP_NUM_THREADS is not set"
-    text += f", other programs use {psutil.cpu_percent(_BUSY_SECONDS):.0f} % of the machine"
-    return Check("threads", threads <= cores, text, "" if threads <= cores else f"set OMP_NUM_THREADS={cores}")
+    text += f", other programs use {share:.0%} of the machine".replace("%", " %")
+    fewer = threads_beside(share * (psutil.cpu_count() or 1))
+    return Check("threads", threads <= fewer, text, "" if threads <= fewer else f"set OMP_NUM_THREADS={fewer}")
 
 
 def check_device() -> Check:

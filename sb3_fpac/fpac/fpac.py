@@ -31,6 +31,7 @@ from sb3_fpac.fpac.checks import (
     check_same_layout,
 )
 from sb3_fpac.fpac.compilation import Compile, compile_update, configure_optimizer
+from sb3_fpac.fpac.crowding import CrowdingCheck
 from sb3_fpac.fpac.loss_tracker import LossTracker, check_finite
 from sb3_fpac.fpac.policies import FPACPolicy
 from sb3_fpac.fpac.sb3_setup import frame_options
@@ -258,6 +259,7 @@ class FPAC(SAC):
         self._update: Callable[[FrameBatch, bool, bool], Losses] | None = None
         self._update_settings: tuple[Any, ...] = ()
         self._losses = LossTracker()
+        self._crowding = CrowdingCheck()
         for optimizer in self._optimizers():
             configure_optimizer(optimizer, self.device)
 
@@ -290,6 +292,7 @@ class FPAC(SAC):
             self._losses.add(losses)
         if self.device.type == "cpu":  # elsewhere, reading losses would wait for the device
             self._record_losses()
+            self._crowding.update()
 
     def _make_update(self, compile_losses: bool) -> Update:
         assert isinstance(self.target_entropy, float)
@@ -385,7 +388,7 @@ class FPAC(SAC):
         super().save(*args, **kwargs)
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_update", "_update_settings", "_losses"]
+        return [*super()._excluded_save_params(), "_update", "_update_settings", "_losses", "_crowding"]
 
 
 ALGORITHMS["FPAC"] = FPAC
