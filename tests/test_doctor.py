@@ -251,16 +251,19 @@ def test_a_backend_that_there_is_not():
 
 
 @pytest.mark.parametrize(
-    ("threads", "cores", "busy", "cure"),
+    ("threads", "cores", "busy", "device", "cure"),
     [
-        (64, 2, 7.2, "set OMP_NUM_THREADS=2"),
-        (2, 2, 7.2, ""),
-        (2, 2, 45, "set OMP_NUM_THREADS=1"),
-        (1, 2, 100, ""),
-        (4, 8, 45, ""),
+        (64, 2, 7.2, "cpu", "set OMP_NUM_THREADS=2"),
+        (2, 2, 7.2, "cpu", ""),
+        (2, 2, 45, "cpu", "set OMP_NUM_THREADS=1"),
+        (2, 2, 45, "cuda", ""),
+        (64, 2, 45, "cuda", "set OMP_NUM_THREADS=2"),
+        (1, 2, 100, "cpu", ""),
+        (4, 8, 45, "cpu", ""),
     ],
 )
-def test_more_threads_than_free_cores(monkeypatch, threads, cores, busy, cure):
+def test_more_threads_than_free_cores(monkeypatch, threads, cores, busy, device, cure):
+    monkeypatch.setattr(machine, "get_device", lambda _: th.device(device))
     for module in (machine, limits):
         monkeypatch.setattr(module, "usable_cores", lambda: cores)
     monkeypatch.setattr(th, "get_num_threads", lambda: threads)

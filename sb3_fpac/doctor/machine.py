@@ -19,7 +19,8 @@ _COMPILERS = ("g++", "clang++", "c++", "cl")
 
 def check_threads() -> Check:
     """
-    Compare PyTorch's threads with the processors that it may use and that other programs leave.
+    Compare PyTorch's threads with the processors that it may use and, if it updates on them, with those that other programs
+    leave.
 
     :return: Not ok if there are more threads
     """
@@ -29,7 +30,8 @@ def check_threads() -> Check:
     text = f"PyTorch has {threads} thread{'s' * (threads > 1)} for {cores} core{'s' * (cores > 1)}"
     text += f", OMP_NUM_THREADS={setting}" if setting else ", OMP_NUM_THREADS is not set"
     text += f", other programs use {share:.0%} of the machine".replace("%", " %")
-    fewer = threads_beside(share * (psutil.cpu_count() or 1))
+    on_gpu = get_device("auto").type != "cpu"
+    fewer = cores if on_gpu else threads_beside(share * (psutil.cpu_count() or 1))
     return Check("threads", threads <= fewer, text, "" if threads <= fewer else f"set OMP_NUM_THREADS={fewer}")
 
 
