@@ -1,5 +1,6 @@
 """FPAC: what it defaults to, that it is SB3's SAC with FPACPolicy, and what it counts, logs, saves, refuses."""
 
+import contextlib
 import copy
 import gc
 import inspect
@@ -19,6 +20,7 @@ from helpers.models import filled as fill
 from helpers.models import same, snapshot, train
 from stable_baselines3 import SAC
 from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.callbacks import EvalCallback
 from stable_baselines3.common.logger import KVWriter, Logger
 from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.torch_layers import NatureCNN
@@ -674,6 +676,77 @@ def test_wrong_arguments_are_refused_in_one_sentence(message, env, kwargs):
 
 
 # --- What may go wrong in a long run
+
+
+# ------------------------------------------------------------------------------------------------- interrupted in mid-step
+
+
+def stops_at(step):
+    return lambda variables, _: variables["self"].num_timesteps < step
+
+
+def breaks_at(step):
+    def interrupt(variables, _):
+        if variables["self"].num_timesteps == step:
+            raise KeyboardInterrupt
+        return True
+
+    return interrupt
+
+
+def broken(model):
+    """Positions of stored transitions whose next observation does not continue the observation"""
+    buffer = model.replay_buffer
+    everything = np.arange(buffer.size())
+    samples = buffer._get_samples(everything) if buffer.n_steps == 1 else ReplayBuffer._get_samples(buffer, everything)
+    references = samples.observations, samples.next_observations
+    stacks = [buffer.stores[None].images(each.numpy(), th.device("cpu")) if each.ndim == 2 else each for each in references]
+    return [i for i in everything if not stacks[0][i, 3:].equal(stacks[1][i, :-3])]
+
+
+@pytest.mark.parametrize("n_steps", [1, 3])
+@pytest.mark.parametrize("stop", [stops_at, breaks_at], ids=["callback", "Ctrl-C"])
+@pytest.mark.parametrize("n_envs", [1, 2])
+def test_learning_goes_on_after_a_stop_in_the_middle_of_a_step(n_steps, stop, n_envs):
+    model = make(DummyVecEnv([Noise] * n_envs), learning_starts=4, n_steps=n_steps)
+    with contextlib.suppress(KeyboardInterrupt):
+        model.learn(100, callback=stop(17 * n_envs))
+    pos = model.replay_buffer.pos
+    with pytest.warns(UserWarning, match=r"The transition before agent step \d+ .* is not stored"):
+        model.learn(40, reset_num_timesteps=False)
+    assert model.replay_buffer.dones[pos - 1].all()  # n-step returns end there
+    assert broken(model) == [] and model._n_updates > 40 // n_envs
+
+
+def test_an_evaluation_in_the_environment_of_the_training_leaves_no_false_transition():
+    env = DummyVecEnv([Noise])
+    model = make(env, learning_starts=4)
+    callback = EvalCallback(env, n_eval_episodes=1, eval_freq=7, warn=False, verbose=0)
+    with pytest.warns(UserWarning, match="Evaluate in an environment of its own"):
+        model.learn(20, callback=callback)
+    assert broken(model) == [] and model.replay_buffer.size() == 20 - 2
+
+
+@pytest.mark.parametrize("n_steps", [1, 3])
+def test_frames_in_the_wrong_order_are_refused_at_the_first_step(n_steps):
+    class NewestFirst(Noise):
+        def reset(self, **kwargs):
+            obs, info = super().reset(**kwargs)
+            return np.roll(obs, 3, axis=0), info
+
+        def step(self, action):
+            obs, *rest = super().step(action)
+            return (np.roll(obs, 3, axis=0), *rest)
+
+    with pytest.raises(ValueError, match="stack frames oldest first"):
+        make(NewestFirst(), n_steps=n_steps).learn(2)
+
+
+def test_a_new_call_of_learn_starts_new_episodes_in_the_buffer():
+    model = make(learning_starts=100).learn(5)
+    assert not model.replay_buffer.dones[4].any()
+    model.learn(3)
+    assert model.replay_buffer.dones[4].all() and model.replay_buffer.timeouts[4].all()
 
 
 @pytest.mark.parametrize("reward", [math.nan, math.inf])

@@ -1,9 +1,18 @@
 """Replay buffers that store every frame once."""
 
+from sb3_fpac.buffers.episodes import end_episodes, is_mid_episode
 from sb3_fpac.buffers.frame_batch import FrameBatch
 from sb3_fpac.buffers.frame_pool import FramePool
 from sb3_fpac.buffers.frame_replay_buffer import FrameReplayBuffer
 from sb3_fpac.buffers.frame_storage import FrameStorage
 from sb3_fpac.buffers.her_frame_replay_buffer import HerFrameReplayBuffer
 
-__all__ = ["FrameBatch", "FramePool", "FrameReplayBuffer", "FrameStorage", "HerFrameReplayBuffer"]
+__all__ = [
+    "FrameBatch",
+    "FramePool",
+    "FrameReplayBuffer",
+    "FrameStorage",
+    "HerFrameReplayBuffer",
+    "end_episodes",
+    "is_mid_episode",
+]

@@ -68,6 +68,25 @@ class FrameStore:
         )
         return references, next_references
 
+    def is_continued(self, obs: np.ndarray, next_obs: np.ndarray) -> bool:
+        """
+        Check that stacks have the frames of the stacks before, without the oldest.
+
+        :param obs: ``(n_envs, C, H, W)``
+        :param next_obs: ``(n_envs, C, H, W)``
+        :return: Whether all do
+        """
+        first, n_channels = int(self.layout.camera_shift), self.layout.frame_channels
+        return np.array_equal(obs[:, first + n_channels :], next_obs[:, first : next_obs.shape[1] - n_channels])
+
+    def not_continued(self) -> ValueError:
+        """The error for stacks that do not continue those before"""
+        return ValueError(
+            "The observations are not stacks of frames, because the next observations do not continue them: stack frames "
+            "oldest first, as FrameStack does, repeat actions below it, and check "
+            f"frame_channels={self.layout.frame_channels}."
+        )
+
     def acquire(self, *references: np.ndarray) -> None:
         """
         Keep the frames of references until they are released.
@@ -122,11 +141,7 @@ class FrameStore:
         slots, next_slots = references[:, : self.n_frames], next_references[:, : self.n_frames]
         if one_step:
             if not np.array_equal(slots[:, 1:], next_slots[:, :-1]):
-                raise ValueError(
-                    "The observations are not stacks of frames, because the next observations do not continue them: stack "
-                    "frames oldest first, as FrameStack does, repeat actions below it, and check "
-                    f"frame_channels={self.layout.frame_channels}."
-                )
+                raise self.not_continued()
             next_slots = next_slots[:, -1:]
         frames = self.pool.gather(np.concatenate([slots, next_slots], axis=1), device)
         camera_shifts = None

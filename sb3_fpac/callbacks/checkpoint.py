@@ -5,13 +5,12 @@ import re
 import shutil
 from pathlib import Path
 
-import numpy as np
 import torch as th
-from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 from sb3_fpac.arguments import whole_number
+from sb3_fpac.buffers import is_mid_episode
 from sb3_fpac.callbacks.random_states import random_states
 from sb3_fpac.files import checksum, make_folder
 from sb3_fpac.fpac.loss_tracker import check_finite
@@ -164,15 +163,6 @@ def trained_by(algorithm: type[OffPolicyAlgorithm]) -> str:
     :return: The name of the class that defines its ``train``: a subclass that keeps it can continue the training
     """
     return algorithm.train.__qualname__.removesuffix(".train")
-
-
-def is_mid_episode(buffer: ReplayBuffer) -> np.ndarray:
-    """
-    :param buffer: Replay buffer
-    :return: Whether the latest transition of every environment was followed by another one in its episode, ``(n_envs,)`` bool
-    """
-    is_empty = buffer.pos == 0 and not buffer.full
-    return (buffer.dones[buffer.pos - 1] == 0) & (not is_empty)
 
 
 def _checkpoints(folder: Path) -> list[Path]:

@@ -13,7 +13,8 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.her import HerReplayBuffer
 
-from sb3_fpac.callbacks.checkpoint import BUFFER, MODEL, NORMALIZATION, STATES, is_mid_episode, latest_checkpoint, trained_by
+from sb3_fpac.buffers import end_episodes
+from sb3_fpac.callbacks.checkpoint import BUFFER, MODEL, NORMALIZATION, STATES, latest_checkpoint, trained_by
 from sb3_fpac.callbacks.random_states import restore_random_states
 from sb3_fpac.files import UntrustedFileError, check_bytes, check_zip, reading
 from sb3_fpac.fpac import FPAC
@@ -77,7 +78,6 @@ def _load_buffer(model: OffPolicyAlgorithm, path: Path, trust: bool) -> None:
     if isinstance(buffer, HerReplayBuffer):
         assert model.env is not None
         buffer.set_env(model.env)
-        buffer.truncate_last_trajectory()
     buffer.device = model.device
     model.replay_buffer = buffer
 
@@ -93,10 +93,7 @@ def _continue_from(model: OffPolicyAlgorithm, checkpoint: Path, trust: bool) -> 
             f"The replay buffer of {checkpoint} has the spaces {buffer.observation_space} and {buffer.action_space}, got an "
             f"environment with {model.observation_space} and {model.action_space}."
         )
-    unfinished_episodes = is_mid_episode(buffer)
-    buffer.dones[buffer.pos - 1, unfinished_episodes] = 1
-    if not buffer.optimize_memory_usage:  # with it, the next observation is about to be overwritten
-        buffer.timeouts[buffer.pos - 1, unfinished_episodes] = 1
+    end_episodes(buffer)
     _restore_normalization(model, checkpoint / NORMALIZATION, trust)
     _start_episode(model)
 

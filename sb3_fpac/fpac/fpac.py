@@ -18,7 +18,7 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedul
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.her import HerReplayBuffer
 
-from sb3_fpac.buffers import FrameBatch, FrameReplayBuffer, FrameStorage
+from sb3_fpac.buffers import FrameBatch, FrameReplayBuffer, FrameStorage, end_episodes
 from sb3_fpac.files import check_zip, reading
 from sb3_fpac.fpac.checks import (
     check_actions,
@@ -31,6 +31,7 @@ from sb3_fpac.fpac.checks import (
     check_same_layout,
 )
 from sb3_fpac.fpac.compilation import Compile, compile_update, configure_optimizer
+from sb3_fpac.fpac.continuity import ContinuityCheck
 from sb3_fpac.fpac.crowding import CrowdingCheck
 from sb3_fpac.fpac.loss_tracker import LossTracker, check_finite
 from sb3_fpac.fpac.policies import FPACPolicy
@@ -260,6 +261,7 @@ class FPAC(SAC):
         self._update_settings: tuple[Any, ...] = ()
         self._losses = LossTracker()
         self._crowding = CrowdingCheck()
+        self._continuity = ContinuityCheck()
         for optimizer in self._optimizers():
             configure_optimizer(optimizer, self.device)
 
@@ -344,6 +346,8 @@ class FPAC(SAC):
         if reset_num_timesteps:
             self.num_env_steps = 0
         self._n_updates_at_start = self._n_updates
+        if reset_num_timesteps or self._last_obs is None:  # SB3 resets the environment
+            end_episodes(self.replay_buffer)
         return super()._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
 
     def learn(
@@ -375,7 +379,9 @@ class FPAC(SAC):
                 f"The environment returned the reward {reward.tolist()} at agent step {self.num_timesteps}: training was "
                 "stopped before the reward was stored."
             )
-        super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
+        assert isinstance(replay_buffer, FrameStorage)
+        checked = self._continuity.before(replay_buffer, self._when)
+        super()._store_transition(checked, buffer_action, new_obs, reward, dones, infos)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """
@@ -388,7 +394,7 @@ class FPAC(SAC):
         super().save(*args, **kwargs)
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_update", "_update_settings", "_losses", "_crowding"]
+        return [*super()._excluded_save_params(), "_update", "_update_settings", "_losses", "_crowding", "_continuity"]
 
 
 ALGORITHMS["FPAC"] = FPAC
