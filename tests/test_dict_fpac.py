@@ -292,6 +292,8 @@ EYE = image(6, SIZE, SIZE)
     [
         ({"a.b": EYE}, {}, "the key 'a.b': rename it, without a dot"),
         (dict(eye=EYE, depth=spaces.Box(0, 1, (2, 40, 40))), {}, "'depth' looks like an image, .* got float32 from 0 to 1"),
+        (dict(eye=EYE, depth=spaces.Box(0, 9, (40, 40))), {}, r"'depth' looks like an image, .* of shape \(40, 40\)"),
+        (dict(eye=EYE, depth=spaces.Box(0, 65535, (64, 32), np.uint16)), {}, "'depth' looks like an image, .* got uint16"),
         (dict(eye=EYE, small=image(6, 9, 9)), {}, "Image 'small': Images of 9×9 pixels are too small"),
         (dict(joints=spaces.Box(-1, 1, (3,))), {}, "No key of the observation space holds an image. 'joints'.*a vector"),
         (dict(eye=EYE), dict(n_points=dict(ear=2)), "n_points has the key 'ear', but the images are 'eye'"),

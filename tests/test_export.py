@@ -15,7 +15,7 @@ from sb3_contrib import QRDQN, TQC, RecurrentPPO
 from stable_baselines3 import A2C, DQN, PPO, SAC, TD3
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
-from sb3_fpac import FPAC, FeaturePointExtractor, FPACTQCPolicy, fpac_fast, fpac_kwargs
+from sb3_fpac import FPAC, FeaturePointCombinedExtractor, FeaturePointExtractor, FPACTQCPolicy, fpac_fast, fpac_kwargs
 from sb3_fpac.export import ExportedAgent, check, export_onnx, export_torchscript
 
 BUFFER = dict(buffer_size=20, seed=0)
@@ -61,6 +61,15 @@ AGENTS = {
     "normalized": normalized_robot_agent,
     "tqc": lambda: TQC(FPACTQCPolicy, WideActions(), **BUFFER),
     "ppo": lambda: PPO("CnnPolicy", WideActions(), policy_kwargs=POINTS, seed=0),
+    "ppo_two_encoders": lambda: PPO(
+        "CnnPolicy", WideActions(), policy_kwargs=dict(POINTS, share_features_extractor=False), seed=0
+    ),
+    "a2c_dict": lambda: A2C(
+        "MultiInputPolicy",
+        Robot(("front", "joints")),
+        policy_kwargs=dict(features_extractor_class=FeaturePointCombinedExtractor, share_features_extractor=False),
+        seed=0,
+    ),
     "a2c": lambda: A2C("CnnPolicy", Choices(), policy_kwargs=POINTS, seed=0),
     "td3": lambda: TD3("CnnPolicy", WideActions(), policy_kwargs=POINTS, **BUFFER),
     "dqn": lambda: DQN("CnnPolicy", Choices(), policy_kwargs=POINTS, **BUFFER),

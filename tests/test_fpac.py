@@ -648,6 +648,12 @@ def test_an_extractor_that_knows_its_frames_wants_a_buffer_that_does():
     assert model.policy.features_extractor.n_frames == model.replay_buffer.n_frames == 6
 
 
+class WithActions(Noise):
+    def __init__(self, space):
+        super().__init__()
+        self.action_space = space
+
+
 @pytest.mark.parametrize(
     "message, env, kwargs",
     [
@@ -666,6 +672,13 @@ def test_an_extractor_that_knows_its_frames_wants_a_buffer_that_does():
         ("FrameReplayBuffer.*got ReplayBuffer", Noise, dict(replay_buffer_class=ReplayBuffer)),
         ("optimize_memory_usage=False", Noise, dict(optimize_memory_usage=True)),
         ("norm_obs=False", lambda: VecNormalize(DummyVecEnv([Noise])), {}),
+        ("floats, got .*int64", lambda: WithActions(spaces.Box(0, 5, (2,), np.int64)), {}),
+        ("only one value", lambda: WithActions(spaces.Box(np.float32([0, -1]), np.float32([0, 1]))), {}),
+        ("an id, got list: .*make_vec_env", lambda: [Noise()], {}),
+        ("n_critics must be at least 1, got 0", Noise, dict(policy_kwargs=dict(n_critics=0))),
+        ("must be a class, got 'Points'", Noise, dict(policy_kwargs=dict(features_extractor_class="Points"))),
+        ("classes FrameReplayBuffer.*got 'Frames'", Noise, dict(replay_buffer_class="Frames")),
+        ("random_shift is a dict by key, but .*single image", Noise, dict(random_shift=dict(pixels=2))),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -673,6 +686,11 @@ def test_wrong_arguments_are_refused_in_one_sentence(message, env, kwargs):
     with pytest.raises(ValueError, match=message) as error:
         make(env(), **kwargs)
     assert "\n" not in str(error.value)
+
+
+def test_an_environment_is_needed():
+    with pytest.raises(ValueError, match="FPAC needs an environment, a VecEnv or an id, got NoneType"):
+        FPAC("CnnPolicy", None)
 
 
 # --- What may go wrong in a long run

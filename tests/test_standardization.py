@@ -100,6 +100,14 @@ def test_a_feature_that_never_changes_stays_finite(normalization):
     th.testing.assert_close(features[:, 0], th.zeros(2), atol=0.2, rtol=0)
 
 
+def test_frames_that_never_change_can_be_whitened():
+    whitening = Whitening(6).train()
+    with th.enable_grad():
+        for _ in range(3):
+            assert whitening(th.full((8, 6), 0.3)).isfinite().all()
+        assert whitening(th.randn(8, 6)).isfinite().all()
+
+
 def test_features_are_those_without_it_standardized_and_points_are_the_same():
     space = spaces.Box(0, 255, (6, 40, 44), np.uint8)
     made = []

@@ -25,6 +25,7 @@ from sb3_fpac import (
     FeaturePointCombinedExtractor,
     FeaturePointExtractor,
     FPACPolicy,
+    FPACTQCPolicy,
     FrameReplayBuffer,
     FrameStack,
     MujocoCamera,
@@ -158,6 +159,53 @@ def test_the_options_of_other_policies_are_refused_with_the_cure(algorithm, poli
     env = FrameStack(Buttons() if algorithm is MaskablePPO else Noise())
     with pytest.raises(ValueError, match=f"actor_update_.*got {algorithm.__name__} .*instead of fpac_kwargs pass policy_kw"):
         algorithm(policy, env, policy_kwargs=dict(fpac_kwargs))
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "policy", "words"),
+    [
+        (TQC, FPACPolicy, "FPACPolicy is a policy of SAC, got TQC"),
+        (PPO, FPACPolicy, "FPACPolicy is a policy of SAC, got PPO"),
+        (TD3, FPACPolicy, "FPACPolicy is a policy of SAC, got TD3"),
+        (SAC, FPACTQCPolicy, "FPACTQCPolicy is a policy of TQC, got SAC"),
+    ],
+)
+def test_policies_of_another_algorithm_are_refused_with_the_cure(algorithm, policy, words):
+    with pytest.raises(ValueError, match=f"{words}: pass 'CnnPolicy'"):
+        algorithm(policy, FrameStack(Noise()))
+
+
+@pytest.mark.parametrize("algorithm", [FPAC, SAC])
+def test_a_channel_that_is_no_camera_shift_is_noticed_at_the_first_image(algorithm):
+    class WithMask(StackedNoise):
+        def __init__(self):
+            super().__init__()
+            self.observation_space = spaces.Box(0, 255, (7, *self.observation_space.shape[1:]), np.uint8)
+
+        def _obs(self):
+            return np.concatenate([np.full_like(self.frames[0][:1], 255), *self.frames])
+
+    policy = "CnnPolicy" if algorithm is FPAC else FPACPolicy
+    with pytest.raises(ValueError, match="contains more than the camera shift of 1 past frames: pass camera_shift=False"):
+        model = algorithm(policy, WithMask(), **OFF_POLICY)
+        model.predict(model.env.reset())
+
+
+def test_vectors_that_are_no_numbers_stop_learning_before_they_are_stored():
+    class Broken(gym.ObservationWrapper):
+        def __init__(self, env):
+            super().__init__(env)
+            self.n = 0
+            self.observation_space = spaces.Dict(eye=env.observation_space, joints=spaces.Box(-1, 1, (3,)))
+
+        def observation(self, observation):
+            self.n += 1
+            return dict(eye=observation, joints=np.full(3, np.nan if self.n == 6 else 0, np.float32))
+
+    model = FPAC("MultiInputPolicy", Broken(StackedNoise()), **SMALL)
+    with pytest.raises(FloatingPointError, match=r"returned 'joints' with values that are not finite at agent step 5"):
+        model.learn(20)
+    assert np.isfinite(model.replay_buffer.next_observations["joints"]).all()
 
 
 @pytest.mark.parametrize("wrapped", [lambda env: env, lambda env: DummyVecEnv([lambda: env])])

@@ -164,9 +164,22 @@ def test_spaces_come_back_as_they_were(tmp_path):
         Robot(goals=True).observation_space,
         spaces.Box(np.array([-1, -np.inf], np.float32), np.array([0.1, np.inf], np.float32)),
         spaces.Discrete(3, start=2),
+        spaces.Box(0, 1, (3,), bool),
+        spaces.Box(np.iinfo(np.int64).min, np.iinfo(np.int64).max, (2, 2), np.int64),
+        spaces.Box(np.array([0, 3]), np.array([7, 2**62 + 1]), dtype=np.int64),
     ):
         again = _decoded(json.loads(json.dumps(_encoded(space, "space"))), "file")
         assert again == space and Spaces(again).observation_space == space
+
+
+def test_what_the_weights_decide_is_not_replaced(tmp_path):
+    path = save_weights(FPAC("CnnPolicy", StackedNoise(), buffer_size=9), tmp_path / "agent.safetensors")
+    with pytest.raises(
+        ValueError, match=r"policy_kwargs of .*agent\.safetensors are those of its weights: leave them out"
+    ):
+        load_weights(path, policy_kwargs=dict(net_arch=[8]))
+    with pytest.raises(ValueError, match=r"is a file of save_weights: use FPAC\.from_weights"):
+        FPAC.load(path)
 
 
 @pytest.mark.slow

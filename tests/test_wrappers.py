@@ -4,10 +4,11 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium import spaces
+from helpers.environments import Noise
 
-from sb3_fpac import ActionRepeat, CameraShift, CameraView, FrameStack, decode_camera_shift
+from sb3_fpac import ActionRepeat, CameraShift, CameraView, FrameStack, PixelFrames, decode_camera_shift
 
-HEIGHT, WIDTH = 12, 20
+HEIGHT, WIDTH = 14, 20
 
 
 class Counter(gym.Env):
@@ -183,6 +184,27 @@ def test_frame_stack_refuses_what_are_no_frames(space):
         FrameStack(env)
 
 
+@pytest.mark.parametrize(("shape", "n"), [((40, 20, 3), 8), ((40, 21, 3), 8), ((5, 5, 3), 2)])
+def test_stacks_that_sb3_would_transpose_are_refused(shape, n):
+    with pytest.raises(ValueError, match=r"more channels than pixels on a side.*stack fewer frames, or make them larger"):
+        FrameStack(Noise(shape), n)
+    FrameStack(Noise(shape), n - 2 if n > 2 else 1)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+@pytest.mark.parametrize("wrap", [FrameStack, lambda env: PixelFrames(env, size=10)], ids=["FrameStack", "PixelFrames"])
+def test_images_of_another_type_than_their_space_are_refused(wrap, dtype):
+    class Other(Noise):
+        def reset(self, **kwargs):
+            obs, info = super().reset(**kwargs)
+            return (obs / 255).astype(dtype), info
+
+    with pytest.raises(
+        ValueError, match=rf"images is uint8, but the environment returned {np.dtype(dtype)} from"
+    ):
+        wrap(Other((20, 20, 3))).reset(seed=0)
+
+
 def test_frame_stack_refuses_an_empty_stack():
     with pytest.raises(ValueError, match="n must be at least 1, got 0"):
         FrameStack(Counter(), n=0)
@@ -285,7 +307,7 @@ def test_camera_shift_refuses_channels_that_are_last(shape):
 
 def test_camera_shift_refuses_frames_too_small_for_its_header():
     with pytest.raises(ValueError, match="3×1 plane is too small"):
-        CameraShift(FrameStack(Counter((3, 1, 3))), tracker)
+        CameraShift(Counter((6, 3, 1)), tracker)
 
 
 # ------------------------------------------------------------------------------------------------------------------ the recipe

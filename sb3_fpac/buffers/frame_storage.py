@@ -90,6 +90,21 @@ class FrameStorage(ReplayBuffer):
         """What every image is taken for, by key; the key of a single image is None"""
         return {key: store.layout for key, store in self.stores.items()}
 
+    def check_vectors(self, obs: Any, when: str) -> None:
+        """
+        Check that the vectors of Dict observations are numbers.
+
+        :param obs: ``(n_envs, …)`` by key
+        :param when: The current step, for the error message
+        :raises FloatingPointError: if one is infinite or undefined
+        """
+        for key in self._vector_shapes:
+            if not np.isfinite(obs[key]).all():
+                raise FloatingPointError(
+                    f"The environment returned {key!r} with values that are not finite at {when}: training was stopped before "
+                    "they were stored."
+                )
+
     def _put(self, obs: Any, next_obs: Any, last: References) -> tuple[References, References]:
         """References to a transition's observations, whose frames have been stored"""
         if isinstance(self.observation_space, spaces.Dict):

@@ -6,7 +6,7 @@ from gymnasium import spaces
 
 from sb3_fpac.buffers.frame_pool import FramePool, to_device
 from sb3_fpac.limits import free_memory
-from sb3_fpac.observations import Layout, decode_camera_shift, has_channels_first, read_layout
+from sb3_fpac.observations import Layout, check_header, decode_camera_shift, has_channels_first, read_layout
 
 
 class FrameStore:
@@ -157,11 +157,8 @@ class FrameStore:
             raise ValueError(f"Observations must have the shape {self.shape}, got {obs.shape}.")
         n_planes = int(self.layout.camera_shift)
         plane = obs[:, :n_planes].reshape(self.n_envs, -1)
-        if plane[:, self.n_header_bytes :].any():
-            raise ValueError(
-                f"The first plane of an observation contains more than the camera shift of {self.n_frames - 1} past frames: "
-                "pass camera_shift=False if it is part of the image."
-            )
+        if n_planes:
+            check_header(plane, self.n_frames - 1)
         frames = obs[:, n_planes:].reshape(self.n_envs, self.n_frames, *self.pool.frame_shape)
         return frames, plane[:, : self.n_header_bytes]
 

@@ -12,7 +12,7 @@ from gymnasium.utils import RecordConstructorArgs
 from sb3_fpac.arguments import whole_number
 from sb3_fpac.envs.gathering import NamesItselfOnly
 from sb3_fpac.envs.rendering import check_process
-from sb3_fpac.envs.wrappers import ActionRepeat, FrameStack
+from sb3_fpac.envs.wrappers import ActionRepeat, FrameStack, check_is_bytes
 from sb3_fpac.observations import has_channels_first, is_nearly_image, why_no_stack
 
 _MOST_CHANNELS = 4  # of one frame: RGB-D
@@ -84,6 +84,7 @@ class _Frames(gym.ObservationWrapper):
 
     def observation(self, observation: Any) -> np.ndarray:
         frame = draw("PixelFrames", self.env) if self._must_draw else observation
+        check_is_bytes(frame)
         if frame.ndim == 2:
             frame = frame[None]
         elif not self._channels_are_first:

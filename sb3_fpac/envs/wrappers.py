@@ -11,7 +11,13 @@ from gymnasium.utils import RecordConstructorArgs
 
 from sb3_fpac.arguments import whole_number
 from sb3_fpac.envs.cameras import CameraView, MujocoCamera
-from sb3_fpac.observations import check_header_fits, encode_camera_shift, has_channels_first, why_no_stack
+from sb3_fpac.observations import (
+    check_channels_are_fewest,
+    check_header_fits,
+    encode_camera_shift,
+    has_channels_first,
+    why_no_stack,
+)
 
 
 class ActionRepeat(gym.Wrapper, RecordConstructorArgs):
@@ -66,19 +72,21 @@ class FrameStack(gym.Wrapper, RecordConstructorArgs):
     :param env: Environment whose observations are uint8 frames of shape (H, W, C), (C, H, W) or, if grey, (H, W), or stacks of
         frames with an axis of their own in front
     :param n: Number of frames
-    :raises ValueError: if the observations are not such frames, n is less than 1, or a stack has fewer frames
+    :raises ValueError: if the observations are not such frames, n is less than 1, a stack has fewer frames, or the result more
+        channels than pixels on a side
     """
 
     def __init__(self, env: gym.Env, n: int = 2) -> None:
         n = whole_number("n", n, at_least=1)
-        frames = _space_of_frames(env.observation_space, n)
         RecordConstructorArgs.__init__(self, n=n)
         gym.Wrapper.__init__(self, env)
+        frames = _space_of_frames(env.observation_space, n)
         self.n = n
         self._is_stack = frames is not env.observation_space
         self._channels_are_first = len(frames.shape) == 3 and has_channels_first(frames.shape)
         self._frames: deque[np.ndarray] = deque(maxlen=n)
         low, high = (np.concatenate([self._channels_first(end)] * n) for end in (frames.low, frames.high))
+        check_channels_are_fewest(*low.shape)
         self.observation_space = spaces.Box(low, high, dtype=np.uint8)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
@@ -93,6 +101,7 @@ class FrameStack(gym.Wrapper, RecordConstructorArgs):
 
     def _channels_first(self, frame: np.ndarray) -> np.ndarray:
         """Returns a copy, since an environment may draw the next frame into the same memory"""
+        check_is_bytes(frame)
         if frame.ndim == 2:
             frame = frame[None]
         elif not self._channels_are_first:
@@ -127,6 +136,7 @@ class CameraShift(gym.Wrapper, RecordConstructorArgs):
         check_header_fits(n_frames - 1, self._height, self._width)
         if not has_channels_first(space.shape):
             raise ValueError(f"CameraShift needs the channels first, as from FrameStack, got {space}.")
+        check_channels_are_fewest(1 + space.shape[0], self._height, self._width)
         if isinstance(camera, MujocoCamera):
             camera = camera.camera_id
         if isinstance(camera, np.integer):
@@ -157,6 +167,20 @@ class CameraShift(gym.Wrapper, RecordConstructorArgs):
         *past, now = self._views
         shift = np.array([now.project(view.anchor) - view.project(view.anchor) for view in past])
         return np.concatenate([encode_camera_shift(shift, self._height, self._width)[None], stack])
+
+
+def check_is_bytes(image: np.ndarray) -> None:
+    """
+    Check that an environment returns what its space says.
+
+    :param image: An image of a uint8 space
+    :raises ValueError: if it is of another type
+    """
+    if image.dtype != np.uint8:
+        raise ValueError(
+            f"The space of the images is uint8, but the environment returned {image.dtype} from {image.min():g} to "
+            f"{image.max():g}: return uint8 from 0 to 255."
+        )
 
 
 def _space_of_frames(space: spaces.Space, n: int) -> spaces.Box:

@@ -159,7 +159,7 @@ def _act_squashed(policy: Any, observation: Observation) -> th.Tensor:
 
 def _act_on_policy(policy: Any, observation: Observation) -> th.Tensor:
     """PPO, A2C: the mode of the distribution"""
-    features = policy.extract_features(observation, policy.pi_features_extractor)
+    features = BasePolicy.extract_features(policy, observation, policy.pi_features_extractor)  # the policy's own may be a pair
     logits = policy.action_net(policy.mlp_extractor.forward_actor(features))
     space = policy.action_space
     if isinstance(space, spaces.Discrete):

@@ -4,6 +4,7 @@ import torch as th
 
 from sb3_fpac.features.standardization import Standardization
 
+_LEAST_VARIANCE = 1e-3  # less than that of a single feature that varies, as the mean over a thousand
 _NOISE = 0.05  # in variances of a feature: variation far below this is not amplified to 1
 
 
@@ -49,4 +50,4 @@ def _whitening_matrix(correlations: th.Tensor) -> th.Tensor:
     factor, _ = th.linalg.cholesky_ex(correlations + _NOISE * identity)  # without waiting for a GPU
     inverse = th.linalg.solve_triangular(factor, identity, upper=False)
     variances = ((inverse @ correlations) * inverse).sum(dim=1)
-    return inverse * variances.mean().rsqrt()
+    return inverse * variances.mean().clamp(min=_LEAST_VARIANCE).rsqrt()

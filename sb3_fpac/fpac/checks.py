@@ -4,10 +4,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import gymnasium as gym
+import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.vec_env import VecNormalize
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from sb3_fpac.arguments import number, one_of, whole_number
 from sb3_fpac.buffers import FrameStorage
@@ -43,6 +45,7 @@ def check_hyperparameters(model: Any) -> None:
     if model.target_entropy != "auto":
         number("target_entropy", model.target_entropy)
     one_of("compile", model.compile, (True, False, "auto"))
+    whole_number("n_critics", model.policy_kwargs.get("n_critics", 2), at_least=1)
 
 
 def check_random_shift(random_shift: Any, layouts: Mapping[Any, Layout]) -> Any:
@@ -78,6 +81,8 @@ def check_policy(policy: str | type[BasePolicy], policy_kwargs: dict[str, Any], 
             f"{got} as its policy: use SAC for anything else, also with feature points."
         )
     extractor = policy_kwargs.get("features_extractor_class", FrameExtractor)
+    if not isinstance(extractor, type):
+        raise ValueError(f"features_extractor_class must be a class, got {extractor!r}.")
     if not issubclass(extractor, (FrameExtractor, FeaturePointCombinedExtractor)):
         raise ValueError(f"FPAC's update encodes single frames, which {extractor.__name__} cannot: use SAC with it.")
     interval = policy_kwargs.get("actor_update_interval", policy_delay)
@@ -98,6 +103,26 @@ def check_actions(space: spaces.Space) -> None:
         raise ValueError(
             f"FPAC needs continuous actions, a Box, got {space}: use DQN, QR-DQN or PPO with "
             "policy_kwargs=dict(features_extractor_class=FeaturePointExtractor)."
+        )
+    if not np.issubdtype(space.dtype, np.floating):
+        raise ValueError(
+            f"FPAC needs actions that are floats, got {space}: wrap the environment in Gymnasium's TransformAction, with a "
+            "Box of float32 and a function that rounds."
+        )
+    if (space.low == space.high).any():
+        raise ValueError(f"An action has only one value in {space}: leave it out, with Gymnasium's TransformAction.")
+
+
+def check_env(env: Any) -> None:
+    """
+    Check that an environment is one.
+
+    :param env: What FPAC is given, unless it is an id
+    """
+    if not isinstance(env, (gym.Env, VecEnv)):
+        raise ValueError(
+            f"FPAC needs an environment, a VecEnv or an id, got {type(env).__name__}: for several environments use "
+            "SB3's make_vec_env, or DummyVecEnv with a list of functions."
         )
 
 
@@ -142,10 +167,11 @@ def check_replay_buffer_class(replay_buffer_class: type[ReplayBuffer]) -> type[F
     :param replay_buffer_class: FrameReplayBuffer, HerFrameReplayBuffer or a subclass of one
     :return: The class
     """
-    if not issubclass(replay_buffer_class, FrameStorage):
+    if not (isinstance(replay_buffer_class, type) and issubclass(replay_buffer_class, FrameStorage)):
+        got = replay_buffer_class.__name__ if isinstance(replay_buffer_class, type) else repr(replay_buffer_class)
         raise ValueError(
-            "FPAC's update takes frames, which only FrameReplayBuffer and HerFrameReplayBuffer hand out, got "
-            f"{replay_buffer_class.__name__}."
+            "FPAC's update takes frames, which only the classes FrameReplayBuffer and HerFrameReplayBuffer hand out, got "
+            f"{got}."
         )
     return replay_buffer_class
 

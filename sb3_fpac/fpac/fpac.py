@@ -22,6 +22,7 @@ from sb3_fpac.buffers import FrameBatch, FrameReplayBuffer, FrameStorage, end_ep
 from sb3_fpac.files import check_zip, reading
 from sb3_fpac.fpac.checks import (
     check_actions,
+    check_env,
     check_hyperparameters,
     check_loaded_buffer,
     check_observations,
@@ -163,10 +164,13 @@ class FPAC(SAC):
 
     @staticmethod
     def _wrap_env(env: GymEnv, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
+        check_env(env)
         check_actions(env.action_space)  # before SB3 does, which knows no cure
         return SAC._wrap_env(env, verbose, monitor_wrapper)
 
     def _setup_model(self) -> None:
+        if not hasattr(self, "observation_space"):
+            check_env(self.env)
         check_hyperparameters(self)
         if self.replay_buffer is None:
             self.replay_buffer = self._make_replay_buffer()
@@ -208,6 +212,8 @@ class FPAC(SAC):
         :raises ValueError: if the file is damaged, or the model does not fit to the environment
         """
         if isinstance(path, (str, pathlib.Path)):
+            if str(path).endswith(".safetensors"):
+                raise ValueError(f"{path} is a file of save_weights: use FPAC.from_weights.")
             with open_path(path, "r", suffix="zip") as file:
                 check_zip(file.name)
         return super().load(path, *args, **kwargs)
@@ -380,6 +386,7 @@ class FPAC(SAC):
                 "stopped before the reward was stored."
             )
         assert isinstance(replay_buffer, FrameStorage)
+        replay_buffer.check_vectors(new_obs, self._when)
         checked = self._continuity.before(replay_buffer, self._when)
         super()._store_transition(checked, buffer_action, new_obs, reward, dones, infos)
 

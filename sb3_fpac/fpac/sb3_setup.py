@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 from gymnasium import spaces
-from sb3_contrib import MaskablePPO, RecurrentPPO
+from sb3_contrib import TQC, MaskablePPO, RecurrentPPO
+from stable_baselines3 import SAC
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
@@ -77,8 +78,16 @@ def check_policy_kwargs(model: BaseAlgorithm) -> None:
     Check that the options of FPAC's policies, which are in ``fpac_kwargs``, are passed to one of them.
 
     :param model: Any SB3 algorithm, before its policy is made
-    :raises ValueError: if another policy gets them, such as that of TD3, or ``"MlpPolicy"``
+    :raises ValueError: if another policy gets them, such as that of TD3, or ``"MlpPolicy"``, or one of FPAC's policies is that
+        of another algorithm
     """
+    for policy, algorithm in ((FPACPolicy, SAC), (FPACTQCPolicy, TQC)):
+        if issubclass(model.policy_class, policy) and not isinstance(model, algorithm):
+            raise ValueError(
+                f"{policy.__name__} is a policy of {algorithm.__name__}, got {type(model).__name__}: pass 'CnnPolicy' or "
+                "'MultiInputPolicy', and policy_kwargs=fpac_kwargs with SAC or TQC, or "
+                "policy_kwargs=dict(features_extractor_class=FeaturePointExtractor) with another algorithm."
+            )
     if issubclass(model.policy_class, CriticTrainedEncoder):
         return
     parameters = inspect.signature(model.policy_class.__init__).parameters

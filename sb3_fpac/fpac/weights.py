@@ -84,7 +84,8 @@ def load_weights(path: str | Path, env: GymEnv | None = None, **kwargs: Any) -> 
     :param env: Its environment; None: the agent can only act
     :param kwargs: Keyword arguments of the algorithm, which replace those of the file: ``device``, ``buffer_size``, …
     :return: The agent
-    :raises ValueError: if the file is damaged or no such file, or the environment has other spaces
+    :raises ValueError: if the file is damaged or no such file, the environment has other spaces, or ``policy_kwargs`` are
+        given, which are those of the file
     """
     contents, tensors = read_weights(path)
     if contents["algorithm"] not in ALGORITHMS:
@@ -112,6 +113,8 @@ def make_agent(
     :return: The agent
     :raises ValueError: as :func:`load_weights`
     """
+    if "policy_kwargs" in kwargs:
+        raise ValueError(f"The policy_kwargs of {path} are those of its weights: leave them out.")
     observation_space, action_space = (_decoded(contents[name], path) for name in ("observation_space", "action_space"))
     arguments: dict[str, Any] = {**_decoded(contents["settings"], path), **kwargs}
     arguments["policy_kwargs"] = _decoded(contents["policy_kwargs"], path)
@@ -239,7 +242,8 @@ def _decoded(value: Any, path: str | Path) -> Any:
         return _CLASSES[content]
     if kind == "Box":
         dtype = np.dtype(content["dtype"])
-        low, high = (np.array([dtype.type(float(bound)) for bound in content[name]], dtype) for name in ("low", "high"))
+        parse: Any = {"b": "True".__eq__, "i": int, "u": int}.get(dtype.kind, float)
+        low, high = (np.array([parse(bound) for bound in content[name]], dtype) for name in ("low", "high"))
         shape = tuple(content["shape"])
         low, high = (bound.reshape(shape) if bound.size > 1 else np.full(shape, bound[0]) for bound in (low, high))
         return spaces.Box(low, high, shape, dtype)

@@ -66,3 +66,18 @@ def check_header_fits(n_past_frames: int, height: int, width: int) -> None:
     """
     if 4 * n_past_frames > height * width:
         raise ValueError(f"A {height}×{width} plane is too small to hold the camera shift of {n_past_frames} past frames.")
+
+
+def check_header(planes: "np.ndarray | th.Tensor", n_past_frames: int) -> None:
+    """
+    Check that header planes contain camera shifts and nothing else.
+
+    :param planes: ``(B, H, W)`` or ``(B, H · W)``; NumPy or torch
+    :param n_past_frames: S − 1
+    :raises ValueError: if there is something behind the shifts
+    """
+    if planes.reshape(len(planes), -1)[:, 4 * n_past_frames :].any():
+        raise ValueError(
+            f"The first plane of an observation contains more than the camera shift of {n_past_frames} past frames: "
+            "pass camera_shift=False if it is part of the image."
+        )

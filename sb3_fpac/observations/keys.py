@@ -12,6 +12,7 @@ from sb3_fpac.observations.layout import why_no_stack
 
 _VECTORS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 _SMALLEST_IMAGE_SIDE = 12
+_SMALLEST_SIDE_OF_FLOATS = 32  # of two axes, which may be a table of numbers
 
 
 def split_keys(space: spaces.Space, normalized: bool = False) -> tuple[dict[str, spaces.Box], dict[str, spaces.Space]]:
@@ -81,6 +82,8 @@ def check_options(options: Mapping[str, Any], images: Iterable[str]) -> None:
     images = list(images)
     for name, value in options.items():
         for key in value if isinstance(value, Mapping) else ():
+            if not images:
+                raise ValueError(f"{name} is a dict by key, but the observation is a single image: pass one value.")
             if key not in images:
                 raise ValueError(f"{name} has the key {key!r}, but the images are {', '.join(map(repr, images))}.")
 
@@ -129,8 +132,9 @@ def is_nearly_image(space: spaces.Box) -> bool:
     :return: True if two axes are as long as the sides of an image
     """
     sides = sorted(space.shape)[-2:]
-    is_large = len(sides) == 2 and sides[0] >= _SMALLEST_IMAGE_SIDE
-    return is_large and (len(space.shape) in (3, 4) or (len(space.shape) == 2 and space.dtype == np.uint8))
+    is_table = len(space.shape) == 2 and space.dtype != np.uint8
+    smallest = _SMALLEST_SIDE_OF_FLOATS if is_table else _SMALLEST_IMAGE_SIDE
+    return len(space.shape) in (2, 3, 4) and sides[0] >= smallest
 
 
 def _check_name(key: Any) -> None:

@@ -68,6 +68,22 @@ def has_channels_first(shape: tuple[int, ...]) -> bool:
     return int(np.argmin(shape)) == 0
 
 
+def check_channels_are_fewest(n_channels: int, height: int, width: int) -> None:
+    """
+    Check that SB3 takes stacks for what they are.
+
+    :param n_channels: Channels of a stack, with the header plane
+    :param height: Height in pixels
+    :param width: Width in pixels
+    :raises ValueError: if a side of the image is shorter than the axis of the channels
+    """
+    if not has_channels_first((n_channels, height, width)):
+        raise ValueError(
+            f"A stack of {n_channels} channels of {height}×{width} pixels has more channels than pixels on a side, and "
+            "Stable-Baselines3 takes the shortest axis for the channels: stack fewer frames, or make them larger."
+        )
+
+
 def why_no_stack(space: spaces.Space, normalized: bool = False) -> str | None:
     """
     Say why a space contains no stacks of images, and what to do.
