@@ -4,6 +4,7 @@ experiment.
 """
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -33,6 +34,9 @@ def main() -> None:
         command = commands.add_parser(name, help=description, description=description)
         import_module(f"sb3_fpac.cli.{name}").add_arguments(command)
     args = parser.parse_args()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # not every terminal has the signs ✓ and ×
     args.results_to = sys.stdout
     try:
         module = import_module(f"sb3_fpac.commands.{args.command}")  # and with it PyTorch, which takes seconds
@@ -41,7 +45,10 @@ def main() -> None:
     try:
         with _prints_of_others(args):
             module.run(args)
-    except ValueError as error:
+    except BrokenPipeError:  # of "| head"
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it at the end
+        sys.exit("error: what read the output has ended.")
+    except (OSError, ValueError) as error:
         sys.exit(f"error: {error}")
 
 

@@ -3,6 +3,7 @@ Files that may be damaged or hostile: one error that names the file, instead of 
 folders that cannot be written to, which are noticed before the work.
 """
 
+import os
 import tempfile
 import zipfile
 import zlib
@@ -31,6 +32,13 @@ class DamagedFileError(ValueError):
         super().__init__(f"{path} is damaged or half written: copy or save it again ({reason}).")
 
 
+class UnwritableFileError(ValueError):
+    """A file that cannot be written."""
+
+    def __init__(self, path: Any, reason: object) -> None:
+        super().__init__(f"{path} cannot be written: {reason}. Make room, or choose another place.")
+
+
 @contextmanager
 def reading(path: Any) -> Iterator[None]:
     """
@@ -49,6 +57,28 @@ def reading(path: Any) -> Iterator[None]:
         raise ValueError(f"{path} needs a module that cannot be imported: {error}") from error
     except Exception as error:
         raise DamagedFileError(path, " ".join(f"{type(error).__name__}: {error}".split())) from error
+
+
+@contextmanager
+def writing(path: str | Path) -> Iterator[Path]:
+    """
+    Write a file as a whole: under another name in its folder, until it is finished. What had the name before is kept if
+    writing fails.
+
+    :param path: The file; its folder is made
+    :return: Where to write to, with the same suffix
+    :raises UnwritableFileError: if the disk is full, or the folder cannot be written to
+    """
+    path = Path(path)
+    unfinished = path.with_name(f".{path.stem}.unfinished{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield unfinished
+        os.replace(unfinished, path)
+    except OSError as error:
+        raise UnwritableFileError(path, error) from error
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def make_folder(path: str | Path) -> Path:

@@ -199,9 +199,7 @@ def test_images_of_another_type_than_their_space_are_refused(wrap, dtype):
             obs, info = super().reset(**kwargs)
             return (obs / 255).astype(dtype), info
 
-    with pytest.raises(
-        ValueError, match=rf"images is uint8, but the environment returned {np.dtype(dtype)} from"
-    ):
+    with pytest.raises(ValueError, match=rf"images is uint8, but the environment returned {np.dtype(dtype)} from"):
         wrap(Other((20, 20, 3))).reset(seed=0)
 
 

@@ -1,5 +1,6 @@
 """Visualizes the feature points during training."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
 
 from sb3_fpac.arguments import whole_number
 from sb3_fpac.callbacks.another_env import another_env
-from sb3_fpac.files import make_folder
+from sb3_fpac.files import UnwritableFileError, make_folder
 from sb3_fpac.visualization.agents import find_extractor, observation_tensor
 from sb3_fpac.visualization.episode import Episode, record_episode
 from sb3_fpac.visualization.ranking import most_important
@@ -114,8 +115,11 @@ class FeaturePointCallback(BaseCallback):
         episode = record_episode(self.model, self._env, max_steps=self.max_steps)
         pictures, maps = self._pictures(episode)
         fps: Any = self._env.metadata.get("render_fps") or 30
-        video.write_video(self.save_path / f"points_{self.num_timesteps}.mp4", pictures, fps)
-        video.write_image(self.save_path / f"maps_{self.num_timesteps}.png", maps)
+        try:
+            video.write_video(self.save_path / f"points_{self.num_timesteps}.mp4", pictures, fps)
+            video.write_image(self.save_path / f"maps_{self.num_timesteps}.png", maps)
+        except UnwritableFileError as error:  # training is worth more than a picture
+            warnings.warn(str(error), stacklevel=2)
 
         for output in self.logger.output_formats:
             if isinstance(output, TensorBoardOutputFormat):

@@ -14,10 +14,10 @@ def add_agent(parser: argparse.ArgumentParser) -> None:
     """
     add = parser.add_argument
     add("--agent", type=Path, metavar="RUN", help="folder of a run, instead of --algo, --env, --folder and --exp-id")
-    add("--algo", default="fpac", help="algorithm of the agent, as RL Zoo calls it (default: %(default)s)")
+    add("--algo", help="algorithm of the agent, as RL Zoo calls it (default: fpac)")
     add_env(parser, required=False)
-    add("-f", "--folder", type=Path, default=Path("logs"), help="RL Zoo's log folder (default: %(default)s)")
-    add("--exp-id", type=int, default=0, help="number of the run (default: the latest)")
+    add("-f", "--folder", type=Path, help="RL Zoo's log folder (default: logs)")
+    add("--exp-id", type=int, help="number of the run (default: the latest)")
     add("--load-best", action="store_true", help="load the best model of the run instead of the last one")
     add("--model", type=Path, help="zip file of a model, or file of save_weights, instead of a run in the folder")
     add_trust(parser)

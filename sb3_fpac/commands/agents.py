@@ -22,13 +22,17 @@ def load_named_agent(args: argparse.Namespace, **kwargs: Any) -> tuple[BaseAlgor
     :return: The agent, its environment, and the file
     :raises ValueError: if there is no such agent
     """
-    algo, env_id, path = args.algo, args.env, args.model
+    algo, env_id, path = args.algo or "fpac", args.env, args.model
     if args.agent is not None:
+        others = [name for name in ("algo", "env", "folder", "exp_id", "model") if getattr(args, name) is not None]
+        if others:
+            options = " and ".join(f"--{name.replace('_', '-')}" for name in others)
+            raise ValueError(f"--agent is a run with its own algorithm, environment and model: leave out {options}.")
         algo, env_id, path = find_agent(args.agent, args.load_best, args.trust)
     elif env_id is None:
         raise ValueError("Name the agent's environment with --env, or the folder of its run with --agent.")
     elif path is None:
-        path = find_model(args.folder, algo, env_id, args.exp_id, args.load_best)
+        path = find_model(args.folder or Path("logs"), algo, env_id, args.exp_id or 0, args.load_best)
     model, env = load_agent(
         path,
         algo,

@@ -21,8 +21,8 @@ with needs_viz():
     from sb3_fpac.experiment.evaluations import all_evaluations
     from sb3_fpac.experiment.figure import draw_figure
     from sb3_fpac.experiment.launch_local import default_jobs, run_locally, threads_of_a_job
-    from sb3_fpac.experiment.measurement import measure
-    from sb3_fpac.experiment.plan import RunConfig, plan_runs, read_progress
+    from sb3_fpac.experiment.measurement import check_set_up, measure
+    from sb3_fpac.experiment.plan import CONFIG_FILE, RunConfig, plan_runs, read_progress
     from sb3_fpac.experiment.process import RunResult, last_lines, threads_for
     from sb3_fpac.experiment.progress import ProgressTable
     from sb3_fpac.experiment.scores import comma_separated, markdown, read_curves
@@ -50,6 +50,8 @@ def run(args: argparse.Namespace) -> None:
         _estimate(experiment, runs, args)
         return
     make_folder(args.folder)
+    if args.ray is None and not args.only_draw:  # the nodes of a cluster have packages of their own
+        _check(runs)
     n_failed = 0 if args.only_draw else _train(runs, launcher)
     _draw(experiment, runs, args.folder / experiment.name)
     if n_failed:
@@ -88,6 +90,15 @@ def _estimate(experiment: Experiment, runs: Sequence[RunConfig], args: argparse.
         costs[variant] = measure(firsts[variant], threads)
     if costs:
         print(f"\n{table(to_do, costs, jobs, others.processors())}")
+
+
+def _check(runs: Sequence[RunConfig]) -> None:
+    """Find what would stop a variant after others have been trained for days"""
+    started = {(each.task, each.variant) for each in runs if (each.folder / CONFIG_FILE).is_file()}
+    firsts = {(each.task, each.variant): each for each in reversed(runs)}
+    for key, first in reversed(firsts.items()):
+        if key not in started:
+            check_set_up(first)
 
 
 def _train(runs: Sequence[RunConfig], launcher: Launcher) -> int:

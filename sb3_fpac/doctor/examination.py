@@ -38,8 +38,7 @@ def examine_environment(plan: Plan) -> Iterator[Check]:
     try:
         with opengl_errors():
             env = gym.make(plan.env_id, **plan.env_kwargs)
-    except (gym.error.Error, ImportError, RuntimeError, TypeError, ValueError) as error:
-        # a package that is missing, nothing to draw with, an argument that is unknown or wrong
+    except Exception as error:  # a package that is missing, nothing to draw with, a wrong argument, or a fault of its own
         how = f" with {plan.env_kwargs}" if plan.env_kwargs else ""
         yield Check("environment", False, f"{plan.env_id} cannot be made{how}, {_flat(error)}")
         return
@@ -58,7 +57,7 @@ def _examine(env: gym.Env, plan: Plan) -> Iterator[Check]:
     try:
         with opengl_errors():
             played = play(env, layouts)
-    except (AssertionError, RuntimeError, ValueError) as error:  # Gymnasium's checker, nothing to draw with, wrappers
+    except Exception as error:  # Gymnasium's checker, nothing to draw with, wrappers, or a fault of its own
         yield refusal("steps", _flat(error))
         return
     found = list(check_played(played, layouts))
@@ -70,4 +69,7 @@ def _examine(env: gym.Env, plan: Plan) -> Iterator[Check]:
 
 
 def _flat(error: Exception) -> str:
-    return " ".join(str(error).split())
+    """One line; an error that no wrapper raises is called by its name"""
+    text = " ".join(str(error).split())
+    expected = isinstance(error, (gym.error.Error, AssertionError, ImportError, RuntimeError, TypeError, ValueError))
+    return text if expected else f"{type(error).__name__}: {text}"

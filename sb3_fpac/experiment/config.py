@@ -183,13 +183,24 @@ def load_experiment(name: str) -> Experiment:
             f"There is no experiment {name!r}: choose from {', '.join(experiment_names())}, or give the path of a YAML file."
         )
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _DistinctKeys)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     try:
         return Experiment.model_validate({_NAME: path.stem, **content} if isinstance(content, dict) else content)
     except ValidationError as error:
         raise ValueError(_sentence(path, content, error.errors()[0])) from error
+
+
+class _DistinctKeys(yaml.SafeLoader):
+    """Refuses a key that is written twice, of which YAML would take the last"""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        for key, _ in node.value:
+            if keys.count(key.value) > 1 and key.tag != "tag:yaml.org,2002:merge":
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key.value!r} is there twice", key.start_mark)
+        return super().construct_mapping(node, deep)
 
 
 def with_tasks(experiment: Experiment, tasks: Sequence[str]) -> Experiment:

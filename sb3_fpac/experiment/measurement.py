@@ -65,18 +65,8 @@ def measure(run: RunConfig, threads: int) -> Cost:
     :raises ValueError: if the run cannot be set up
     """
     with tempfile.TemporaryDirectory() as folder, _as_in_a_run(run, threads):
-        small = replace(
-            run, folder=Path(folder, *run.folder.parts[-2:]), hyperparams=_few(run), pretrain=None, torso_height=False
-        )
-        try:
-            manager = make_manager(small)
-            made = manager.setup_experiment()
-        except (AssertionError, RuntimeError, TypeError) as error:
-            raise ValueError(f"{run.name} cannot be set up: {error}") from error
-        assert made is not None  # it is None for hyperparameter optimization only
-        model, _ = made
-        assert isinstance(model, OffPolicyAlgorithm) and model.env is not None
-        (evaluation,) = (callback for callback in manager.callbacks if isinstance(callback, EvalCallback))
+        model, evaluation = _set_up(run, Path(folder))
+        assert model.env is not None
         clock = UpdateClock(MAX_SECONDS)
         try:
             model.learn(N_STEPS, callback=clock)
@@ -101,6 +91,37 @@ def measure(run: RunConfig, threads: int) -> Cost:
             buffer_size=_buffer_size(run),
             grows=grows,
         )
+
+
+def check_set_up(run: RunConfig) -> None:
+    """
+    Make the agent and the environments of a run in a temporary folder, and train nothing.
+
+    :param run: The run
+    :raises ValueError: if that fails, such as for a hyperparameter that there is not
+    """
+    with tempfile.TemporaryDirectory() as folder, _as_in_a_run(run, th.get_num_threads()):
+        model, evaluation = _set_up(run, Path(folder))
+        assert model.env is not None
+        model.env.close()
+        evaluation.eval_env.close()
+
+
+def _set_up(run: RunConfig, folder: Path) -> tuple[OffPolicyAlgorithm, EvalCallback]:
+    """The agent with its environment, and the callback with that of the evaluations"""
+    small = replace(
+        run, folder=folder.joinpath(*run.folder.parts[-2:]), hyperparams=_few(run), pretrain=None, torso_height=False
+    )
+    try:
+        manager = make_manager(small)
+        made = manager.setup_experiment()
+    except (AssertionError, AttributeError, ImportError, RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(f"{run.name} cannot be set up: {error}") from error
+    assert made is not None  # it is None for hyperparameter optimization only
+    model, _ = made
+    assert isinstance(model, OffPolicyAlgorithm)
+    (evaluation,) = (callback for callback in manager.callbacks if isinstance(callback, EvalCallback))
+    return model, evaluation
 
 
 def _few(run: RunConfig) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 import torch as th
 
 from sb3_fpac.export.agent import ExportedAgent, Observation
+from sb3_fpac.files import writing
 
 TOLERANCE = 1e-4
 _BATCHES = (1, 7, 64)
@@ -33,8 +34,7 @@ def write_checked(
         left then
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".", dir=path.parent) as folder:
+    with writing(path) as unfinished, tempfile.TemporaryDirectory(prefix=".", dir=path.parent) as folder:
         unchecked = Path(folder) / path.name
         write(unchecked)
         run = load(unchecked)
@@ -49,7 +49,7 @@ def write_checked(
                         f"{path} was not written, because its {name} differ from the agent's by {error:.2g} on a batch of "
                         f"{batch_size} observations."
                     )
-        os.replace(unchecked, path)
+        os.replace(unchecked, unfinished)
     return path
 
 

@@ -1,5 +1,6 @@
 """Agents for PyTorch without Stable-Baselines3."""
 
+import io
 import json
 import warnings
 from collections.abc import Callable
@@ -33,7 +34,9 @@ def export_torchscript(model: BaseAlgorithm, path: Path | str) -> Path:
         with warnings.catch_warnings(), th.no_grad():
             warnings.simplefilter("ignore")  # of values that are taken for constants, which the check below would find
             traced = th.jit.trace(agent, (agent.example(2),), check_trace=False, strict=False)
-            th.jit.save(traced, str(unchecked), _extra_files={METADATA: json.dumps(describe_agent(agent))})
+            content = io.BytesIO()  # PyTorch itself aborts on a full disk
+            th.jit.save(traced, content, _extra_files={METADATA: json.dumps(describe_agent(agent))})
+            unchecked.write_bytes(content.getvalue())
 
     def load(unchecked: Path) -> Callable[[Observation], list[np.ndarray]]:
         with warnings.catch_warnings():

@@ -1,5 +1,6 @@
 """Pre-trained feature points and their file format."""
 
+import io
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -9,7 +10,7 @@ from typing import Any
 import torch as th
 
 from sb3_fpac.features.spatial_softmax import Softmax
-from sb3_fpac.files import check_zip
+from sb3_fpac.files import check_zip, writing
 from sb3_fpac.observations import naming
 
 _FORMAT = "sb3-fpac feature points"
@@ -49,7 +50,10 @@ class PretrainedPoints:
 
         :param path: The file, such as ``points.pt``; its folder must exist
         """
-        th.save(dict(format=_FORMAT, **{key: getattr(self, key) for key in _KEYS}), path)
+        content = io.BytesIO()  # PyTorch itself does not say that the disk is full
+        th.save(dict(format=_FORMAT, **{key: getattr(self, key) for key in _KEYS}), content)
+        with writing(path) as unfinished:
+            unfinished.write_bytes(content.getvalue())
 
     @classmethod
     def load(cls, path: str | Path) -> "PretrainedPoints":
@@ -92,6 +96,14 @@ class PretrainedPoints:
                 f"The pre-trained feature points were made for {made}, but the extractor has {wanted}: use the same "
                 "values, or pre-train points for this extractor."
             )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """With arrays, which are read from a saved agent without trusting it"""
+        return {**self.__dict__, "weights": {name: weight.numpy() for name, weight in self.weights.items()}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        weights = {name: th.from_numpy(weight.copy()) for name, weight in state["weights"].items()}
+        self.__dict__.update(state, weights=weights)
 
     def __eq__(self, other: object) -> bool:  # SB3 compares policy_kwargs
         if not isinstance(other, PretrainedPoints):

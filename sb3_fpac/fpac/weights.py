@@ -2,7 +2,6 @@
 
 import inspect
 import json
-import os
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +21,7 @@ from stable_baselines3.common.utils import check_for_correct_spaces
 from torch import nn
 
 from sb3_fpac.features import FeaturePointCombinedExtractor, FeaturePointExtractor, PixelExtractor
-from sb3_fpac.files import DamagedFileError
+from sb3_fpac.files import DamagedFileError, writing
 from sb3_fpac.fpac.policies import FPACPolicy, FPACTQCPolicy
 from sb3_fpac.version import __version__
 
@@ -70,9 +69,8 @@ def save_weights(model: BaseAlgorithm, path: str | Path) -> Path:
     )
     tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in model.policy.state_dict().items()}
     contents["checksum"] = _checksum(contents, tensors)
-    unfinished = path.with_name(path.name + ".tmp")
-    unfinished.write_bytes(save(tensors, {METADATA: json.dumps(contents)}))
-    os.replace(unfinished, path)
+    with writing(path) as unfinished:
+        unfinished.write_bytes(save(tensors, {METADATA: json.dumps(contents)}))
     return path
 
 

@@ -12,6 +12,7 @@ from sb3_fpac.evaluation.parts import read_runs
 from sb3_fpac.evaluation.published import published_remarks, published_scores
 from sb3_fpac.evaluation.runs import Run
 from sb3_fpac.evaluation.tables import CHECKPOINTS, number, score_rows, significant, step_label
+from sb3_fpac.files import writing
 from sb3_fpac.fpac.weights import read_weights
 from sb3_fpac.optional import needs_viz
 from sb3_fpac.report.agent import AgentSection, find_agent, show_weights, sprite
@@ -157,8 +158,8 @@ def _fill(task: str, data: dict[str, Any], agent: AgentSection | None, **content
 
 
 def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    with writing(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
 
 
 def _data(chart: Chart | None, agent: AgentSection | None) -> dict[str, Any]:

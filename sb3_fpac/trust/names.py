@@ -27,6 +27,7 @@ MADE = {
     "sb3_fpac.buffers.frame_replay_buffer": "FrameReplayBuffer",
     "sb3_fpac.buffers.frame_store": "FrameStore",
     "sb3_fpac.buffers.her_frame_replay_buffer": "HerFrameReplayBuffer",
+    "sb3_fpac.features.pretrained": "PretrainedPoints",
     "sb3_fpac.observations.layout": "Layout",
 }
 """Classes by module: instances are made without calling the constructor, and get their attributes"""

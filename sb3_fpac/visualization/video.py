@@ -10,6 +10,7 @@ import torch as th
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from sb3_fpac.arguments import number
+from sb3_fpac.files import writing
 from sb3_fpac.optional import needs_viz
 from sb3_fpac.visualization import draw_points, draw_strip, figure_to_array, plot_feature_maps
 from sb3_fpac.visualization.agents import encoder_input, find_images, image_of
@@ -18,6 +19,7 @@ from sb3_fpac.visualization.panels import join, text_line, with_labels
 
 with needs_viz():
     import imageio.v2 as imageio
+    from imageio_ffmpeg import count_frames_and_secs
     from PIL import Image
 
 VIDEOS = (".mp4", ".gif")
@@ -121,8 +123,8 @@ def write_image(path: Path, picture: np.ndarray) -> None:
     :param path: The file; its folder is created if it is missing
     :param picture: ``(H, W, 3)`` uint8
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    imageio.imwrite(path, picture)
+    with writing(path) as unfinished:
+        imageio.imwrite(unfinished, picture)
 
 
 def write_video(path: Path, pictures: Iterable[np.ndarray], fps: float) -> None:
@@ -137,15 +139,27 @@ def write_video(path: Path, pictures: Iterable[np.ndarray], fps: float) -> None:
     if path.suffix not in VIDEOS:
         raise ValueError(f"A video must end in {' or '.join(VIDEOS)}, got {path}.")
     fps = number("fps", fps, above=0)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".gif":
-        path.write_bytes(gif(pictures, fps))
-        return
+    with writing(path) as unfinished:
+        if path.suffix == ".gif":
+            unfinished.write_bytes(gif(pictures, fps))
+        else:
+            _write_mp4(unfinished, pictures, fps)
+
+
+def _write_mp4(path: Path, pictures: Iterable[np.ndarray], fps: float) -> None:
     writer: Any  # imageio's types do not know what its writers can do
+    n_pictures = 0
     with imageio.get_writer(path, fps=fps, codec="libx264", quality=8, macro_block_size=1) as writer:
         for picture in pictures:
             height, width = picture.shape[:2]
             writer.append_data(np.pad(picture, [(0, height % 2), (0, width % 2), (0, 0)]))
+            n_pictures += 1
+    try:
+        n_written, _ = count_frames_and_secs(path)
+    except RuntimeError as error:
+        raise OSError("ffmpeg did not finish it, as on a full disk") from error
+    if n_written != n_pictures:
+        raise OSError(f"ffmpeg wrote {n_written} of {n_pictures} pictures, as on a full disk")
 
 
 def gif(pictures: Iterable[np.ndarray], fps: float) -> bytes:

@@ -60,7 +60,7 @@ def _import(name: str) -> ModuleType:
         sys.path.insert(0, "")  # as python -m does
     try:
         return import_module(name)
-    except ImportError as error:
+    except (ImportError, TypeError) as error:  # TypeError: a name that starts with a dot
         raise ValueError(
             f"The module {name} cannot be imported: {error}. Install it, or start in the folder that contains it."
         ) from error

@@ -1,5 +1,7 @@
 """Loads agents that RL Zoo or ``model.save`` saved, together with their environments."""
 
+import json
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
@@ -9,16 +11,22 @@ import gymnasium as gym
 from huggingface_sb3 import EnvironmentName
 from rl_zoo3 import ALGOS, create_test_env
 from rl_zoo3.utils import get_model_path
+from sb3_contrib import TQC
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecFrameStack
 
 import sb3_fpac.zoo  # noqa: F401  the algorithm fpac
-from sb3_fpac.files import DamagedFileError, UntrustedFileError
-from sb3_fpac.fpac import load_weights
+from sb3_fpac.files import DamagedFileError, UntrustedFileError, check_zip
+from sb3_fpac.fpac import FPAC, load_weights
 from sb3_fpac.trust import load_model, load_normalization
 from sb3_fpac.zoo.environments import find_env
 from sb3_fpac.zoo.settings import check_modules, read_arguments, read_hyperparams
+
+_WRONG_KIND = (
+    *(AssertionError, AttributeError, EOFError, ImportError, KeyError, RuntimeError, TypeError, UnpicklingError, ValueError),
+)
+"""What SB3 raises for an archive that is no agent, or one of another algorithm"""
 
 
 def find_model(folder: Path, algo: str, env_id: str, exp_id: int = 0, best: bool = False) -> Path:
@@ -127,13 +135,28 @@ def load_agent(
 
 def _load_zip(path: Path, algo: str, device: str, trust: bool) -> BaseAlgorithm:
     algorithm = ALGOS[algo]
+    saved_by = _saved_by(path)
+    if saved_by is not None and not issubclass(algorithm, saved_by):
+        raise ValueError(
+            f"{path} was saved by {saved_by.__name__}, got the algorithm {algo!r}: pass --algo {saved_by.__name__.lower()}."
+        )
     dummy_buffer: dict[str, Any] = dict(buffer_size=1) if issubclass(algorithm, OffPolicyAlgorithm) else {}
     try:
         return load_model(algorithm, path, trust, device=device, **dummy_buffer)
     except (DamagedFileError, UntrustedFileError):
         raise
-    except (AttributeError, EOFError, ImportError, KeyError, RuntimeError, TypeError, UnpicklingError, ValueError) as error:
+    except _WRONG_KIND as error:
         raise ValueError(f"{path} does not load as an agent of {algo!r}: {error}") from error
+
+
+def _saved_by(path: Path) -> type[BaseAlgorithm] | None:
+    """FPAC or TQC, whose agents SAC would load, too; None for another algorithm, or a file that is none of SB3"""
+    check_zip(path)
+    with zipfile.ZipFile(path) as archive:
+        attributes = json.loads(archive.read("data")) if "data" in archive.namelist() else {}
+    if {"policy_delay", "random_shift"} <= attributes.keys():
+        return FPAC
+    return TQC if "top_quantiles_to_drop_per_net" in attributes else None
 
 
 def _make_env(settings: Path | None, env_id: str, env_kwargs: Mapping[str, Any], seed: int, trust: bool) -> VecEnv:
