@@ -513,6 +513,18 @@ def test_an_error_while_playing():
     assert str(checks["steps"]) == "✗ steps: The gripper is stuck: reset it"
 
 
+def test_whatever_an_environment_raises_is_reported():
+    def missing():
+        raise FileNotFoundError("robot.xml")
+
+    class Crash(StackedNoise):
+        def step(self, action):
+            raise ConnectionError("the simulator is gone")
+
+    assert examine(missing)["environment"].text == "Doctor-v0 cannot be made, FileNotFoundError: robot.xml"
+    assert str(examine(Crash)["steps"]) == "✗ steps: ConnectionError: the simulator is gone"
+
+
 def test_numbers_are_short():
     assert [_round(number) for number in (7.9, 98_765, 943.2)] == ["7", "98000", "940"]
     assert [_duration(seconds) for seconds in (90, 5400, 360_000)] == ["2 minutes", "1.5 hours", "100 hours"]

@@ -236,6 +236,19 @@ def test_a_wrong_description_is_refused_in_one_sentence(tmp_path, changes, sente
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("again", ["variants:\n  points: {algo: sac}", "seeds: 2"])
+def test_a_key_that_is_there_twice_is_refused(tmp_path, again):
+    path = write_experiment(tmp_path / "mine.yml")
+    text = path.read_text()
+    if again.startswith("variants"):
+        text = text.replace("variants:\n", again + "\n")
+    else:
+        text += again
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"mine\.yml is not valid YAML: the key '(points|seeds)' is there twice"):
+        load_experiment(str(path))
+
+
 def test_a_wrong_command_is_refused(tmp_path, capsys):
     path = write_experiment(tmp_path / "mine.yml")
     for more, sentence in (
@@ -460,8 +473,25 @@ def test_what_is_interrupted_and_killed_goes_on_to_the_same_set_of_results(tmp_p
     assert "2 of 2 runs are done" in capfd.readouterr().out
 
 
+def test_a_variant_that_cannot_be_set_up_is_refused_before_another_is_trained(tmp_path):
+    def write(**more):
+        broken = dict(TINY_STATE, hyperparams=dict(TINY_STATE["hyperparams"], **more))
+        return write_experiment(tmp_path / "mine.yml", variants=dict(state=TINY_STATE, broken=broken))
+
+    for more, words in (
+        (dict(learning_startz=1), "broken, cartpole-swingup, seed 1 cannot be set up: .*learning_startz"),
+        (dict(env_wrapper="sb3_fpac.NoSuch"), "broken, .* cannot be set up: .*NoSuch"),
+        (dict(learning_rate="fast"), "broken, .* cannot be set up: "),
+        (dict(gamma=7, policy_kwargs=dict(net_arch="wide")), "broken, .* cannot be set up: "),
+    ):
+        with pytest.raises(ValueError, match=words):
+            experiment(write(**more), tmp_path / "logs", "--jobs", "1")
+        assert not any((tmp_path / "logs").iterdir())  # so that corrected settings are no others
+
+
 @pytest.mark.slow
-def test_a_run_that_fails_is_reported_and_stops_no_other(tmp_path, capsys):
+def test_a_run_that_fails_is_reported_and_stops_no_other(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("sb3_fpac.commands.experiment.check_set_up", lambda run: None)
     broken = dict(TINY_STATE, hyperparams=dict(TINY_STATE["hyperparams"], no_such_argument=1))
     path = write_experiment(tmp_path / "mine.yml", variants=dict(broken=broken, state=TINY_STATE))
     failed, done = plan(path, tmp_path / "logs")

@@ -31,6 +31,7 @@ from sb3_fpac.__main__ import main
 from sb3_fpac.features.map_geometry import MapGeometry
 from sb3_fpac.pretraining.picture import render_reconstructions
 from sb3_fpac.pretraining.reconstruction import Reconstruction, heat_maps
+from sb3_fpac.trust import load_model
 
 SIZE = 24  # pixels of a frame
 SMALL = dict(net_arch=[8])
@@ -285,8 +286,12 @@ def test_an_agent_loads_without_the_file(algorithm, policy, frozen, file, tmp_pa
     model.save(tmp_path / "agent")
     file.unlink()
     loaded = algorithm.load(tmp_path / "agent", buffer_size=1)
+    as_data = load_model(algorithm, tmp_path / "agent.zip", buffer_size=1)  # it needs no trust
     obs = model.observation_space.sample()
-    np.testing.assert_array_equal(*(agent.predict(obs, deterministic=True)[0] for agent in (model, loaded)))
+    for again in (loaded, as_data):
+        np.testing.assert_array_equal(*(agent.predict(obs, deterministic=True)[0] for agent in (model, again)))
+        points = [agent.policy_kwargs["features_extractor_kwargs"]["pretrained"] for agent in (model, again)]
+        assert points[0] == points[1] and isinstance(points[1], PretrainedPoints)
     with pytest.raises(ValueError, match="There is no file of pre-trained"):  # a new agent does want it
         algorithm(policy, stack(), policy_kwargs=dict(features_extractor_kwargs=kwargs_of(str(file))))
 

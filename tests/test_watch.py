@@ -1,8 +1,10 @@
 """Agents from disk, and their episodes as videos and pictures."""
 
 import json
+import resource
 import shutil
 import sys
+from contextlib import contextmanager
 
 import gymnasium as gym
 import imageio.v2 as imageio
@@ -13,10 +15,13 @@ from helpers.runs import write_settings
 from stable_baselines3 import SAC
 from stable_baselines3.common.env_util import make_vec_env
 
-from sb3_fpac import FPAC, FPACPolicy, PixelExtractor
+from sb3_fpac import FPAC, FPACPolicy, PixelExtractor, save_weights
 from sb3_fpac.__main__ import main
+from sb3_fpac.export import export_onnx, export_torchscript
+from sb3_fpac.files import UnwritableFileError
+from sb3_fpac.report import page
 from sb3_fpac.visualization.episode import record_episode
-from sb3_fpac.visualization.video import gif, render_episode, render_maps, render_moments, write_video
+from sb3_fpac.visualization.video import gif, render_episode, render_maps, render_moments, write_image, write_video
 from sb3_fpac.zoo.saved_agents import find_model, load_agent
 
 CARTPOLE = "dmc-cartpole-swingup"
@@ -128,7 +133,7 @@ def test_what_is_asked_wrongly_is_said_in_one_sentence(monkeypatch, capsys, logs
     assert "There is no algorithm 'sca': choose from" in refused(monkeypatch, capsys, *there, "--algo", "sca")
     assert "There is no environment 'dmc-carpole'" in refused(monkeypatch, capsys, *there, "--env", "dmc-carpole")
     assert "trained on other observations or actions than those of" in refused(monkeypatch, capsys, *there)
-    assert "does not load as an agent of 'ppo'" in refused(monkeypatch, capsys, *there, "--algo", "ppo")
+    assert "was saved by FPAC, got the algorithm 'ppo'" in refused(monkeypatch, capsys, *there, "--algo", "ppo")
     (tmp_path / "half.zip").write_bytes((tmp_path / "model.zip").read_bytes()[:2000])
     assert "is damaged or half written" in refused(monkeypatch, capsys, "--model", tmp_path / "half.zip")
     assert "--output: must end in .mp4, .gif or .png, got agent.avi" in refused(
@@ -225,6 +230,25 @@ def test_the_cure_for_missing_wrappers_is_a_function(monkeypatch, capsys, tmp_pa
     assert "was trained on other observations" in sentence and "name a function that makes it, with all wrappers" in sentence
 
 
+@pytest.mark.parametrize("option", ["--model", "--env", "--algo", "--exp-id", "--folder"])
+def test_a_run_is_not_mixed_with_another_agent(monkeypatch, logs, tmp_path, option):
+    run = logs / "fpac" / f"{CARTPOLE}_1"
+    value = {"--env": CARTPOLE, "--algo": "sac", "--exp-id": "1"}.get(option, str(tmp_path / "other.zip"))
+    monkeypatch.setattr(sys, "argv", ["sb3_fpac", "watch", "--agent", str(run), option, value, "-o", str(tmp_path / "a.png")])
+    with pytest.raises(SystemExit, match=rf"--agent is a run with its own .*: leave out {option}\."):
+        main()
+
+
+@pytest.mark.parametrize("algo", ["sac", "tqc"])
+def test_an_agent_is_not_loaded_as_that_of_another_algorithm(monkeypatch, capsys, model, tmp_path, algo):
+    model.save(tmp_path / "agent")
+    options = ["--model", tmp_path / "agent.zip", "--algo", algo, "-o", tmp_path / "a.png"]
+    assert f"was saved by FPAC, got the algorithm '{algo}': pass --algo fpac" in refused(monkeypatch, capsys, *options)
+    model.policy.save(tmp_path / "policy.zip")
+    options = ["--model", tmp_path / "policy.zip", "-o", tmp_path / "a.png"]
+    assert "does not load as an agent of 'fpac'" in refused(monkeypatch, capsys, *options)
+
+
 def test_the_folder_of_a_run_is_enough(monkeypatch, capsys, logs, tmp_path):
     run = tmp_path / "anywhere"
     shutil.copytree(logs / "fpac" / f"{CARTPOLE}_1", run)
@@ -304,6 +328,38 @@ def test_what_cannot_be_written_or_computed_is_refused_before_the_work(monkeypat
         (["-o", tmp_path / "a.mp4", "--device", "abacus"], "PyTorch has no device 'abacus'"),
     ):
         assert words in refused(monkeypatch, capsys, "-f", logs, *options)
+
+
+@contextmanager
+def full_disk():
+    """No file grows beyond 2 kB"""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "gif", "png", "pt", "onnx", "safetensors", "html"])
+def test_on_a_full_disk_the_file_before_is_kept_and_nothing_half_written(suffix, episode, model, tmp_path):
+    name = f"agent.{suffix}"
+    path = tmp_path / name
+    path.write_text("precious")
+    write = {
+        ".mp4": lambda: write_video(path, render_episode(episode), 30),
+        ".gif": lambda: write_video(path, render_episode(episode), 30),
+        ".png": lambda: write_image(path, render_moments(episode)),
+        ".pt": lambda: export_torchscript(model, path),
+        ".onnx": lambda: export_onnx(model, path),
+        ".safetensors": lambda: save_weights(model, path),
+        ".html": lambda: page._write(path, "x" * 3000),
+    }[path.suffix]
+    with full_disk(), pytest.raises(UnwritableFileError, match=rf"{name} cannot be written: .*Make room, or choose another"):
+        write()
+    assert [each.name for each in tmp_path.iterdir()] == [name] and path.read_text() == "precious"
+    write()
+    assert path.stat().st_size > 2000
 
 
 def test_quiet_prints_nothing_but_the_result(monkeypatch, capsys, logs, tmp_path):

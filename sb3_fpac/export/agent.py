@@ -101,9 +101,13 @@ class ExportedAgent(nn.Module):
         space = copy.deepcopy(self.space)
         space.seed(seed)
         samples = [space.sample() for _ in range(batch_size)]
-        if not isinstance(space, spaces.Dict):
-            return self._as_environment(None, np.stack(samples))
-        return {key: self._as_environment(key, np.stack([sample[key] for sample in samples])) for key in space}
+        keys: list[str | None] = list(space) if isinstance(space, spaces.Dict) else [None]
+        parts = {key: np.stack([sample if key is None else sample[key] for sample in samples]) for key in keys}
+        for key, layout in self.layouts.items():
+            if layout.camera_shift:  # nothing is behind the shifts
+                parts[key][:, 0].reshape(batch_size, -1)[:, 4 * (layout.n_frames - 1) :] = 0
+        observation = {key: self._as_environment(key, part) for key, part in parts.items()}
+        return observation.get(None, observation)
 
     def _as_environment(self, key: str | None, batch: np.ndarray) -> th.Tensor:
         return th.as_tensor(np.ascontiguousarray(np.moveaxis(batch, 1, -1)) if key in self.channels_last else batch)
