@@ -45,6 +45,16 @@ def test_frames_points_and_positions_are_those_that_the_encoder_saw():
     np.testing.assert_allclose(episode.speeds[1:], np.linalg.norm(np.diff(episode.positions, axis=0), axis=-1), atol=1e-4)
 
 
+def test_a_reward_that_is_no_number_is_said():
+    class Broken(Noise):
+        def _reward(self, action):
+            return float("nan") if self.steps == 3 else 0.0
+
+    env = FrameStack(Broken(), STACK)
+    with pytest.raises(ValueError, match="returned the reward nan at step 3 of the episode"):
+        record_episode(agent(env), env)
+
+
 def test_past_positions_are_where_the_current_camera_sees_them():
     """A camera that moves by 2 pixels a step over a world of noise"""
     env = CameraShift(FrameStack(Noise(), STACK), camera)

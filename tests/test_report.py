@@ -172,6 +172,13 @@ def _half_a_line(folder: Path) -> None:
             lambda run: [(run / "0.monitor.csv").write_bytes(b"\xd4\xff\n"), (run / "evaluations.npz").unlink()],
             "{run}/0.monitor.csv is damaged or half written",
         ),
+        (
+            lambda run: [
+                (run / "0.monitor.csv").write_text('#{"t_start": 0.0}\nr,l,t\nnan,10,1.5\n'),
+                (run / "evaluations.npz").unlink(),
+            ],
+            "The training episodes of {run} have returns that are not finite: leave this run out.",
+        ),
         (_half_a_line, "{run}/0.monitor.csv is damaged or half written: wait until its last line is complete"),
         (
             lambda run: (run / "evaluations.npz").unlink(),

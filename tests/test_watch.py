@@ -141,6 +141,8 @@ def test_what_is_asked_wrongly_is_said_in_one_sentence(monkeypatch, capsys, logs
     )
     assert "--top: must be at least 1, got 0" in refused(monkeypatch, capsys, "-f", logs, "--top", 0)
     assert "--fps: must be positive, got 0.0" in refused(monkeypatch, capsys, "-f", logs, "--fps", 0)
+    assert "--fps must be at least 0.01" in refused(monkeypatch, capsys, "-f", logs, "--fps", 0.001, "-o", "agent.gif")
+    assert "pass --max-steps 2 or more" in refused(monkeypatch, capsys, "-f", logs, "--top", 3, "--max-steps", 1)
     picture = ["-f", logs, "-n", 2, "-o", "agent.png"]
     assert "A picture shows one episode, got --episodes 2" in refused(monkeypatch, capsys, *picture)
     misspelt = refused(monkeypatch, capsys, *there, "--env-kwargs", "sice:24")

@@ -23,6 +23,8 @@ from sb3_fpac.visualization.video import (
 with needs_viz():
     from tqdm import tqdm
 
+_LOWEST_FPS = 0.01  # a GIF shows a picture for at most ten minutes
+
 
 def run(args: argparse.Namespace) -> None:
     """
@@ -35,6 +37,10 @@ def run(args: argparse.Namespace) -> None:
     output = check_output(args)
     if args.episodes > 1 and output.suffix == ".png":
         raise ValueError(f"A picture shows one episode, got --episodes {args.episodes}: write .mp4 or .gif.")
+    if args.max_steps == 1 and (args.top or args.maps):
+        raise ValueError("--top and --maps rank points by how they change: pass --max-steps 2 or more.")
+    if args.fps is not None and args.fps < _LOWEST_FPS:
+        raise ValueError(f"--fps must be at least {_LOWEST_FPS}, got {args.fps}.")
     model, env, path = load_named_agent(args, seed=args.seed, device=check_device(args.device))
     is_video = output.suffix in VIDEOS
     episodes = []

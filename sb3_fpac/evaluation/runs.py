@@ -123,6 +123,8 @@ def read_run(folder: str | Path) -> Run:
                 f"{folder} has neither an evaluation nor a finished training episode yet: wait for the first one."
             )
         steps, returns = episode_windows(episodes, "r")
+        if not np.isfinite(returns).all():
+            raise ValueError(f"The training episodes of {folder} have returns that are not finite: leave this run out.")
     models = (folder / "best_model.zip", folder / f"{settings.name}.zip")
     model = next((path for path in models if path.is_file()), None)
     return Run(

@@ -176,7 +176,7 @@ def load_experiment(name: str) -> Experiment:
     :raises ValueError: if there is no such file, or its content is wrong
     """
     path = Path(name)
-    if path.suffix not in (".yml", ".yaml"):
+    if path.suffix.lower() not in (".yml", ".yaml"):
         path = CONFIGS / f"{name}.yml"
     if not path.is_file():
         raise ValueError(

@@ -147,8 +147,8 @@ def record_episode(
     :param max_steps: Maximum number of agent steps; None: no limit
     :param on_step: Called after every step, for example by a progress bar
     :return: The episode
-    :raises ValueError: if the agent has no feature points, the observations are not the agent's, or there are several
-        environments
+    :raises ValueError: if the agent has no feature points, the observations are not the agent's, there are several
+        environments, or a reward is not finite
     """
     if not isinstance(env, VecEnv):
         single = env
@@ -172,6 +172,8 @@ def record_episode(
         for key, extractor in images.items():
             seen[key].append(_see(extractor, image_of(inputs, key)))
         obs, reward, done, _ = env.step(action)
+        if not np.isfinite(reward[0]):
+            raise ValueError(f"The environment returned the reward {reward[0]} at step {len(rewards) + 1} of the episode.")
         actions.append(action[0])
         rewards.append(reward[0])
         over = bool(done[0])
