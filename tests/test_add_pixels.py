@@ -103,13 +103,13 @@ def test_pictures_of_render_are_added_to_the_state():
 
 
 def test_frames_are_stacked_and_drawn_once_a_step():
-    env = AddPixels(Drawing(), size=(6, 8), frame_stack=3)
+    env = AddPixels(Drawing(), size=(9, 11), frame_stack=3)
     assert env.unwrapped.drawn == 0
     env.reset()
     for _ in range(4):
         observation, *_ = env.step(np.zeros(1))
     assert observation["pixels"][:, 0, 0].tolist() == [2, 2, 2, 3, 3, 3, 4, 4, 4]  # oldest first
-    assert observation["pixels"].shape == (9, 6, 8) and env.unwrapped.drawn == 1 + 4
+    assert observation["pixels"].shape == (9, 9, 11) and env.unwrapped.drawn == 1 + 4
     assert (env.reset()[0]["pixels"] == 0).all()
 
 

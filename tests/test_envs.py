@@ -460,7 +460,7 @@ BAD_KEYWORDS = [
     ({"camera_id": "front", "observation": "state", "render_mode": "rgb_array"}, "no camera 'front'.*0: 'side', 1: 'back'"),
     ({"camera_shift": "on"}, "camera_shift.*'on'"),
     ({"camera_shift": True, "frame_stack": 1}, "n_frames must be at least 2"),
-    ({"camera_shift": True, "size": 1}, "too small"),
+    ({"camera_shift": True, "size": 1}, "more channels than pixels on a side"),
     ({"time_limit": 0}, "time_limit must be greater than 0, got 0"),
     ({"time_limit": -1.0}, "got -1.0"),
     ({"time_limit": float("nan")}, "got nan"),

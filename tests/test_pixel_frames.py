@@ -111,8 +111,8 @@ def test_nothing_goes_on_after_resizing():
 
 @pytest.mark.parametrize("channels", [3, 4])
 def test_states_are_replaced_by_what_is_drawn_without_alpha(channels):
-    env = PixelFrames(Drawing(shape=(20, 30, channels)), size=8, frame_stack=3)
-    assert env.observation_space == spaces.Box(0, 255, (9, 8, 8), np.uint8)
+    env = PixelFrames(Drawing(shape=(20, 30, channels)), size=9, frame_stack=3)
+    assert env.observation_space == spaces.Box(0, 255, (9, 9, 9), np.uint8)
     env.reset()
     for _ in range(4):
         observation, *_ = env.step(np.zeros(1))

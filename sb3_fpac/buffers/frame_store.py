@@ -6,7 +6,7 @@ from gymnasium import spaces
 
 from sb3_fpac.buffers.frame_pool import FramePool, to_device
 from sb3_fpac.limits import free_memory
-from sb3_fpac.observations import Layout, check_header, decode_camera_shift, has_channels_first, read_layout
+from sb3_fpac.observations import Layout, decode_camera_shift, has_channels_first, problem_of_header, read_layout
 
 
 class FrameStore:
@@ -157,8 +157,9 @@ class FrameStore:
             raise ValueError(f"Observations must have the shape {self.shape}, got {obs.shape}.")
         n_planes = int(self.layout.camera_shift)
         plane = obs[:, :n_planes].reshape(self.n_envs, -1)
-        if n_planes:
-            check_header(plane, self.n_frames - 1)
+        problem = problem_of_header(plane, self.n_frames - 1) if n_planes else None
+        if problem is not None:
+            raise ValueError(problem)
         frames = obs[:, n_planes:].reshape(self.n_envs, self.n_frames, *self.pool.frame_shape)
         return frames, plane[:, : self.n_header_bytes]
 

@@ -9,7 +9,7 @@ from gymnasium import spaces
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
 from sb3_fpac.features.encoder import Encoder, Precision
-from sb3_fpac.observations import check_header, decode_camera_shift, look_like_grey_frames, read_layout
+from sb3_fpac.observations import decode_camera_shift, look_like_grey_frames, problem_of_header, read_layout
 
 _IMAGES_TO_COMPARE = 20
 
@@ -159,8 +159,10 @@ class FrameExtractor(BaseFeaturesExtractor):
         """(B, C, H, W) → (B·S, frame_channels, H, W), in [0, 1]"""
         if not (self._range_is_checked or self.training):  # once, on the first images that the agent acts on
             self._check_range(observations)
-            if self.camera_shift:
-                check_header(observations[:, 0], self.n_frames - 1)
+            if self.camera_shift and not th.jit.is_tracing():
+                problem = problem_of_header(observations[:, 0], self.n_frames - 1)
+                if problem is not None:  # or it is a sample of the space, on which someone tries the agent
+                    warnings.warn(problem, stacklevel=2)
             self._range_is_checked = True
         frames = observations[:, 1:] if self.camera_shift else observations
         if self._images_to_compare and not (self.training or th.jit.is_tracing() or th.compiler.is_compiling()):

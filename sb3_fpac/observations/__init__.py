@@ -2,10 +2,10 @@
 
 from sb3_fpac.observations.camera_shift import (
     UNITS_PER_PIXEL,
-    check_header,
     check_header_fits,
     decode_camera_shift,
     encode_camera_shift,
+    problem_of_header,
 )
 from sb3_fpac.observations.grey_frames import look_like_grey_frames
 from sb3_fpac.observations.keys import check_keys, check_options, is_nearly_image, naming, options_of, split_keys
@@ -15,7 +15,6 @@ __all__ = [
     "UNITS_PER_PIXEL",
     "Layout",
     "check_channels_are_fewest",
-    "check_header",
     "check_header_fits",
     "check_keys",
     "check_options",
@@ -26,6 +25,7 @@ __all__ = [
     "look_like_grey_frames",
     "naming",
     "options_of",
+    "problem_of_header",
     "read_layout",
     "split_keys",
     "why_no_stack",
