@@ -17,16 +17,11 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecFrameStack
 
 import sb3_fpac.zoo  # noqa: F401  the algorithm fpac
-from sb3_fpac.files import DamagedFileError, UntrustedFileError, check_zip
+from sb3_fpac.files import DamagedFileError, UntrustedFileError, reading
 from sb3_fpac.fpac import FPAC, load_weights
 from sb3_fpac.trust import load_model, load_normalization
 from sb3_fpac.zoo.environments import find_env
 from sb3_fpac.zoo.settings import check_modules, read_arguments, read_hyperparams
-
-_WRONG_KIND = (
-    *(AssertionError, AttributeError, EOFError, ImportError, KeyError, RuntimeError, TypeError, UnpicklingError, ValueError),
-)
-"""What SB3 raises for an archive that is no agent, or one of another algorithm"""
 
 
 def find_model(folder: Path, algo: str, env_id: str, exp_id: int = 0, best: bool = False) -> Path:
@@ -145,14 +140,23 @@ def _load_zip(path: Path, algo: str, device: str, trust: bool) -> BaseAlgorithm:
         return load_model(algorithm, path, trust, device=device, **dummy_buffer)
     except (DamagedFileError, UntrustedFileError):
         raise
-    except _WRONG_KIND as error:
+    except (
+        AssertionError,
+        AttributeError,
+        EOFError,
+        ImportError,
+        LookupError,
+        RuntimeError,
+        TypeError,
+        UnpicklingError,
+        ValueError,
+    ) as error:
         raise ValueError(f"{path} does not load as an agent of {algo!r}: {error}") from error
 
 
 def _saved_by(path: Path) -> type[BaseAlgorithm] | None:
     """FPAC or TQC, whose agents SAC would load, too; None for another algorithm, or a file that is none of SB3"""
-    check_zip(path)
-    with zipfile.ZipFile(path) as archive:
+    with reading(path), zipfile.ZipFile(path) as archive:
         attributes = json.loads(archive.read("data")) if "data" in archive.namelist() else {}
     if {"policy_delay", "random_shift"} <= attributes.keys():
         return FPAC
