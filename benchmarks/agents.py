@@ -109,6 +109,7 @@ AGENTS: dict[str, Any] = {
     "FPAC, auto, compiled": partial(make_fpac, compile=True),
     "FPAC, fast, 84×84": partial(FPAC, "CnnPolicy", **fpac_fast, compile=False),
     "FPAC, fast, 64×64": partial(FPAC, "CnnPolicy", **fpac_fast, compile=False),
+    "FPAC, fast, 64×64, compiled": partial(FPAC, "CnnPolicy", **fpac_fast, compile=True),
     "FPAC, two cameras": partial(FPAC, "MultiInputPolicy", compile=False),
     "FPAC, fast, two cameras, 64×64": partial(FPAC, "MultiInputPolicy", **fpac_fast, compile=False),
 }
@@ -116,6 +117,7 @@ AGENTS: dict[str, Any] = {
 with those of the preset."""
 _ENVS = {
     "FPAC, fast, 64×64": partial(Noise, 64),
+    "FPAC, fast, 64×64, compiled": partial(Noise, 64),
     "FPAC, two cameras": TwoCameras,
     "FPAC, fast, two cameras, 64×64": partial(TwoCameras, 64),
 }

@@ -2,9 +2,10 @@
 Everything that a GPU can answer, in one command of at most nine minutes: the tests marked gpu; an update, eager and as a
 CUDA graph, in float32, TF32 and bfloat16, beside SB3's SAC with a plain extractor of the same layers, which is the authors'
 encoder; a whole training loop with 1, 4 and 16 environments; and learning curves of as many tasks as fit. Results are
-written after every part, to gpu.json and gpu.md.
+written after every part, to gpu.json, gpu.md and curves.csv.
 
-Usage: python benchmarks/gpu.py [--device cuda] [--minutes 9] [--out $OUT] [--quick]
+Usage: python benchmarks/gpu.py [--device cuda] [--minutes 9] [--parts tests updates loops curves] [--variants fast fpac]
+                                [--tasks cartpole-swingup …] [--seeds 1] [--out $OUT] [--quick]
 """
 
 import argparse
@@ -25,8 +26,10 @@ from timing import OwnProcess, describe_machine, interleaved_medians
 from training import in_own_process, measure_speed
 from update import STEPS, make
 
+from sb3_fpac.limits import usable_cores
+
 PROJECT = Path(__file__).parents[1]
-FAST = "FPAC, fast, 64×64"
+FAST, FAST_COMPILED = "FPAC, fast, 64×64", "FPAC, fast, 64×64, compiled"
 PRECISIONS = {"float32": "highest", "TF32": "high"}  # torch.set_float32_matmul_precision
 UPDATES = {  # agent: the precisions of its float32 products
     PLAIN_SWAP: PRECISIONS,
@@ -35,9 +38,10 @@ UPDATES = {  # agent: the precisions of its float32 products
     "FPAC, auto, not compiled": {"bfloat16": "high"},
     "FPAC, auto, compiled": {"bfloat16": "high"},
     FAST: {"bfloat16": "high"},
+    FAST_COMPILED: {"bfloat16": "high"},
 }
 TASKS = ("cartpole-swingup", "ball-in-cup-catch", "reacher-easy", "finger-spin", "cheetah-run", "walker-walk")
-SHARE_OF_TESTS, SHARE_OF_UPDATES, SHARE_OF_LOOPS = 0.3, 0.5, 0.7  # of the time, until when each part may last
+SHARES = {"tests": 0.3, "updates": 0.5, "loops": 0.7, "curves": 1.0}  # of the time, until when each part may last
 
 
 class Deadline:
@@ -54,13 +58,20 @@ class Deadline:
         return max(self._end - (1 - share) * self.total - time.monotonic(), 0.0)
 
 
-def run_tests(seconds: float, paths: list[str]) -> dict[str, Any]:
-    """The tests marked gpu: how many passed, and the names of those that did not"""
+def with_gpu_tests() -> list[str]:
+    """The files with tests marked gpu: the others may import what such a machine lacks"""
+    return [str(path) for path in sorted(PROJECT.glob("tests/test_*.py")) if "mark.gpu" in path.read_text(encoding="utf-8")]
+
+
+def run_tests(seconds: float, paths: list[str], log: Path) -> dict[str, Any]:
+    """The tests marked gpu: how many passed, and the names of those that did not; pytest's output goes to the log"""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        command = [sys.executable, "-m", "pytest", "-m", "gpu", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *paths]
+        command = [sys.executable, "-m", "pytest", "-m", "gpu", "-p", "no:cacheprovider", f"--junitxml={report}", *paths]
+        command += ["--numprocesses", str(max(1, usable_cores() // 2)), "--dist", "worksteal"]
         try:
-            subprocess.run(command, cwd=PROJECT, timeout=seconds, check=False, stdout=subprocess.DEVNULL)
+            with open(log, "w", encoding="utf-8") as file:
+                subprocess.run(command, cwd=PROJECT, timeout=seconds, check=False, stdout=file, stderr=subprocess.STDOUT)
         except subprocess.TimeoutExpired:
             return {"unfinished_after_seconds": round(seconds)}
         cases = list(ElementTree.parse(report).iter("testcase"))
@@ -77,8 +88,8 @@ def time_updates(device: th.device, agents: dict[str, dict[str, str]], rounds: i
     things = {}
     for name, precisions in agents.items():
         for precision, matmul in precisions.items():
-            if deadline.left(SHARE_OF_UPDATES):
-                things[f"{name}, {precision}"] = OwnProcess(partial(_make_with, matmul, name, device))
+            if deadline.left(SHARES["updates"]):
+                things[f"{name}, {precision}"] = OwnProcess(partial(_make_with, matmul, name, device), device.type == "cpu")
     return {name: 1000 * value / STEPS for name, value in interleaved_medians(things, rounds, device).items()}
 
 
@@ -92,17 +103,18 @@ def time_loops(device: th.device, agents: list[str], n_envs: list[int], steps: i
     speeds = {}
     for name in agents:
         for n in n_envs:
-            if deadline.left(SHARE_OF_LOOPS):
+            if deadline.left(SHARES["loops"]):
                 speeds[f"{name}, {n}"] = in_own_process(measure_speed, name, n, device, steps)[0]
     return speeds
 
 
-def learn(device: th.device, tasks: list[str], env_steps: int, evaluations: int, seconds: float) -> str:
-    """Learning curves of the preset: the experiment's curves.csv"""
+def learn(device: th.device, which: dict[str, list[str]], env_steps: int, evaluations: int, seconds: float) -> str:
+    """Learning curves, all runs at the same time: the experiment's curves.csv"""
+    jobs = len(which["tasks"]) * len(which["variants"]) * int(which["seeds"][0])
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "sb3_fpac", "experiment", "minutes", "-f", folder, "--variants", "fast"]
-        command += ["--tasks", *tasks, "--seeds", "1", "--jobs", str(len(tasks)), "--env-steps", str(env_steps)]
-        command += ["--eval-freq", str(env_steps // evaluations)]
+        command = [sys.executable, "-m", "sb3_fpac", "experiment", "minutes", "-f", folder]
+        command += [word for option, values in which.items() for word in (f"--{option}", *values)]
+        command += ["--jobs", str(jobs), "--env-steps", str(env_steps), "--eval-freq", str(env_steps // evaluations)]
         command += ["--eval-episodes", str(min(evaluations, 5)), "--drop-checkpoints", "--device", str(device)]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         try:
@@ -132,6 +144,10 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--device", default="cuda", type=th.device)
     parser.add_argument("--minutes", default=9.0, type=float)
+    parser.add_argument("--parts", default=list(SHARES), nargs="+", choices=SHARES)
+    parser.add_argument("--variants", default=["fast"], nargs="+", help="whose curves: variants of the experiment minutes")
+    parser.add_argument("--tasks", default=TASKS, nargs="+")
+    parser.add_argument("--seeds", default=1, type=int)
     parser.add_argument("--out", default=Path(os.environ.get("OUT", PROJECT / "results" / "gpu")), type=Path)
     parser.add_argument("--quick", action="store_true", help="little of everything, to see that it runs")
     args = parser.parse_args()
@@ -143,20 +159,23 @@ def main() -> None:
     deadline = Deadline(60 * args.minutes)
     results: dict[str, Any] = {"machine": describe_machine(device)}
     updates = {FAST: {"float32": "highest"}} if quick else UPDATES
-    loops, n_envs, steps = ([FAST], [1], 2) if quick else (["FPAC, auto, compiled", FAST], [1, 4, 16], 200)
-    tasks, env_steps, evaluations = (list(TASKS[:1]), 800, 1) if quick else (list(TASKS), 100_000, 10)
+    loops, n_envs, steps = ([FAST], [1], 2) if quick else (["FPAC, auto, compiled", FAST_COMPILED], [1, 4, 16], 200)
+    which = {"tasks": args.tasks[:1] if quick else args.tasks, "variants": args.variants, "seeds": [str(args.seeds)]}
+    env_steps, evaluations = (800, 1) if quick else (100_000, 10)
+    tests = ["tests/test_compilation.py"] if quick else with_gpu_tests()
     parts = {
-        "tests": lambda: run_tests(deadline.left(SHARE_OF_TESTS), ["tests/test_compilation.py"] if quick else []),
+        "tests": lambda: run_tests(deadline.left(SHARES["tests"]), tests, args.out / "tests.log"),
         "updates": lambda: time_updates(device, updates, 1 if quick else 20, deadline),
         "loops": lambda: time_loops(device, loops, n_envs, steps, deadline),
-        "curves": lambda: learn(device, tasks, env_steps, evaluations, deadline.left()),
+        "curves": lambda: learn(device, which, env_steps, evaluations, deadline.left()),
     }
-    for name, measure in parts.items():
-        results[name] = measure()
+    for name in args.parts:
+        results[name] = parts[name]()
         results["seconds"] = round(deadline.total - deadline.left())
         (args.out / "gpu.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
         (args.out / "gpu.md").write_text(markdown(results), encoding="utf-8")
         print(f"{name}: done after {results['seconds']} s", flush=True)
+    (args.out / "curves.csv").write_text(results.get("curves", ""), encoding="utf-8")
     print(markdown(results))
 
 

@@ -39,14 +39,16 @@ class OwnProcess:
     A thing that lives in a process of its own, so that it cannot change what the others find: memory, threads, compilers.
 
     :param make: Makes the thing; a picklable callable. Calling an OwnProcess calls what it made.
+    :param wait: Whether to wait until it is made. Without it, several are made at the same time.
     """
 
-    def __init__(self, make: Callable[[], Callable[[], object]]) -> None:
+    def __init__(self, make: Callable[[], Callable[[], object]], wait: bool = True) -> None:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(make, theirs), daemon=True)
         self._process.start()
-        self()
+        if wait:
+            self()
 
     def __call__(self) -> None:
         self._connection.send(None)

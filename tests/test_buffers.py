@@ -1,6 +1,7 @@
 """FrameReplayBuffer against SB3's own buffers, and what it costs."""
 
 import copy
+import itertools
 import pickle
 
 import gymnasium as gym
@@ -458,10 +459,14 @@ def test_replay_buffer_is_saved_and_loaded(tmp_path):
 # -------------------------------------------------------------------------------------------------------------------- on a GPU
 
 
-@pytest.mark.gpu
+PLACES = [  # of the frames, and of the batches
+    pytest.param(*places, marks=[pytest.mark.gpu] if "cuda" in places else [])
+    for places in itertools.product(["cpu", "cuda"], ["cpu", "cuda"])
+]
+
+
 @pytest.mark.parametrize("n_steps", [1, 3])
-@pytest.mark.parametrize("storage_device", ["cpu", "cuda"])
-@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize("storage_device, device", PLACES)
 def test_frames_lie_where_they_are_told_to(storage_device, device, n_steps):
     kwargs = dict(n_steps=n_steps, buffer_size=40, camera_shift=True, n_envs=2)
     expected = filled(**kwargs)
@@ -469,11 +474,13 @@ def test_frames_lie_where_they_are_told_to(storage_device, device, n_steps):
     buffer.actions[:] = expected.actions
     for _ in range(2):
         assert all(block.device.type == storage_device for block in buffer.pool.blocks)
-        for name in ("sample", "sample_frames"):
-            want, got = seeded(getattr(expected, name), 32)[0], seeded(getattr(buffer, name), 32)[0]
-            for tensor, other in zip(want, got, strict=True):
-                assert (tensor is None) == (other is None)
-                assert tensor is None or (other.device.type == device and th.equal(tensor, other.cpu()))
+        for sample in (FrameReplayBuffer.sample, lambda buffer, size: buffer.sample_frames(size).tensors()):
+            want, got = (
+                [tensor for tensor in seeded(sample, each, 32)[0] if tensor is not None] for each in (expected, buffer)
+            )
+            assert len(want) == len(got) >= 5
+            assert all(tensor.device.type == device for tensor in got)
+            assert all(th.equal(tensor, other.cpu()) for tensor, other in zip(want, got, strict=True))
         buffer = pickle.loads(pickle.dumps(buffer))
 
 

@@ -308,22 +308,24 @@ def test_noise_and_shift_are_drawn_anew_under_graphs():
     assert len(set(losses)) == 4
 
 
-@pytest.mark.gpu
-def test_learning_rate_schedule_takes_effect_under_graphs():
-    model = make(compile=True, device="cuda", learning_rate=LinearSchedule(1e-3, 0.0, 1.0), policy_delay=1)
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_learning_rate_schedule_takes_effect_in_every_update(device):
+    """On a GPU: in the replay of a graph, too"""
+    on_gpu = device == "cuda"
+    model = make(compile=on_gpu, device=device, learning_rate=LinearSchedule(1e-3, 0.0, 1.0), policy_delay=1)
+    learned = [name for name, _ in model.policy.named_parameters() if "target" not in name] + ["alpha"]
     model._current_progress_remaining = 1.0
     train(model, 10)
     before = snapshot(model)
     model._current_progress_remaining = 0.0  # a learning rate of 0
     for optimizer in model._optimizers():
-        assert all(isinstance(group["lr"], th.Tensor) for group in optimizer.param_groups)
+        assert all(isinstance(group["lr"], th.Tensor) == on_gpu for group in optimizer.param_groups)
     train(model, 1)
     after = snapshot(model)
-    heads = [name for name in before if "target" not in name]
-    assert all(th.equal(before[name], after[name]) for name in heads)
+    assert all(th.equal(before[name], after[name]) for name in learned)
     model._current_progress_remaining = 1.0
     train(model, 1)
-    assert not any(th.equal(after[name], snapshot(model)[name]) for name in heads)
+    assert not any(th.equal(after[name], snapshot(model)[name]) for name in learned)
 
 
 @pytest.mark.gpu

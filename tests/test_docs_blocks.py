@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.processes import make_once, run_python
+from helpers.processes import make_once, python_path, run_python
 
 PROJECT = Path(__file__).parents[1]
 PAGES = {page.name: page for page in (PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md")))}
@@ -111,7 +111,7 @@ def files(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def run_alone() -> Iterator[Callable[[Path], int]]:
     """Runs a file in a process that has loaded SB3 and has not loaded this package, and returns its exit status"""
-    environment = os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"PYTHONPATH": python_path(PROJECT), "OMP_NUM_THREADS": "1"}
     pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     with subprocess.Popen([sys.executable, "-c", RUN_ALONE], env=environment, **pipes) as process:
 
@@ -177,7 +177,7 @@ def test_blocks_run_in_the_order_of_the_page(page, tmp_path):
     fewer, files = IN_ORDER[page]
     environment = os.environ | {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-        "PYTHONPATH": str(PROJECT),
+        "PYTHONPATH": python_path(PROJECT),
         "OMP_NUM_THREADS": "1",
         "MPLBACKEND": "Agg",  # no window that waits to be closed
     }

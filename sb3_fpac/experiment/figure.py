@@ -39,7 +39,7 @@ def draw_figure(experiment: Experiment, rows: dict[str, Curves], note: str, path
     :param paths: Files to write; their suffixes determine the formats
     """
     n_tasks = max(len(curves) for curves in rows.values())
-    n_columns = min(COLUMNS, n_tasks if n_tasks > 1 else len(rows))
+    n_columns = -(-n_tasks // -(-n_tasks // COLUMNS)) if n_tasks > 1 else min(COLUMNS, len(rows))  # rows of like length
     step = n_columns if n_tasks > 1 else 1  # every quantity begins a new row, but those of a single task are side by side
     n_rows = -(-sum(-(-len(curves) // step) * step for curves in rows.values()) // n_columns)
     title = textwrap.fill(experiment.title, 50 * n_columns)

@@ -26,13 +26,18 @@ def run_python(
     :param environment: variables that it sees beside those of this process
     """
     variables = {name: value for name, value in os.environ.items() if display or name not in DISPLAY}
-    variables["PYTHONPATH"] = os.pathsep.join([str(TESTS.parent), str(TESTS)])
+    variables["PYTHONPATH"] = python_path(TESTS.parent, TESTS)
     command = [sys.executable, *map(str, arguments)]
     done = subprocess.run(
         command, cwd=cwd, env=variables | environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300
     )
     assert expect is None or done.returncode == expect, done.stdout + done.stderr
     return done
+
+
+def python_path(*folders: Path) -> str:
+    """A ``PYTHONPATH`` with these folders before those of this process"""
+    return os.pathsep.join([*map(str, folders), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 def make_once(tmp_path_factory: TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
