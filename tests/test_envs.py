@@ -484,6 +484,30 @@ def test_shift_of_a_camera_that_the_robot_carries_is_refused_when_the_environmen
 # --------------------------------------------------------------------------------------------------------------------- actions
 
 
+DEPRECATED = """
+import warnings
+{first}
+import gymnasium as gym, sb3_fpac
+gym.make("dmc-cartpole-swingup", observation="state")
+for module, message in ("dm_control.mujoco.index", "Setting the shape on a NumPy array is old"), ("torch.jit", "also old"):
+    warnings.warn_explicit(message, DeprecationWarning, "file.py", 1, module=module)
+"""
+
+
+@pytest.mark.parametrize(
+    "first, shown",
+    [
+        ("", []),
+        ("warnings.simplefilter('always', DeprecationWarning)", ["also old"]),
+        ("import dm_control.composer", ["also old"]),  # which does the same
+    ],
+)
+def test_environments_do_not_change_which_deprecations_are_shown(first, shown):
+    """dm_control shows those of all packages, among them one of its own in every step"""
+    printed = run_python("-c", DEPRECATED.format(first=first)).stderr
+    assert [line for line in ("is old", "also old") if line in printed] == shown
+
+
 def test_unit_actions_reach_the_whole_range_of_the_task():
     with gym.make("dmc-quadruped-walk", observation="state", action_repeat=1) as env:
         low, high = env.unwrapped.action_space.low, env.unwrapped.action_space.high

@@ -1,5 +1,6 @@
 """DeepMind Control tasks as Gymnasium environments, over Shimmy's adapter."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
@@ -265,14 +266,24 @@ def _sizes(size: Any, cameras: Mapping[str, int], is_list: bool) -> dict[str, in
 
 
 def _load(task: Task, time_limit: float | None, render_mode: str | None, render_kwargs: dict[str, Any]) -> gym.Env:
-    # Imported here: dm_control reads the chosen OpenGL backend when it is imported
-    from dm_control import suite
-    from shimmy.dm_control_compatibility import DmControlCompatibilityV0
-
+    suite, compatibility = _import_dm_control()
     # Some tasks draw their model at random (LQR's masses): with this seed an id is always the same environment
     task_kwargs: dict[str, Any] = {"random": np.random.RandomState(0)}
     if time_limit is not None:
         task_kwargs["time_limit"] = time_limit
     env = suite.load(task.domain, task.task, task_kwargs=task_kwargs)
     env.task._random = np.random.RandomState()  # environments differ in their episodes until reset(seed=...)
-    return DmControlCompatibilityV0(env, render_mode=render_mode, render_kwargs=render_kwargs)
+    return compatibility(env, render_mode=render_mode, render_kwargs=render_kwargs)
+
+
+def _import_dm_control() -> tuple[Any, Any]:
+    """
+    The suite and Shimmy's adapter. Imported late, as dm_control reads the chosen OpenGL backend when it is imported. What it
+    imports makes Python show the deprecations of all packages, again and again; one of its own, with NumPy 2.5, comes in every
+    step.
+    """
+    with warnings.catch_warnings():
+        from dm_control import suite
+        from shimmy.dm_control_compatibility import DmControlCompatibilityV0
+    warnings.filterwarnings("ignore", "Setting the shape on a NumPy array", DeprecationWarning, r"dm_control\.")
+    return suite, DmControlCompatibilityV0
