@@ -44,6 +44,8 @@ benchmarks: .venv/ready
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[viz,dev,docs,demo]"
+	$(BIN)/python -c "import dm_control" 2> /dev/null \
+		|| $(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps dm_control  # Python 3.13
 	$(BIN)/python -c "from sb3_fpac.envs import choose_backend; choose_backend()" \
 		|| (apt-get update --quiet && apt-get install --quiet --yes libegl1 libgl1-mesa-dri)
 	touch $@

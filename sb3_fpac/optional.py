@@ -1,7 +1,12 @@
-"""Optional packages, which the extras of this package install."""
+"""Optional packages, which the extras of this package install, and dm_control, which needs a command of its own."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+
+_NO_DEPS = "--no-deps " if sys.version_info >= (3, 13) else ""  # as one of its requirements, labmaze, has no wheel
+INSTALL_DM_CONTROL = f'pip install {_NO_DEPS}"dm_control>=1.0.50"'
+"""The command that installs dm_control with this version of Python"""
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from sb3_fpac.doctor import Plan, drawing, examination, examine_environment, mac
 from sb3_fpac.doctor.check import refusal
 from sb3_fpac.doctor.training import _duration, _round
 from sb3_fpac.envs.drawn_cameras import drawn_cameras
+from sb3_fpac.optional import INSTALL_DM_CONTROL
 
 HERE = "test_doctor"
 FREE = dict(lookat=[0, 0, 0], distance=3, azimuth=90, elevation=-20)
@@ -195,12 +196,18 @@ def test_versions_that_do_not_fit(monkeypatch):
         python=False, torch=True, gymnasium=True, mujoco=False, dm_control=False
     )
     assert str(checks["mujoco"]) == '✗ mujoco: 4.0.0, required >=3.17,<4: pip install "mujoco>=3.17,<4"'
-    assert str(checks["dm_control"]) == '✗ dm_control: not installed, required >=1: pip install "dm_control>=1"'
+    assert str(checks["dm_control"]) == f"✗ dm_control: not installed, required >=1: {INSTALL_DM_CONTROL}"
 
 
 def test_rl_zoo_may_be_missing(monkeypatch):
     check = substitute(monkeypatch, ["rl-zoo3<3,>=2.9; extra == 'zoo'"], {})["rl_zoo3"]
-    assert check.ok and "not installed" in check.text
+    assert check.ok and check.text.startswith("not installed, needed only by the command line of RL Zoo (pip install")
+
+
+@pytest.mark.parametrize("marker, ok", [("python_version >= '3.10'", False), ("python_version < '3.10'", True)])
+def test_dm_control_may_be_missing_where_it_is_installed_separately(marker, ok, monkeypatch):
+    check = substitute(monkeypatch, [f"dm_control>=1.0.50; {marker}"], {})["dm_control"]
+    assert check.ok == ok and INSTALL_DM_CONTROL in check.text + check.cure
 
 
 def test_a_package_that_is_not_installed(monkeypatch):

@@ -1,5 +1,6 @@
 """The dmc-* ids: the table of tasks, what gym.make builds from them, and what its keywords do."""
 
+import sys
 import warnings
 from collections import Counter
 
@@ -506,6 +507,13 @@ def test_environments_do_not_change_which_deprecations_are_shown(first, shown):
     """dm_control shows those of all packages, among them one of its own in every step"""
     printed = run_python("-c", DEPRECATED.format(first=first)).stderr
     assert [line for line in ("is old", "also old") if line in printed] == shown
+
+
+def test_a_missing_dm_control_is_named_with_the_command_that_installs_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "dm_control", None)
+    no_deps = "--no-deps " if sys.version_info >= (3, 13) else ""
+    with pytest.raises(ImportError, match=f'dm_control is missing: pip install {no_deps}"dm_control>=1.0.50"'):
+        gym.make("dmc-cartpole-swingup", observation="state")
 
 
 def test_unit_actions_reach_the_whole_range_of_the_task():

@@ -8,8 +8,10 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from sb3_fpac.doctor.check import Check
+from sb3_fpac.optional import INSTALL_DM_CONTROL
 
 _PACKAGE = "sb3-fpac"
+_USERS = {"rl_zoo3": "the command line of RL Zoo", "dm_control": "the dmc-* ids"}  # of what may be missing
 _NAMES = (
     "torch",
     "stable-baselines3",
@@ -27,7 +29,7 @@ def check_packages() -> Iterator[Check]:
     """
     Compare the versions of Python and of the packages that matter with the requirements of the installed distribution.
 
-    :return: A check for each. RL Zoo is optional: it is ok if it is missing.
+    :return: A check for each. It is ok if RL Zoo is missing, and with Python 3.13 dm_control, which is installed separately.
     """
     try:
         python = metadata(_PACKAGE)["Requires-Python"]
@@ -38,7 +40,7 @@ def check_packages() -> Iterator[Check]:
     specifiers: dict[str, SpecifierSet] = {}
     for requirement in needed:  # those of extras are last
         specifiers.setdefault(_key(requirement.name), requirement.specifier)
-    always = {_key(requirement.name) for requirement in needed if not requirement.marker}
+    always = {_key(each.name) for each in needed if not each.marker or each.marker.evaluate({"extra": ""})}
     running = platform.python_version()
     fits = SpecifierSet(python).contains(running, prereleases=True)
     cure = "" if fits else "make a virtual environment with another version of Python"
@@ -50,12 +52,12 @@ def check_packages() -> Iterator[Check]:
 
 def _check(name: str, specifier: SpecifierSet, optional: bool) -> Check:
     required = ",".join(sorted(map(str, specifier), reverse=True))  # >= before <
-    install = f'pip install "{name}{required}"'
+    install = INSTALL_DM_CONTROL if name == "dm_control" else f'pip install "{name}{required}"'
     try:
         installed = version(name)
     except PackageNotFoundError:
         if optional:
-            return Check(name, True, f"not installed, which only the command line of RL Zoo needs ({install})")
+            return Check(name, True, f"not installed, needed only by {_USERS[name]} ({install})")
         return Check(name, False, f"not installed, required {required}", install)
     fits = specifier.contains(installed, prereleases=True)
     return Check(name, fits, f"{installed}, required {required}", "" if fits else install)

@@ -17,6 +17,7 @@ from sb3_fpac.envs.keypoints import Keypoints
 from sb3_fpac.envs.rendering import MOST_SUPERSAMPLING, check_process, choose_backend, mean_of_blocks, set_up_drawing
 from sb3_fpac.envs.tasks import Task
 from sb3_fpac.envs.wrappers import ActionRepeat, CameraShift, FrameStack
+from sb3_fpac.optional import INSTALL_DM_CONTROL
 
 
 def make_dmc(
@@ -282,8 +283,13 @@ def _import_dm_control() -> tuple[Any, Any]:
     imports makes Python show the deprecations of all packages, again and again; one of its own, with NumPy 2.5, comes in every
     step.
     """
-    with warnings.catch_warnings():
-        from dm_control import suite
-        from shimmy.dm_control_compatibility import DmControlCompatibilityV0
+    try:
+        with warnings.catch_warnings():
+            from dm_control import suite
+            from shimmy.dm_control_compatibility import DmControlCompatibilityV0
+    except ModuleNotFoundError as error:
+        if error.name != "dm_control":
+            raise
+        raise ImportError(f"dm_control is missing: {INSTALL_DM_CONTROL}", name="dm_control") from error
     warnings.filterwarnings("ignore", "Setting the shape on a NumPy array", DeprecationWarning, r"dm_control\.")
     return suite, DmControlCompatibilityV0
