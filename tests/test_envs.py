@@ -45,7 +45,13 @@ def rollout(env, seed, n_steps=3):
 
 
 def unexpected(caught):
-    return [str(warning.message) for warning in caught if not any(words in str(warning.message) for words in HARMLESS)]
+    messages = [str(warning.message) for warning in caught if not of_numpy(warning)]
+    return [message for message in messages if not any(words in message for words in HARMLESS)]
+
+
+def of_numpy(warning):
+    """Whether NumPy 2.5 warns of what dm_control does, which is not shown outside such checks"""
+    return "Setting the shape on a NumPy array" in str(warning.message) and "dm_control" in warning.filename
 
 
 # ------------------------------------------------------------------------------------------------------------------- the table
@@ -129,7 +135,7 @@ def test_sb3s_checker_accepts_every_task_without_a_warning(task_and_env):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         check_for_sb3(env)
-    assert [str(warning.message) for warning in caught] == []
+    assert [str(warning.message) for warning in caught if not of_numpy(warning)] == []
 
 
 def test_spaces_repeat_and_length_of_every_task(task_and_env):
