@@ -158,6 +158,10 @@ def _half_a_line(folder: Path) -> None:
         (lambda run: (run / CARTPOLE / "args.yml").write_text("a: ["), "args.yml is damaged: copy the run again."),
         (lambda run: (run / CARTPOLE / "args.yml").write_text("algo: sac"), "args.yml lacks 'env': was it written by RL Zoo?"),
         (
+            lambda run: (run / CARTPOLE / "args.yml").write_text("algo: sac\nenv: a\nseed: 1\nn_timesteps: '60'"),
+            "args.yml must be a whole number, got '60'.",
+        ),
+        (
             lambda run: _half(run / "evaluations.npz"),
             "{run}/evaluations.npz is damaged or half written: wait until it is complete",
         ),

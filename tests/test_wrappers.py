@@ -275,6 +275,14 @@ def test_shift_is_that_of_the_past_anchor():
     assert decode_camera_shift(env.step(np.array([2, 0]))[0][0], 1).tolist() == [[12, 12]]  # 4 · 6 − 2 · 6
 
 
+def test_a_camera_that_returns_no_view_is_refused_at_the_reset():
+    env = CameraShift(FrameStack(Scrolling()), lambda env, height, width: (3.0, 4.0))
+    with pytest.raises(
+        TypeError, match=r"The camera of CameraShift returned \(3.0, 4.0\): return a CameraView\(anchor, project\)"
+    ):
+        env.reset()
+
+
 @pytest.mark.parametrize(
     "space",
     [

@@ -155,13 +155,19 @@ class CameraShift(gym.Wrapper, RecordConstructorArgs):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
         stack, info = self.env.reset(seed=seed, options=options)
         assert self._views.maxlen is not None
-        self._views.extend([self._camera(self.env, self._height, self._width)] * self._views.maxlen)
+        self._views.extend([self._view()] * self._views.maxlen)
         return self._with_header(stack), info
 
     def step(self, action: Any) -> tuple[np.ndarray, SupportsFloat, bool, bool, dict[str, Any]]:
         stack, reward, terminated, truncated, info = self.env.step(action)
-        self._views.append(self._camera(self.env, self._height, self._width))
+        self._views.append(self._view())
         return self._with_header(stack), reward, terminated, truncated, info
+
+    def _view(self) -> CameraView:
+        view = self._camera(self.env, self._height, self._width)
+        if not isinstance(view, CameraView):
+            raise TypeError(f"The camera of CameraShift returned {view!r}: return a CameraView(anchor, project).")
+        return view
 
     def _with_header(self, stack: np.ndarray) -> np.ndarray:
         *past, now = self._views

@@ -100,6 +100,8 @@ def read_run(folder: str | Path) -> Run:
         if name not in args:
             raise ValueError(f"{arguments[0]} lacks {name!r}: was it written by RL Zoo?")
     env_kwargs = {**(config.pop("env_kwargs", None) or {}), **(args.get("env_kwargs") or {})}
+    if not isinstance(args.get("n_timesteps", -1), int):
+        raise ValueError(f"n_timesteps of {arguments[0]} must be a whole number, got {args['n_timesteps']!r}.")
     if args.get("n_timesteps", -1) > 0:
         config["n_timesteps"] = args["n_timesteps"]  # -n overrides the YAML
     planned = read_yaml(folder / CONFIG_FILE) if (folder / CONFIG_FILE).is_file() else {}
