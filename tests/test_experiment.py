@@ -602,9 +602,8 @@ def test_the_curves_in_results_have_the_form_of_the_command():
         for row in rows:
             assert f"dmc-{row['task']}" in described.tasks and row["variant"] in {each.name for each in described.variants}
             returns = [float(value) for value in row["returns"].split()]
-            assert len(returns) == (5 if path.parent.name in ("minutes", "gpu") else 10) and float(
-                row["mean"]
-            ) == pytest.approx(np.mean(returns), abs=0.06)
+            assert len(returns) == (5 if path.parent.name in OF_FIVE_EPISODES else 10)
+            assert float(row["mean"]) == pytest.approx(np.mean(returns), abs=0.06)
 
 
 def test_the_precision_of_products_is_that_of_the_variant(tmp_path, monkeypatch):
