@@ -2,10 +2,9 @@
 Everything that a GPU can answer, in one command of at most nine minutes: the tests marked gpu; an update, eager and as a
 CUDA graph, in float32, TF32 and bfloat16, beside SB3's SAC with a plain extractor of the same layers, which is the authors'
 encoder; a whole training loop with 1, 4 and 16 environments; and learning curves of as many tasks as fit. Results are
-written after every part, to gpu.json, gpu.md and curves.csv.
+written after every part, to gpu.json and gpu.md, and the curves to curves.csv.
 
-Usage: python benchmarks/gpu.py [--device cuda] [--minutes 9] [--parts tests updates loops curves] [--variants fast fpac]
-                                [--tasks cartpole-swingup …] [--seeds 1] [--out $OUT] [--quick]
+Usage: python benchmarks/gpu.py [--device cuda] [--minutes 9] [--parts tests updates loops curves] [--out $OUT] [--quick]
 """
 
 import argparse
@@ -29,6 +28,7 @@ from update import STEPS, make
 from sb3_fpac.limits import usable_cores
 
 PROJECT = Path(__file__).parents[1]
+CURVES = PROJECT / "results" / "gpu" / "gpu.yml"
 FAST, FAST_COMPILED = "FPAC, fast, 64×64", "FPAC, fast, 64×64, compiled"
 PRECISIONS = {"float32": "highest", "TF32": "high"}  # torch.set_float32_matmul_precision
 UPDATES = {  # agent: the precisions of its float32 products
@@ -108,13 +108,11 @@ def time_loops(device: th.device, agents: list[str], n_envs: list[int], steps: i
     return speeds
 
 
-def learn(device: th.device, which: dict[str, list[str]], env_steps: int, evaluations: int, seconds: float) -> str:
-    """Learning curves, all runs at the same time: the experiment's curves.csv"""
-    jobs = len(which["tasks"]) * len(which["variants"]) * int(which["seeds"][0])
+def learn(device: th.device, tasks: list[str], env_steps: int, evaluations: int, seconds: float) -> str:
+    """Learning curves of the preset, all tasks at the same time: the experiment's curves.csv"""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "sb3_fpac", "experiment", "minutes", "-f", folder]
-        command += [word for option, values in which.items() for word in (f"--{option}", *values)]
-        command += ["--jobs", str(jobs), "--env-steps", str(env_steps), "--eval-freq", str(env_steps // evaluations)]
+        command = [sys.executable, "-m", "sb3_fpac", "experiment", str(CURVES), "-f", folder, "--tasks", *tasks]
+        command += ["--jobs", str(len(tasks)), "--env-steps", str(env_steps), "--eval-freq", str(env_steps // evaluations)]
         command += ["--eval-episodes", str(min(evaluations, 5)), "--drop-checkpoints", "--device", str(device)]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         try:
@@ -145,10 +143,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda", type=th.device)
     parser.add_argument("--minutes", default=9.0, type=float)
     parser.add_argument("--parts", default=list(SHARES), nargs="+", choices=SHARES)
-    parser.add_argument("--variants", default=["fast"], nargs="+", help="whose curves: variants of the experiment minutes")
-    parser.add_argument("--tasks", default=TASKS, nargs="+")
-    parser.add_argument("--seeds", default=1, type=int)
-    parser.add_argument("--out", default=Path(os.environ.get("OUT", PROJECT / "results" / "gpu")), type=Path)
+    parser.add_argument("--out", default=Path(os.environ.get("OUT", PROJECT / "logs" / "gpu")), type=Path)
     parser.add_argument("--quick", action="store_true", help="little of everything, to see that it runs")
     args = parser.parse_args()
     device, quick = args.device, args.quick
@@ -160,14 +155,13 @@ def main() -> None:
     results: dict[str, Any] = {"machine": describe_machine(device)}
     updates = {FAST: {"float32": "highest"}} if quick else UPDATES
     loops, n_envs, steps = ([FAST], [1], 2) if quick else (["FPAC, auto, compiled", FAST_COMPILED], [1, 4, 16], 200)
-    which = {"tasks": args.tasks[:1] if quick else args.tasks, "variants": args.variants, "seeds": [str(args.seeds)]}
-    env_steps, evaluations = (800, 1) if quick else (100_000, 10)
+    tasks, env_steps, evaluations = (list(TASKS[:1]), 800, 1) if quick else (list(TASKS), 100_000, 10)
     tests = ["tests/test_compilation.py"] if quick else with_gpu_tests()
     parts = {
         "tests": lambda: run_tests(deadline.left(SHARES["tests"]), tests, args.out / "tests.log"),
         "updates": lambda: time_updates(device, updates, 1 if quick else 20, deadline),
         "loops": lambda: time_loops(device, loops, n_envs, steps, deadline),
-        "curves": lambda: learn(device, which, env_steps, evaluations, deadline.left()),
+        "curves": lambda: learn(device, tasks, env_steps, evaluations, deadline.left()),
     }
     for name in args.parts:
         results[name] = parts[name]()
@@ -175,7 +169,8 @@ def main() -> None:
         (args.out / "gpu.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
         (args.out / "gpu.md").write_text(markdown(results), encoding="utf-8")
         print(f"{name}: done after {results['seconds']} s", flush=True)
-    (args.out / "curves.csv").write_text(results.get("curves", ""), encoding="utf-8")
+    if "curves" in results:
+        (args.out / "curves.csv").write_text(results["curves"], encoding="utf-8")
     print(markdown(results))
 
 
