@@ -17,7 +17,7 @@ release = version = sb3_fpac.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.viewcode", "sphinx_copybutton"]
 exclude_patterns = ["_build"]
 nitpicky = True  # every reference to a name of this package must resolve
-nitpick_ignore_regex = [("py:.*", r"(?!sb3_fpac).*|.*\._\w+")]
+nitpick_ignore_regex = [("py:.*", r"(?!sb3_fpac).*|.*\.(_|Self)\w+")]
 
 html_theme = "furo"
 html_title = f"{project} {release}"

@@ -1,7 +1,5 @@
 """FPAC as one Stable-Baselines3 algorithm."""
 
-import io
-import pathlib
 import time
 import warnings
 from collections.abc import Callable
@@ -13,18 +11,15 @@ from stable_baselines3 import SAC
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.noise import ActionNoise
 from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.save_util import open_path
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.her import HerReplayBuffer
 
 from sb3_fpac.buffers import FrameBatch, FrameReplayBuffer, FrameStorage, end_episodes
-from sb3_fpac.files import check_zip, reading
 from sb3_fpac.fpac.checks import (
     check_actions,
     check_env,
     check_hyperparameters,
-    check_loaded_buffer,
     check_observations,
     check_policy,
     check_random_shift,
@@ -34,16 +29,17 @@ from sb3_fpac.fpac.checks import (
 from sb3_fpac.fpac.compilation import Compile, compile_update, configure_optimizer
 from sb3_fpac.fpac.continuity import ContinuityCheck
 from sb3_fpac.fpac.crowding import CrowdingCheck
+from sb3_fpac.fpac.loading import CheckedLoading
 from sb3_fpac.fpac.loss_tracker import LossTracker, check_finite
 from sb3_fpac.fpac.policies import FPACPolicy
 from sb3_fpac.fpac.sb3_setup import frame_options
 from sb3_fpac.fpac.update import Losses, Update
-from sb3_fpac.fpac.weights import ALGORITHMS, make_agent, read_weights
+from sb3_fpac.fpac.weights import ALGORITHMS
 
 SelfFPAC = TypeVar("SelfFPAC", bound="FPAC")
 
 
-class FPAC(SAC):
+class FPAC(CheckedLoading):
     """
     Feature point actor-critic (arXiv 2106.07995): SAC from pixels on [points, velocities], with the hyperparameters of the
     paper's Table I as defaults.
@@ -199,59 +195,6 @@ class FPAC(SAC):
             optimize_memory_usage=self.optimize_memory_usage,
             **{**kwargs, "n_steps": self.n_steps, "gamma": self.gamma, **self.replay_buffer_kwargs},
         )
-
-    @classmethod
-    def load(cls: type[SelfFPAC], path: str | pathlib.Path | io.BufferedIOBase, *args: Any, **kwargs: Any) -> SelfFPAC:
-        """
-        Load a model that :meth:`save` saved.
-
-        :param path: The file, with or without ``.zip``
-        :param args: As in SAC
-        :param kwargs: As in SAC
-        :return: The model
-        :raises ValueError: if the file is damaged, or the model does not fit to the environment
-        """
-        if isinstance(path, (str, pathlib.Path)):
-            if str(path).endswith(".safetensors"):
-                raise ValueError(f"{path} is a file of save_weights: use FPAC.from_weights.")
-            with open_path(path, "r", suffix="zip") as file:
-                check_zip(file.name)
-        return super().load(path, *args, **kwargs)
-
-    def load_replay_buffer(self, path: str | pathlib.Path | io.BufferedIOBase, truncate_last_traj: bool = True) -> None:
-        """
-        Load a replay buffer that :meth:`save_replay_buffer` saved.
-
-        :param path: The file
-        :param truncate_last_traj: As in SAC; no effect on a FrameReplayBuffer
-        :raises ValueError: if the file is damaged, or contains no FrameReplayBuffer, or one of other spaces, frames,
-            environments or n-step returns
-        """
-        previous = self.replay_buffer
-        with reading(path):
-            super().load_replay_buffer(path, truncate_last_traj)
-        try:
-            check_loaded_buffer(self.replay_buffer, previous)
-        except ValueError as error:
-            self.replay_buffer = previous
-            raise ValueError(f"{path} does not fit: {error}") from error
-
-    @classmethod
-    def from_weights(cls: type[SelfFPAC], path: str | pathlib.Path, env: GymEnv | None = None, **kwargs: Any) -> SelfFPAC:
-        """
-        Make an agent of a file of :func:`~sb3_fpac.save_weights`, which contains numbers and JSON alone: unlike ``load``, this
-        runs no code of whoever wrote the file.
-
-        :param path: The file, ``agent.safetensors``
-        :param env: Its environment; None: the agent can only act
-        :param kwargs: Keyword arguments of FPAC, which replace those of the file: ``device``, ``buffer_size``, …
-        :return: The agent, with new optimizers and an empty replay buffer
-        :raises ValueError: if the file is damaged or that of another algorithm, or the environment has other spaces
-        """
-        contents, tensors = read_weights(path)
-        if contents["algorithm"] != "FPAC":
-            raise ValueError(f"{path} is an agent of {contents['algorithm']}: use load_weights.")
-        return make_agent(cls, contents, tensors, path, env, kwargs)
 
     def _optimizers(self) -> list[th.optim.Optimizer]:
         optimizers = [self.actor.optimizer, self.critic.optimizer]

@@ -1,0 +1,79 @@
+"""An algorithm whose files are checked when they are loaded."""
+
+import io
+import pathlib
+from typing import Any, TypeVar
+
+from stable_baselines3 import SAC
+from stable_baselines3.common.save_util import open_path
+from stable_baselines3.common.type_aliases import GymEnv
+
+from sb3_fpac.buffers import FrameStorage
+from sb3_fpac.files import check_zip, reading
+from sb3_fpac.fpac.checks import check_loaded_buffer
+from sb3_fpac.fpac.weights import make_agent, read_weights
+
+SelfCheckedLoading = TypeVar("SelfCheckedLoading", bound="CheckedLoading")
+
+
+class CheckedLoading(SAC):
+    """Base class of FPAC: a file that is damaged, or does not fit, is an error that says so, and changes nothing."""
+
+    replay_buffer: FrameStorage
+
+    @classmethod
+    def load(
+        cls: type[SelfCheckedLoading], path: str | pathlib.Path | io.BufferedIOBase, *args: Any, **kwargs: Any
+    ) -> SelfCheckedLoading:
+        """
+        Load a model that :meth:`save` saved.
+
+        :param path: The file, with or without ``.zip``
+        :param args: As in SAC
+        :param kwargs: As in SAC
+        :return: The model
+        :raises ValueError: if the file is damaged, or the model does not fit to the environment
+        """
+        if isinstance(path, (str, pathlib.Path)):
+            if str(path).endswith(".safetensors"):
+                raise ValueError(f"{path} is a file of save_weights: use FPAC.from_weights.")
+            with open_path(path, "r", suffix="zip") as file:
+                check_zip(file.name)
+        return super().load(path, *args, **kwargs)
+
+    def load_replay_buffer(self, path: str | pathlib.Path | io.BufferedIOBase, truncate_last_traj: bool = True) -> None:
+        """
+        Load a replay buffer that :meth:`save_replay_buffer` saved.
+
+        :param path: The file
+        :param truncate_last_traj: As in SAC; no effect on a FrameReplayBuffer
+        :raises ValueError: if the file is damaged, or contains no FrameReplayBuffer, or one of other spaces, frames,
+            environments or n-step returns
+        """
+        previous = self.replay_buffer
+        with reading(path):
+            super().load_replay_buffer(path, truncate_last_traj)
+        try:
+            check_loaded_buffer(self.replay_buffer, previous)
+        except ValueError as error:
+            self.replay_buffer = previous
+            raise ValueError(f"{path} does not fit: {error}") from error
+
+    @classmethod
+    def from_weights(
+        cls: type[SelfCheckedLoading], path: str | pathlib.Path, env: GymEnv | None = None, **kwargs: Any
+    ) -> SelfCheckedLoading:
+        """
+        Make an agent of a file of :func:`~sb3_fpac.save_weights`, which contains numbers and JSON alone: unlike ``load``, this
+        runs no code of whoever wrote the file.
+
+        :param path: The file, ``agent.safetensors``
+        :param env: Its environment; None: the agent can only act
+        :param kwargs: Keyword arguments of FPAC, which replace those of the file: ``device``, ``buffer_size``, …
+        :return: The agent, with new optimizers and an empty replay buffer
+        :raises ValueError: if the file is damaged or that of another algorithm, or the environment has other spaces
+        """
+        contents, tensors = read_weights(path)
+        if contents["algorithm"] != "FPAC":
+            raise ValueError(f"{path} is an agent of {contents['algorithm']}: use load_weights.")
+        return make_agent(cls, contents, tensors, path, env, kwargs)
