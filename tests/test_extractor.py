@@ -84,24 +84,29 @@ def test_relative_positions_are_centred_and_velocities_absolute():
     th.testing.assert_close(relative(obs).unflatten(1, (2, 5, 3))[:, 0, :, :2].mean(1), th.zeros(3, 2), atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize("softmax, temperature", [("separable", 0.5), ("full", 0.5), ("full", 0.02)])
 @pytest.mark.parametrize("height, width", [(84, 84), (40, 52), (33, 40)])
-def test_pooling_before_the_last_layer_gives_the_points_of_the_full_maps(height, width):
-    extractor = make(image_space(6, height, width))
+def test_points_without_maps_are_those_of_the_maps(height, width, softmax, temperature):
+    extractor = make(image_space(6, height, width), softmax=softmax, temperature=temperature)
+    with th.no_grad():
+        extractor.encoder.to_maps.bias.uniform_(-1, 1)
     obs = observations(extractor)
     maps = extractor.feature_maps(obs)
     assert maps.shape == (3, 2, 5, *extractor.map_size)
-    the_long_way = feature_points(maps.flatten(0, 1)).unflatten(0, (3, 2))
+    the_long_way = feature_points(maps.flatten(0, 1), temperature, softmax).unflatten(0, (3, 2))
     th.testing.assert_close(extractor.points(obs), the_long_way, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("batch", [1, 8, 9, 20])  # 2, 16, 18 and 40 frames: pooled 16 at a time on a CPU
-def test_gradients_of_the_pooled_way_are_those_of_the_full_maps(batch):
-    extractor = make(image_space(6, 33, 40))
+@pytest.mark.parametrize("softmax, temperature", [("separable", 0.5), ("full", 0.5), ("full", 0.02)])
+@pytest.mark.parametrize("batch", [1, 8, 9, 20])  # 2, 16, 18 and 40 frames: 16 at a time on a CPU
+def test_gradients_without_maps_are_those_of_the_maps(batch, softmax, temperature):
+    extractor = make(image_space(6, 33, 40), softmax=softmax, temperature=temperature)
+    with th.no_grad():
+        extractor.encoder.to_maps.bias.uniform_(-1, 1)
     obs = observations(extractor, batch)
     direction = th.randn(batch, 2, 5, 3)
     parameters = list(extractor.parameters())
-    long_way = feature_points(extractor.feature_maps(obs).flatten(0, 1)).unflatten(0, (batch, 2))
-    th.testing.assert_close(extractor.points(obs), long_way, atol=1e-5, rtol=0)
+    long_way = feature_points(extractor.feature_maps(obs).flatten(0, 1), temperature, softmax).unflatten(0, (batch, 2))
     ours = th.autograd.grad((extractor.points(obs) * direction).sum(), parameters)
     expected = th.autograd.grad((long_way * direction).sum(), parameters)
     for one, other in zip(ours, expected, strict=True):
@@ -128,13 +133,6 @@ def test_float32_stays_float32_under_the_users_own_autocast():
 def test_observations_of_another_channel_count_are_refused(channels):
     with pytest.raises(RuntimeError, match="invalid for input"):
         make()(th.zeros(2, channels, 40, 44))
-
-
-def test_full_softmax_is_that_of_the_maps():
-    extractor = make(softmax="full", temperature=0.2)
-    obs = observations(extractor)
-    expected = feature_points(extractor.feature_maps(obs).flatten(0, 1), 0.2, "full")
-    th.testing.assert_close(extractor.points(obs).flatten(0, 1), expected)
 
 
 def test_encoder_is_the_authors():

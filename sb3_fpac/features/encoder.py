@@ -1,19 +1,18 @@
 """The convolutional encoder, from frames to feature maps, and its precision."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import torch as th
 from torch import nn
-from torch.autograd.function import once_differentiable
 
 from sb3_fpac.arguments import one_of, whole_number
+from sb3_fpac.features.last_layer import pooled_marginals, softmax_points
 from sb3_fpac.features.map_geometry import MapGeometry
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
 _N_CHANNELS = 32
-_FRAMES_IN_CACHE = 16
 
 
 class Encoder(nn.Module):
@@ -67,19 +66,28 @@ class Encoder(nn.Module):
 
     def marginals(self, frames: th.Tensor) -> tuple[th.Tensor, th.Tensor]:
         """
-        Compute the means of every feature map along either axis without the maps themselves. A 1×1 convolution commutes with a
-        mean, so the last layer runs on H' + W' pooled positions instead of H'·W' cells.
+        Compute the means of every feature map along either axis, without the maps.
 
         :param frames: ``(N, C, H, W)``: uint8 from 0 to 255, or floats in [0, 1]
         :return: g along x ``(N, K, W')`` and along y ``(N, K, H')``, float32
         """
         with th.autocast(frames.device.type, enabled=False):
-            activations = self._convolve(frames)
-            pool = _pool if th.compiler.is_compiling() or th.jit.is_tracing() else _Pool.apply
-            pooled = pool(activations)  # (N, W' + H', 32), float32
-            maps = nn.functional.linear(pooled, self.to_maps.weight.flatten(start_dim=1), self.to_maps.bias).transpose(1, 2)
-        g_x, g_y = maps.split([activations.shape[-1], activations.shape[-2]], dim=-1)
-        return g_x, g_y
+            return pooled_marginals(self._convolve(frames), *self._last_layer())
+
+    def joint_points(self, frames: th.Tensor, temperature: float) -> th.Tensor:
+        """
+        Compute the feature points of the full softmax, without the maps.
+
+        :param frames: ``(N, C, H, W)``: uint8 from 0 to 255, or floats in [0, 1]
+        :param temperature: β, positive
+        :return: ``(N, K, 3)``: x, y, m; float32
+        """
+        with th.autocast(frames.device.type, enabled=False):
+            return softmax_points(self._convolve(frames), *self._last_layer(), temperature)
+
+    def _last_layer(self) -> tuple[th.Tensor, th.Tensor]:
+        assert self.to_maps.bias is not None
+        return self.to_maps.weight.flatten(start_dim=1), self.to_maps.bias
 
     def _convolve(self, frames: th.Tensor) -> th.Tensor:
         """(N, C, H, W) → (N, 32, H', W'), channels last, in the dtype of the computation"""
@@ -111,48 +119,6 @@ def blurred(kernel: th.Tensor) -> th.Tensor:
     """
     mean = nn.functional.avg_pool2d(nn.functional.pad(kernel, (2, 2, 2, 2)), kernel_size=2, stride=1)
     return nn.functional.avg_pool2d(mean, kernel_size=2, stride=1)  # two means of neighbours are [1, 2, 1] / 4
-
-
-def _pool(activations: th.Tensor) -> th.Tensor:
-    """Means over the height and over the width, (N, C, H', W') → (N, W' + H', C), in float32"""
-    activations = activations.float()
-    return th.cat([activations.mean(dim=2), activations.mean(dim=3)], dim=2).transpose(1, 2)
-
-
-class _Pool(th.autograd.Function):
-    """
-    The same as :func:`_pool` for channels-last activations in eager mode.
-
-    PyTorch's own reductions along these axes and their gradients take a fifth of an update on a CPU. This function reads the
-    activations once and writes their gradient once, a few frames at a time, so that the float32 copies stay in the cache.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, activations: th.Tensor) -> th.Tensor:
-        n, c, h, w = activations.shape
-        ctx.shape, ctx.dtype = activations.shape, activations.dtype
-        pooled = activations.new_empty((n, w + h, c), dtype=th.float32)
-        over_height, over_width = (activations.new_full((1, size), 1 / size, dtype=th.float32) for size in (h, w))
-        for part, out in _parts(activations.permute(0, 2, 3, 1), pooled):
-            part = part.float().contiguous()
-            out[:, :w] = (over_height @ part.view(-1, h, w * c)).view(-1, w, c)
-            out[:, w:] = (over_width @ part.view(-1, w, c)).view(-1, h, c)
-        return pooled
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: th.Tensor) -> th.Tensor:
-        n, c, h, w = ctx.shape
-        grad_activations = grad.new_empty((n, h, w, c), dtype=ctx.dtype)
-        for part, out in _parts(grad, grad_activations):
-            out.copy_(part[:, None, :w] / h + part[:, w:, None] / w)
-        return grad_activations.permute(0, 3, 1, 2)
-
-
-def _parts(*tensors: th.Tensor) -> zip:
-    """Corresponding parts of tensors: a few frames each on a CPU, everything at once elsewhere"""
-    frames = _FRAMES_IN_CACHE if tensors[0].device.type == "cpu" else max(len(tensors[0]), 1)
-    return zip(*(tensor.split(frames) for tensor in tensors), strict=True)
 
 
 @th.compiler.assume_constant_result

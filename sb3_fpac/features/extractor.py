@@ -12,7 +12,7 @@ from sb3_fpac.arguments import flag, number, one_of, whole_number
 from sb3_fpac.features.encoder import Precision
 from sb3_fpac.features.frame_extractor import FrameExtractor
 from sb3_fpac.features.pretrained import PretrainedPoints
-from sb3_fpac.features.spatial_softmax import Softmax, feature_points, points_from_marginals
+from sb3_fpac.features.spatial_softmax import Softmax, points_from_marginals
 from sb3_fpac.features.standardization import Standardization
 from sb3_fpac.features.whitening import Whitening
 
@@ -129,7 +129,7 @@ class FeaturePointExtractor(FrameExtractor):
         """
         if self.softmax == "separable":
             return points_from_marginals(*self.encoder.marginals(frames), self.temperature)
-        return feature_points(self.encoder.feature_maps(frames), self.temperature, self.softmax)
+        return self.encoder.joint_points(frames, self.temperature)
 
     def state(self, encoded: th.Tensor, camera_shifts: th.Tensor | None = None) -> th.Tensor:
         """
