@@ -98,9 +98,9 @@ class _SoftmaxMeans(th.autograd.Function):
         positions = _positions(h, w, weight)
         means = weight.new_empty((n, len(weight), 3))
         for part, out in _parts(cells, means):
-            maps = _maps(part, weight)
-            out[..., 2] = maps.mean(dim=-1)
-            out[..., :2] = maps.div_(temperature).softmax(dim=-1) @ positions
+            logits = _logits(part, weight, temperature)
+            out[..., 2] = logits.mean(dim=-1) * temperature
+            out[..., :2] = _each(logits.softmax(dim=-1), positions)
         ctx.save_for_backward(cells, weight, means)
         ctx.size, ctx.temperature = (h, w), temperature
         return means
@@ -113,18 +113,23 @@ class _SoftmaxMeans(th.autograd.Function):
         positions = _positions(h, w, weight)
         grad_cells, grad_weight = th.empty_like(cells), th.zeros_like(weight)
         for part, mean, d, out in _parts(cells, means, grad, grad_cells):
-            probabilities = _maps(part, weight).div_(ctx.temperature).softmax(dim=-1)
+            probabilities = _logits(part, weight, ctx.temperature).softmax(dim=-1)
             d_xy, d_map = d[..., :2] / ctx.temperature, d[..., 2:] / (h * w)
-            grad_maps = d_xy @ positions.T - (d_xy * mean[..., :2]).sum(dim=-1, keepdim=True)
+            grad_maps = _each(d_xy, positions.T).sub_((d_xy * mean[..., :2]).sum(dim=-1, keepdim=True))
             grad_maps.mul_(probabilities).add_(d_map)
-            out.copy_(grad_maps.transpose(1, 2) @ weight)
+            out.copy_(_each(grad_maps.transpose(1, 2), weight))
             grad_weight += (grad_maps @ part.float()).sum(dim=0)
         return grad_cells.view(-1, h, w, cells.shape[-1]).permute(0, 3, 1, 2), grad_weight, None
 
 
-def _maps(cells: th.Tensor, weight: th.Tensor) -> th.Tensor:
-    """(N, H'·W', C) → (N, K, H'·W')"""
-    return weight @ cells.float().transpose(1, 2)
+def _logits(cells: th.Tensor, weight: th.Tensor, temperature: float) -> th.Tensor:
+    """Maps / β: (N, H'·W', C) → (N, K, H'·W')"""
+    return th.bmm((weight / temperature).expand(len(cells), -1, -1), cells.float().transpose(1, 2))
+
+
+def _each(matrices: th.Tensor, factor: th.Tensor) -> th.Tensor:
+    """The product of every matrix with the same factor; ``@`` would copy transposed matrices"""
+    return th.bmm(matrices, factor.expand(len(matrices), -1, -1))
 
 
 def _positions(height: int, width: int, like: th.Tensor) -> th.Tensor:
