@@ -70,7 +70,7 @@ def writing(path: str | Path) -> Iterator[Path]:
     :raises UnwritableFileError: if the disk is full, or the folder cannot be written to
     """
     path = Path(path)
-    unfinished = path.with_name(f".{path.stem}.unfinished{path.suffix}")
+    unfinished = path.with_name(f".{path.stem}.{os.getpid()}.unfinished{path.suffix}")  # another process may write it, too
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield unfinished
