@@ -15,7 +15,7 @@ from importlib.metadata import version
 from sb3_fpac.version import __version__
 
 COMMANDS = {  # modules of sb3_fpac.cli, and of sb3_fpac.commands
-    "doctor": "Check the machine and an environment before a night of training.",
+    "doctor": "Check the machine and an environment before training.",
     "watch": "Play episodes of a trained agent and write a video with its feature points.",
     "export": "Write a trained agent as a file that runs without Stable-Baselines3.",
     "pretrain": "Pre-train feature points on the frames of a random policy.",

@@ -1,4 +1,4 @@
-"""Arguments of ``doctor``: checks of the machine and of an environment, before a night of training."""
+"""Arguments of ``doctor``: checks of the machine and of an environment, before training."""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""The command ``doctor``: checks of the machine and of an environment, before a night of training."""
+"""The command ``doctor``: checks of the machine and of an environment, before training."""
 
 import argparse
 import inspect

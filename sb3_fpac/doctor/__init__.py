@@ -1,4 +1,4 @@
-"""Checks of the machine and of an environment, before a night of training."""
+"""Checks of the machine and of an environment, before training."""
 
 from sb3_fpac.doctor.check import Check
 from sb3_fpac.doctor.examination import examine_environment, examine_machine

@@ -47,7 +47,7 @@ class AddPixels(NamesItselfOnly):
     :param keep: Keys of the environment's own observations to keep; ``"state"`` if these are a vector. None: all
     :param supersampling: How many times as high and wide a MuJoCo camera is drawn before the frame is reduced to its size, by
         the mean over blocks of pixels. What ``env.render()`` draws has a size of its own.
-    :raises ValueError: if a camera is not there, the environment does not draw, its observations are images or neither
+    :raises ValueError: if there is no such camera, the environment does not draw, its observations are images or neither
         vectors nor a Dict, a key is there twice or missing, or an argument is out of range
     :raises RuntimeError: at the first frame, if this process was forked from one that had drawn, or if no OpenGL backend works
     """

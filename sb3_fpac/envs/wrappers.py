@@ -72,8 +72,8 @@ class FrameStack(gym.Wrapper, RecordConstructorArgs):
     :param env: Environment whose observations are uint8 frames of shape (H, W, C), (C, H, W) or, if grey, (H, W), or stacks of
         frames with an axis of their own in front
     :param n: Number of frames
-    :raises ValueError: if the observations are not such frames, n is less than 1, a stack has fewer frames, or the result more
-        channels than pixels on a side
+    :raises ValueError: if the observations are not such frames, n is less than 1, a stack has fewer frames, or the result has
+        more channels than a frame has pixels on a side
     """
 
     def __init__(self, env: gym.Env, n: int = 2) -> None:

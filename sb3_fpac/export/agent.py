@@ -28,7 +28,7 @@ Observation = Any
 class ExportedAgent(nn.Module):
     """
     What an agent does with observations of its environment, without exploration, on the CPU and in float32, whatever the
-    machine that trained it multiplies.
+    precision of training was.
 
     Its input is what the environment returns, with a batch axis: images of uint8, with the channels where the environment has
     them, and vectors that are not normalized. Its outputs are the actions, scaled to the action space, and the feature points

@@ -72,7 +72,10 @@ class FPAC(CheckedLoading):
         a transition are shifted alike. Several images are shifted each on its own, by one padding or a dict by key.
     :param compile: ``True``: compile the losses with ``torch.compile`` and, on CUDA, replay updates as a graph; ``False``:
         neither; ``"auto"``: True on CUDA. If compilation fails, training continues without it, with a warning.
+    :param policy_kwargs: Keyword arguments of :class:`~sb3_fpac.fpac.policies.FPACPolicy`, whose ``actor_update_interval`` is
+        ``policy_delay``
     :raises ValueError: if the observations are not stacks of images, or an argument is out of range
+    :raises MemoryError: if the full replay buffer does not fit into memory
     """
 
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {

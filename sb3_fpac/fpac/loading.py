@@ -32,7 +32,7 @@ class CheckedLoading(SAC):
         :param args: As in SAC
         :param kwargs: As in SAC
         :return: The model
-        :raises ValueError: if the file is damaged, or the model does not fit to the environment
+        :raises ValueError: if the file is damaged, or the model does not fit the environment
         """
         if isinstance(path, (str, pathlib.Path)):
             if str(path).endswith(".safetensors"):
@@ -64,8 +64,8 @@ class CheckedLoading(SAC):
         cls: type[SelfCheckedLoading], path: str | pathlib.Path, env: GymEnv | None = None, **kwargs: Any
     ) -> SelfCheckedLoading:
         """
-        Make an agent of a file of :func:`~sb3_fpac.save_weights`, which contains numbers and JSON alone: unlike ``load``, this
-        runs no code of whoever wrote the file.
+        Make an agent from a file of :func:`~sb3_fpac.save_weights`, which contains numbers and JSON alone. Unlike ``load``,
+        this runs no code of whoever wrote the file.
 
         :param path: The file, ``agent.safetensors``
         :param env: Its environment; None: the agent can only act

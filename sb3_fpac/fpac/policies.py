@@ -54,6 +54,8 @@ class FPACPolicy(SACCnnPolicy):
     :param actor_update_interval: The actor is updated on every n-th update only
     :param last_layer_init: The last layer of every head is drawn from U(±last_layer_init)
     :param layer_norm: Whether every hidden layer of the critic has a LayerNorm before its activation
+    :raises ValueError: if an argument is out of range, the extractor has no feature points or pixels, or
+        ``share_features_extractor`` is True
     """
 
     def __init__(self, observation_space: spaces.Space, *args: Any, **kwargs: Any) -> None:
@@ -68,6 +70,7 @@ class FPACTQCPolicy(TQCCnnPolicy):
     :param actor_update_interval: The actor is updated on every n-th update only
     :param last_layer_init: The last layer of every head is drawn from U(±last_layer_init)
     :param layer_norm: Whether every hidden layer of the critic has a LayerNorm before its activation
+    :raises ValueError: as FPACPolicy
     """
 
     def __init__(self, observation_space: spaces.Space, *args: Any, **kwargs: Any) -> None:

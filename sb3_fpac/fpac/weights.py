@@ -53,7 +53,7 @@ def save_weights(model: BaseAlgorithm, path: str | Path) -> Path:
     :param model: FPAC, SAC, TQC, PPO, A2C, TD3, DDPG, DQN or QRDQN
     :param path: The file, ``agent.safetensors``
     :return: The path
-    :raises ValueError: if the agent was made with a class of its own, or other arguments that are no data
+    :raises ValueError: if the agent was made with a class of your own, or another argument that is not data
     """
     path = Path(path)
     settings = sorted(_SETTINGS & inspect.signature(type(model)).parameters.keys())
@@ -76,14 +76,14 @@ def save_weights(model: BaseAlgorithm, path: str | Path) -> Path:
 
 def load_weights(path: str | Path, env: GymEnv | None = None, **kwargs: Any) -> BaseAlgorithm:
     """
-    Make an agent of a file of :func:`save_weights`. It can act, and learn on with new optimizers and an empty replay buffer.
+    Make an agent from a file of :func:`save_weights`. It can act, and learn on with new optimizers and an empty replay buffer.
 
     :param path: The file
     :param env: Its environment; None: the agent can only act
     :param kwargs: Keyword arguments of the algorithm, which replace those of the file: ``device``, ``buffer_size``, …
     :return: The agent
-    :raises ValueError: if the file is damaged or no such file, the environment has other spaces, or ``policy_kwargs`` are
-        given, which are those of the file
+    :raises ValueError: if the file is damaged or not of :func:`save_weights`, the environment has other spaces, or
+        ``policy_kwargs`` are given, which are those of the file
     """
     contents, tensors = read_weights(path)
     if contents["algorithm"] not in ALGORITHMS:

@@ -1,4 +1,11 @@
-"""How an observation is laid out: a stack of S frames, oldest first, and optionally a header plane with the camera shift."""
+"""
+How an observation is laid out: a stack of S frames along the channels, oldest first, and with camera shift one header plane in
+front.
+
+The first ``4 (S − 1)`` bytes of the header plane, row by row, contain the x and the y shift of every past frame, oldest first.
+Each is a 16-bit two's complement number in 1/64 pixel, high byte first. The rest is zero. A plane of zeros means that the
+camera stood still.
+"""
 
 from sb3_fpac.observations.camera_shift import (
     UNITS_PER_PIXEL,

@@ -1,9 +1,4 @@
-"""The header plane of an observation, which contains the camera shift.
-
-It is one more channel in front of the stack. Its first ``4 (S − 1)`` bytes, row by row, contain the x and the y
-shift of every past frame, oldest first. Each is a 16-bit two's complement number in 1/64 pixel, high byte first. The rest is
-zero. A plane of zeros means that the camera stood still.
-"""
+"""The header plane of an observation, which contains the camera shift. :mod:`sb3_fpac.observations` describes its bytes."""
 
 from typing import TYPE_CHECKING, TypeVar
 

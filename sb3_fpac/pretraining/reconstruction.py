@@ -16,7 +16,6 @@ def heat_maps(points: th.Tensor, x: th.Tensor, y: th.Tensor, sigma: float = 0.1)
     :param points: ``(B, K, 2)`` or ``(B, K, 3)``: x_k and y_k; the presence is ignored
     :param x: ``(W,)``: positions of the columns of the maps, in the coordinates of the points
     :param y: ``(H,)``: positions of the rows
-    :param geometry: Geometry of the maps of the encoder that finds the points
     :param sigma: σ, in the same coordinates
     :return: ``(B, K, H, W)`` in (0, 1]
     """

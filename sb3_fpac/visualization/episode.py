@@ -40,7 +40,8 @@ class View:
         :func:`~sb3_fpac.visualization.draw_strip` (for several).
 
         :param at: Index of a step, or of several
-        :return: Frames, positions, presences, past positions
+        :return: Frames ``(H, W, C)``, positions ``(K, 2)``, presences ``(K,)`` and past positions ``(K, 2)``; for several
+            steps, with their axis in front
         """
         return self.frames[at], self.positions[at], self.points[at][..., 2], self.past_positions[at]
 

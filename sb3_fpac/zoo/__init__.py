@@ -1,4 +1,4 @@
-"""RL Zoo: the hyperparameters of this package's environments, and the algorithm ``fpac``."""
+"""RL Zoo: the hyperparameters of this package's environments, and the algorithms ``fpac`` and ``fpac_fast``."""
 
 from sb3_fpac.zoo.integration import ZooFPAC, config_file
 
