@@ -24,7 +24,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "640×480": {},
     "size of the frame": {},
     "fast_rendering": dict(fast_rendering=True),
-    "supersampling=2, too": dict(fast_rendering=True, supersampling=2),
+    "and supersampling=2": dict(fast_rendering=True, supersampling=2),
 }
 
 

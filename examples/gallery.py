@@ -22,7 +22,7 @@ STRIP = 8  # successive frames of one point
 HEAD = """# Gallery
 
 These pictures show the feature points of trained agents. The agents with numbers were trained with `FPAC("CnnPolicy", env)`
-and the paper's hyperparameters. This command made their pictures:
+and the paper's hyperparameters. This command made their pictures, from checkpoints that are not part of the repository:
 
 ```bash
 python examples/gallery.py {arguments}
@@ -33,7 +33,8 @@ TWO_CAMERAS = """
 ## Two cameras: the Fetch arm
 
 The gripper has to reach the red ball, which only the images show. The agent sees two cameras and where its own gripper is.
-`python examples/robot_arm.py --steps 20000` trained it and made these pictures. See [the Fetch arm](robots.md#the-fetch-arm).
+`python examples/robot_arm.py --steps 20000`, with `anti_aliasing=False`, trained it and made these pictures. See
+[the Fetch arm](robots.md#the-fetch-arm).
 
 Four moments of an episode, with the points of both cameras:
 
@@ -48,7 +49,7 @@ SECTION = """
 ## Agent {number}: {env_id}, after {env_steps:,} env steps
 
 An episode with a return of {total:.0f}, with the {top} points of {n_points} that matter most to the agent (see
-[](visualization.md#which-points-matter)):
+[Which points matter](visualization.md#which-points-matter)):
 
 ![An episode with feature points](images/gallery/{name}.gif)
 
