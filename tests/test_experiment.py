@@ -46,6 +46,8 @@ from sb3_fpac.experiment.process import RunResult
 from sb3_fpac.experiment.progress import ProgressTable, duration
 from sb3_fpac.experiment.resume import truncate_episodes, truncate_evaluations
 from sb3_fpac.experiment.scores import comma_separated, markdown, read_curves
+from sb3_fpac.fpac import FPAC
+from sb3_fpac.zoo.settings import read_arguments, read_hyperparams
 
 CARTPOLE, CHEETAH = "dmc-cartpole-swingup", "dmc-cheetah-run"
 PLANET = {
@@ -335,6 +337,27 @@ def test_every_agent_of_every_figure_is_trained(tmp_path, variant, task):
     assert saved.items() >= points_of(variant).items()
     assert all(read.hyperparameters[f"env_kwargs.{name}"] == value for name, value in variant.env_kwargs.items())
     assert run.points.is_file() == (variant.pretrain is not None)
+
+
+def test_a_variant_of_the_preset_differs_in_what_it_says_alone(tmp_path):
+    policy_kwargs = dict(net_arch=[16], features_extractor_kwargs=dict(n_points=4))
+    fast = dict(
+        algo="fpac_fast",
+        hyperparams=dict(TINY, policy_kwargs=policy_kwargs),
+        env_kwargs=dict(time_limit=0.8),
+        pretrain=dict(frozen=True, frames=40, updates=2),
+    )
+    (run,) = plan(write_experiment(tmp_path / "mine.yml", variants=dict(fast=fast)), tmp_path, env_steps=160)
+    run.write()
+    train.train(run)
+    model = FPAC.load(run.model)
+    assert model.policy.features_extractor.summary == "2 RGB frames of 64×64, 4 points, 24 features"
+    assert model.policy.layer_norm and model.policy.net_arch == [16]
+    preset = dict(strides=[2], anti_aliasing=True, standardize=True)
+    assert model.policy_kwargs["features_extractor_kwargs"].items() >= preset.items()
+    env_kwargs = dict(size=64, fast_rendering=True, time_limit=0.8)
+    assert read_hyperparams(run.folder / run.env_name)["env_kwargs"] == env_kwargs
+    assert read_arguments(run.folder / run.env_name)["env_kwargs"] == env_kwargs
 
 
 def test_the_torso_height_is_recorded_with_every_episode(tmp_path, monkeypatch):

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch as th
-import yaml
 from rl_zoo3 import ALGOS
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import EvalCallback
@@ -22,9 +21,8 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from sb3_fpac.buffers import FrameReplayBuffer
 from sb3_fpac.doctor.clock import FEW, N_STEPS, UpdateClock
-from sb3_fpac.experiment.plan import RunConfig
+from sb3_fpac.experiment.plan import RunConfig, file_entry
 from sb3_fpac.experiment.worker import make_manager
-from sb3_fpac.zoo import config_file
 from sb3_fpac.zoo.integration import NAMES
 
 MAX_SECONDS = 20
@@ -136,8 +134,7 @@ def _few(run: RunConfig) -> dict[str, Any]:
 
 
 def _buffer_size(run: RunConfig) -> int:
-    entries = yaml.safe_load(config_file(run.algo).read_text(encoding="utf-8"))
-    hyperparams = entries.get(run.task, entries["default"]) | run.hyperparams
+    hyperparams = file_entry(run.algo, run.task) | run.hyperparams
     return int(hyperparams.get("buffer_size", inspect.signature(ALGOS[run.algo]).parameters["buffer_size"].default))
 
 

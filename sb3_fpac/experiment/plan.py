@@ -189,6 +189,18 @@ def read_progress(run: RunConfig) -> Progress:
     return Progress(reached * run.action_repeat, len(steps), score, done)
 
 
+def file_entry(algo: str, task: str) -> dict[str, Any]:
+    """
+    Read the hyperparameters that a run has without those of its variant.
+
+    :param algo: RL Zoo's name of the algorithm
+    :param task: Id of the environment
+    :return: The entry of the algorithm's file in ``zoo_configs`` for the task, or its ``default``
+    """
+    entries = yaml.safe_load(config_file(algo).read_text(encoding="utf-8"))
+    return entries.get(task, entries["default"])
+
+
 def _make_config(
     experiment: Experiment,
     variant: Variant,

@@ -26,12 +26,14 @@ from sb3_fpac.envs.torso_height import TORSO_HEIGHT, make_dmc_with_torso_height
 from sb3_fpac.evaluation.run_files import EVALUATIONS, Evaluations, trained_steps
 from sb3_fpac.experiment.config import resolve_classes
 from sb3_fpac.experiment.manager import RunManager
-from sb3_fpac.experiment.plan import RunConfig, read_config, read_progress
+from sb3_fpac.experiment.plan import RunConfig, file_entry, read_config, read_progress
 from sb3_fpac.experiment.resume import truncate_episodes, truncate_evaluations
 from sb3_fpac.zoo import config_file
 from sb3_fpac.zoo.environments import find_env
+from sb3_fpac.zoo.trials import merged
 
 CHECKPOINT = "checkpoint"
+_MERGED = ("policy_kwargs", "env_kwargs")  # with those of the YAML file, of which RL Zoo would keep nothing
 LOCK_TIMEOUT = 60  # seconds to wait for another process in the same folder, which may be about to end
 
 
@@ -91,10 +93,12 @@ def make_manager(run: RunConfig, trained_agent: str = "") -> RunManager:
     :param trained_agent: The model of a checkpoint from which training continues
     :return: The manager, which makes model and environment
     """
-    hyperparams = resolve_classes(run.hyperparams)
+    preset = {name: kwargs for name, kwargs in file_entry(run.algo, run.task).items() if name in _MERGED}
+    env_kwargs = merged(preset.pop("env_kwargs", {}), run.env_kwargs)
+    hyperparams = merged(preset, resolve_classes(run.hyperparams))
     if run.pretrain is not None:
         extractor_kwargs = hyperparams.setdefault("policy_kwargs", {}).setdefault("features_extractor_kwargs", {})
-        _pretrain(run, extractor_kwargs)
+        _pretrain(run, extractor_kwargs, env_kwargs)
         extractor_kwargs.update(pretrained=str(run.points.resolve()), frozen=run.pretrain["frozen"])
     find_env(run.task, run.gym_packages)
     if run.torso_height:
@@ -105,7 +109,7 @@ def make_manager(run: RunConfig, trained_agent: str = "") -> RunManager:
         env=run.task,
         seed=run.seed,
         n_timesteps=n_timesteps,
-        env_kwargs=run.env_kwargs,
+        env_kwargs=env_kwargs,
         gym_packages=run.gym_packages,
         log_folder=log_folder,
         trained_agent=trained_agent,
@@ -120,7 +124,7 @@ def make_manager(run: RunConfig, trained_agent: str = "") -> RunManager:
         eval_freq=run.agent_steps(run.eval_freq),
         n_eval_episodes=run.eval_episodes,
         hyperparams=hyperparams,
-        env_kwargs=run.env_kwargs,
+        env_kwargs=env_kwargs,
         trained_agent=trained_agent,
         seed=run.seed,
         log_interval=-1,
@@ -134,7 +138,7 @@ def make_manager(run: RunConfig, trained_agent: str = "") -> RunManager:
     return manager
 
 
-def _pretrain(run: RunConfig, extractor_kwargs: dict[str, Any]) -> None:
+def _pretrain(run: RunConfig, extractor_kwargs: dict[str, Any], env_kwargs: dict[str, Any]) -> None:
     """Write the file of points unless it exists; the folder gets its name once the file is complete"""
     assert run.pretrain is not None
     if run.points.is_file():
@@ -161,8 +165,8 @@ def _pretrain(run: RunConfig, extractor_kwargs: dict[str, Any]) -> None:
         command += [f"--{name.replace('_', '-')}", *(value if isinstance(value, (list, tuple)) else [value])]
     if extractor_kwargs.get("anti_aliasing"):
         command.append("--anti-aliasing")
-    if run.env_kwargs:
-        command += ["--env-kwargs", *(f"{name}:{value!r}" for name, value in run.env_kwargs.items())]
+    if env_kwargs:
+        command += ["--env-kwargs", *(f"{name}:{value!r}" for name, value in env_kwargs.items())]
     subprocess.run([sys.executable, "-m", "sb3_fpac", *map(str, command)], check=True, stdin=subprocess.DEVNULL)
     unfinished.rename(finished)
 
