@@ -1,5 +1,9 @@
-"""Checks of single arguments: each returns the value as Python's own type, or raises a ValueError that names the argument."""
+"""
+Checks of single arguments: each returns the value as Python's own type, or raises a ValueError that names the argument. And
+which arguments there are.
+"""
 
+import inspect
 import math
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -83,6 +87,16 @@ def one_of(name: str, value: _Choice, choices: Sequence[_Choice]) -> _Choice:
     if not any(type(value) is type(choice) and value == choice for choice in choices):
         raise ValueError(f"{name} must be {either([repr(choice) for choice in choices])}, got {value!r}.")
     return value
+
+
+def keywords(cls: type) -> set[str]:
+    """
+    List the arguments of a class and of its base classes, to which it may pass on what it does not know.
+
+    :param cls: The class
+    :return: Their names
+    """
+    return {name for each in cls.__mro__[:-1] for name in inspect.signature(each.__init__).parameters}  # type: ignore[misc]
 
 
 def either(words: Sequence[str]) -> str:

@@ -535,6 +535,20 @@ def test_options_survive_save_and_load(tmp_path):
     assert (loaded.replay_buffer.n_steps, loaded.replay_buffer.gamma) == (2, 0.9)
 
 
+def test_what_cannot_be_changed_when_a_model_is_loaded_is_refused(tmp_path):
+    class Own(FPAC):
+        def __init__(self, *args, own=0, **kwargs):
+            super().__init__(*args, **kwargs)
+            self.own = own
+
+    make().save(tmp_path / "model")
+    for name in ("softmax", "layer_norm", "ranom_shift"):
+        with pytest.raises(ValueError, match=f"FPAC.load can change arguments of FPAC, and '{name}' is none: leave it out"):
+            FPAC.load(tmp_path / "model", device="cpu", random_shift=2, **{name: 3})
+    assert FPAC.load(tmp_path / "model", print_system_info=False, random_shift=2, learning_starts=5).random_shift == 2
+    assert Own.load(tmp_path / "model", own=3, buffer_size=20).own == 3
+
+
 def test_without_an_environment_a_loaded_model_predicts(tmp_path):
     model = make().learn(15)
     model.save(tmp_path / "model")

@@ -1,5 +1,6 @@
 """An algorithm whose files are checked when they are loaded."""
 
+import inspect
 import io
 import pathlib
 from typing import Any, TypeVar
@@ -8,6 +9,7 @@ from stable_baselines3 import SAC
 from stable_baselines3.common.save_util import open_path
 from stable_baselines3.common.type_aliases import GymEnv
 
+from sb3_fpac.arguments import keywords
 from sb3_fpac.buffers import FrameStorage
 from sb3_fpac.files import check_zip, reading
 from sb3_fpac.fpac.checks import check_loaded_buffer
@@ -32,8 +34,13 @@ class CheckedLoading(SAC):
         :param args: As in SAC
         :param kwargs: As in SAC
         :return: The model
-        :raises ValueError: if the file is damaged, or the model does not fit the environment
+        :raises ValueError: if the file is damaged, the model does not fit the environment, or there is no such argument
         """
+        for name in sorted(kwargs.keys() - inspect.signature(super().load).parameters.keys() - keywords(cls)):
+            raise ValueError(  # SB3 would set an attribute of this name, which nothing reads
+                f"{cls.__name__}.load can change arguments of {cls.__name__}, and {name!r} is none: leave it out. Policy and "
+                "encoder of a saved agent are those of its training."
+            )
         if isinstance(path, (str, pathlib.Path)):
             if str(path).endswith(".safetensors"):
                 raise ValueError(f"{path} is a file of save_weights: use FPAC.from_weights.")
