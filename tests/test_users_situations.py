@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import pickle
+import re
 import warnings
 from types import SimpleNamespace
 
@@ -12,7 +13,7 @@ import psutil
 import pytest
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
-from helpers.environments import Noise, StackedNoise
+from helpers.environments import Noise, Robot, StackedNoise
 from helpers.processes import run_python
 from sb3_contrib import TQC, MaskablePPO, RecurrentPPO
 from stable_baselines3 import A2C, DQN, PPO, SAC, TD3
@@ -77,6 +78,10 @@ WRAPPED = {
 
 def points(**kwargs):
     return dict(features_extractor_class=FeaturePointExtractor, **kwargs)
+
+
+def inside(**kwargs):
+    return points(features_extractor_kwargs=kwargs)
 
 
 def off_policy(algorithm, env, **kwargs):
@@ -159,6 +164,36 @@ def test_the_options_of_other_policies_are_refused_with_the_cure(algorithm, poli
     env = FrameStack(Buttons() if algorithm is MaskablePPO else Noise())
     with pytest.raises(ValueError, match=f"actor_update_.*got {algorithm.__name__} .*instead of fpac_kwargs pass policy_kw"):
         algorithm(policy, env, policy_kwargs=dict(fpac_kwargs))
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "policy_kwargs", "words"),
+    [
+        (FPAC, dict(strides=(2,)), "no policy_kwargs=dict(strides=…): pass {}dict(features_extractor_kwargs=dict(strides=…))"),
+        (
+            SAC,
+            points(n_points=4),
+            "no policy_kwargs=dict(n_points=…): pass {}dict(features_extractor_kwargs=dict(n_points=…))",
+        ),
+        (PPO, points(frozen=True), "no policy_kwargs=dict(frozen=…): pass {}dict(features_extractor_kwargs=dict(frozen=…))"),
+        (FPAC, inside(layer_norm=True), "no {}dict(features_extractor_kwargs=dict(layer_norm=…)): pass {}dict(layer_norm=…)"),
+        (TQC, inside(net_arch=[4]), "no {}dict(features_extractor_kwargs=dict(net_arch=…)): pass {}dict(net_arch=…)"),
+        (
+            FPAC,
+            inside(random_shift=4),
+            "no {}dict(features_extractor_kwargs=dict(random_shift=…)): pass FPAC(…, random_shift=…)",
+        ),
+        (TQC, points(tau=0.1), "no policy_kwargs=dict(tau=…): pass TQC(…, tau=…)"),
+    ],
+)
+def test_an_option_that_is_passed_to_another_part_is_refused_with_its_place(algorithm, policy_kwargs, words):
+    with pytest.raises(ValueError, match=re.escape(words.replace("{}", "policy_kwargs="))):
+        algorithm("CnnPolicy", FrameStack(Noise()), policy_kwargs=policy_kwargs)
+
+
+def test_images_of_a_dict_share_an_encoder_where_the_option_belongs():
+    with pytest.raises(ValueError, match=r"no policy_kwargs=dict\(share_encoder=…\): pass policy_kwargs=dict\(features_extr"):
+        FPAC("MultiInputPolicy", Robot(), policy_kwargs=dict(share_encoder=True))
 
 
 @pytest.mark.parametrize(

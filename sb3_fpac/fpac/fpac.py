@@ -32,7 +32,7 @@ from sb3_fpac.fpac.crowding import CrowdingCheck
 from sb3_fpac.fpac.loading import CheckedLoading
 from sb3_fpac.fpac.loss_tracker import LossTracker, check_finite
 from sb3_fpac.fpac.policies import FPACPolicy
-from sb3_fpac.fpac.sb3_setup import frame_options
+from sb3_fpac.fpac.sb3_setup import check_places, frame_options
 from sb3_fpac.fpac.update import Losses, Update
 from sb3_fpac.fpac.weights import ALGORITHMS
 
@@ -171,6 +171,7 @@ class FPAC(CheckedLoading):
         if not hasattr(self, "observation_space"):
             check_env(self.env)
         check_hyperparameters(self)
+        check_places(self)  # before the buffer takes its options from there
         if self.replay_buffer is None:
             self.replay_buffer = self._make_replay_buffer()
         with warnings.catch_warnings():

@@ -15,8 +15,10 @@ from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
+from sb3_fpac.arguments import keywords
 from sb3_fpac.buffers import FrameStorage
 from sb3_fpac.features.combined_extractor import FeaturePointCombinedExtractor
+from sb3_fpac.features.extractor import FeaturePointExtractor
 from sb3_fpac.features.frame_extractor import FrameExtractor
 from sb3_fpac.fpac.checks import check_normalization
 from sb3_fpac.fpac.critic_trained_encoder import OWN_OPTIONS, CriticTrainedEncoder
@@ -94,10 +96,36 @@ def check_policy_kwargs(model: BaseAlgorithm) -> None:
     names = [name for name in OWN_OPTIONS if name in model.policy_kwargs and name not in parameters]
     if names:
         raise ValueError(
-            f"{', '.join(names)} in policy_kwargs are for 'CnnPolicy' and 'MultiInputPolicy' of SAC, TQC and FPAC, got "
+            f"policy_kwargs with {', '.join(names)} are for 'CnnPolicy' and 'MultiInputPolicy' of SAC, TQC and FPAC, got "
             f"{type(model).__name__} with {model.policy_class.__name__}: instead of fpac_kwargs pass "
             "policy_kwargs=dict(features_extractor_class=FeaturePointExtractor)."
         )
+
+
+def check_places(model: BaseAlgorithm) -> None:
+    """
+    Check that no option of the policy, the extractor or the algorithm is passed to another of them.
+
+    :param model: Any SB3 algorithm with feature points, before its policy is made
+    :raises ValueError: if ``policy_kwargs`` or ``features_extractor_kwargs`` have an option that belongs elsewhere; one that
+        belongs nowhere is left to Python
+    """
+    extractor = model.policy_kwargs.get("features_extractor_class", FeaturePointExtractor)
+    of_extractor = keywords(extractor)
+    if issubclass(extractor, (FeaturePointExtractor, FeaturePointCombinedExtractor)):  # which passes its options on
+        of_extractor |= keywords(FeaturePointExtractor) | keywords(FeaturePointCombinedExtractor)
+    extractor_kwargs = model.policy_kwargs.get("features_extractor_kwargs") or {}
+    algorithm = type(model)
+    parts: tuple[tuple[str, dict[str, Any], set[str]], ...] = (
+        ("policy_kwargs=dict({}=…)", model.policy_kwargs, keywords(model.policy_class)),
+        ("policy_kwargs=dict(features_extractor_kwargs=dict({}=…))", extractor_kwargs, of_extractor),
+        (f"{algorithm.__name__}(…, {{}}=…)", {}, keywords(algorithm)),
+    )
+    for here, given, known in parts:
+        for option in sorted(given.keys() - known):
+            for there, _, others in parts:
+                if option in others:
+                    raise ValueError(f"There is no {here.format(option)}: pass {there.format(option)}.")
 
 
 def frame_options(policy_kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -113,9 +141,10 @@ def frame_options(policy_kwargs: dict[str, Any]) -> dict[str, Any]:
 
 def register_setup() -> None:
     """
-    Let SB3's algorithms call :func:`check_policy_kwargs`, :func:`check_normalization` and :func:`check_memory` before they are
-    set up, and print :func:`describe` afterwards, with ``verbose=1``. A buffer of frames gets :func:`frame_options`. Agents
-    with feature points, or with such a buffer, store the images that they saw under VecNormalize.
+    Let SB3's algorithms call :func:`check_policy_kwargs`, :func:`check_places`, :func:`check_normalization` and
+    :func:`check_memory` before they are set up, and print :func:`describe` afterwards, with ``verbose=1``. A buffer of frames
+    gets :func:`frame_options`. Agents with feature points, or with such a buffer, store the images that they saw under
+    VecNormalize.
     """
     for algorithm in _SET_UP:
         setup = algorithm._setup_model
@@ -132,6 +161,7 @@ def _checked(setup: Callable[[Any], None]) -> Callable[[Any], None]:
         check_policy_kwargs(self)
         has_points = _has_points(self)
         if has_points:
+            check_places(self)
             check_normalization(self.observation_space, self._vec_normalize_env)
         if isinstance(self, OffPolicyAlgorithm):
             check_memory(self)
