@@ -129,6 +129,16 @@ def test_float32_stays_float32_under_the_users_own_autocast():
         assert th.equal(extractor(obs), expected)
 
 
+def test_gradients_of_the_full_softmax_stay_float32_under_the_users_own_autocast():
+    extractor = make(softmax="full")
+    points = extractor.points(observations(extractor))
+    direction = th.randn_like(points)
+    expected = th.autograd.grad(points, list(extractor.parameters()), direction, retain_graph=True)
+    with th.autocast("cpu", dtype=th.bfloat16):
+        gradients = th.autograd.grad(points, list(extractor.parameters()), direction)
+    assert all(map(th.equal, gradients, expected))
+
+
 @pytest.mark.parametrize("channels", [9, 12])
 def test_observations_of_another_channel_count_are_refused(channels):
     with pytest.raises(RuntimeError, match="invalid for input"):

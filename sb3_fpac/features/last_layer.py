@@ -112,13 +112,14 @@ class _SoftmaxMeans(th.autograd.Function):
         h, w = ctx.size
         positions = _positions(h, w, weight)
         grad_cells, grad_weight = th.empty_like(cells), th.zeros_like(weight)
-        for part, mean, d, out in _parts(cells, means, grad, grad_cells):
-            probabilities = _logits(part, weight, ctx.temperature).softmax(dim=-1)
-            d_xy, d_map = d[..., :2] / ctx.temperature, d[..., 2:] / (h * w)
-            grad_maps = _each(d_xy, positions.T).sub_((d_xy * mean[..., :2]).sum(dim=-1, keepdim=True))
-            grad_maps.mul_(probabilities).add_(d_map)
-            out.copy_(_each(grad_maps.transpose(1, 2), weight))
-            grad_weight += (grad_maps @ part.float()).sum(dim=0)
+        with th.autocast(grad.device.type, enabled=False):  # which the user may have around the backward pass
+            for part, mean, d, out in _parts(cells, means, grad, grad_cells):
+                probabilities = _logits(part, weight, ctx.temperature).softmax(dim=-1)
+                d_xy, d_map = d[..., :2] / ctx.temperature, d[..., 2:] / (h * w)
+                grad_maps = _each(d_xy, positions.T).sub_((d_xy * mean[..., :2]).sum(dim=-1, keepdim=True))
+                grad_maps.mul_(probabilities).add_(d_map)
+                out.copy_(_each(grad_maps.transpose(1, 2), weight))
+                grad_weight += (grad_maps @ part.float()).sum(dim=0)
         return grad_cells.view(-1, h, w, cells.shape[-1]).permute(0, 3, 1, 2), grad_weight, None
 
 
