@@ -63,6 +63,14 @@ def test_loaded_agents_act_as_the_saved_ones(name, with_env, tmp_path):
         loaded.learn(20)
 
 
+def test_most_hyperparameters_of_learning_must_be_passed_again(tmp_path):
+    path = save_weights(FPAC("CnnPolicy", StackedNoise(), **SHORT, **fpac_fast), tmp_path / "agent.safetensors")
+    for passed, learning_rate in ((dict(), 3e-4), (dict(learning_rate=1e-3), 1e-3)):
+        loaded = FPAC.from_weights(path, StackedNoise(), **passed)
+        assert (loaded.learning_rate, loaded.n_steps, loaded.batch_size) == (learning_rate, 3, 128)
+        assert loaded.actor.optimizer.param_groups[0]["lr"] == learning_rate
+
+
 def test_subclasses_are_loaded_as_what_loads_them(tmp_path):
     class Mine(FPAC):
         pass

@@ -80,7 +80,8 @@ def load_weights(path: str | Path, env: GymEnv | None = None, **kwargs: Any) -> 
 
     :param path: The file
     :param env: Its environment; None: the agent can only act
-    :param kwargs: Keyword arguments of the algorithm, which replace those of the file: ``device``, ``buffer_size``, …
+    :param kwargs: Keyword arguments of the algorithm, which replace those of the file: ``device``, ``buffer_size``, … The file
+        has no ``learning_rate``, ``batch_size`` or ``tau``: they have their defaults unless they are passed.
     :return: The agent
     :raises ValueError: if the file is damaged or not of :func:`save_weights`, the environment has other spaces, or
         ``policy_kwargs`` are given, which are those of the file
