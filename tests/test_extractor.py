@@ -97,6 +97,14 @@ def test_points_without_maps_are_those_of_the_maps(height, width, softmax, tempe
     th.testing.assert_close(extractor.points(obs), the_long_way, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("softmax", ["separable", "full"])
+def test_no_frames_have_no_points_and_no_gradients(softmax):
+    extractor = make(softmax=softmax)
+    points = extractor.points(observations(extractor, 0))
+    assert points.shape == (0, 2, 5, 3)
+    assert not any(gradient.any() for gradient in th.autograd.grad(points.sum(), list(extractor.parameters())))
+
+
 @pytest.mark.parametrize("softmax, temperature", [("separable", 0.5), ("full", 0.5), ("full", 0.02)])
 @pytest.mark.parametrize("batch", [1, 8, 9, 20])  # 2, 16, 18 and 40 frames: 16 at a time on a CPU
 def test_gradients_without_maps_are_those_of_the_maps(batch, softmax, temperature):

@@ -45,7 +45,8 @@ def softmax_points(activations: th.Tensor, weight: th.Tensor, bias: th.Tensor, t
     if _is_traced():
         maps = nn.functional.conv2d(activations.float(), weight[..., None, None], bias)
         return feature_points(maps, temperature, softmax="full")
-    means = _SoftmaxMeans.apply(activations, weight, temperature)
+    for_gradient = th.is_grad_enabled() and (activations.requires_grad or weight.requires_grad)
+    means = _SoftmaxMeans.apply(activations, weight, temperature, for_gradient)
     return th.cat([means[..., :2], (means[..., 2:] + bias[:, None]).tanh()], dim=-1)
 
 
@@ -88,49 +89,50 @@ class _SoftmaxMeans(th.autograd.Function):
     """
     Means of x, y under the softmax over all cells, and of the map itself, without bias: (N, C, H', W') → (N, K, 3).
 
-    The bias does not change the softmax. The gradient computes the probabilities again instead of keeping them.
+    The bias does not change the softmax. For the gradient, the probabilities are kept in the precision of the activations.
     """
 
     @staticmethod
-    def forward(ctx: Any, activations: th.Tensor, weight: th.Tensor, temperature: float) -> th.Tensor:
+    def forward(ctx: Any, activations: th.Tensor, weight: th.Tensor, temperature: float, for_gradient: bool) -> th.Tensor:
         n, c, h, w = activations.shape
         cells = activations.permute(0, 2, 3, 1).reshape(n, h * w, c)
         positions = _positions(h, w, weight)
         means = weight.new_empty((n, len(weight), 3))
-        for part, out in _parts(cells, means):
-            logits = _logits(part, weight, temperature)
+        kept = cells.new_empty((n, len(weight), h * w if for_gradient else 0))
+        for part, out, keep in _parts(cells, means, kept):
+            logits = _each((weight / temperature)[None], part.float().transpose(1, 2))
             out[..., 2] = logits.mean(dim=-1) * temperature
-            out[..., :2] = _each(logits.softmax(dim=-1), positions)
-        ctx.save_for_backward(cells, weight, means)
+            probabilities = logits.softmax(dim=-1)
+            out[..., :2] = _each(probabilities, positions[None])
+            if for_gradient:
+                keep.copy_(probabilities)
+        ctx.save_for_backward(cells, weight, means, kept)
         ctx.size, ctx.temperature = (h, w), temperature
         return means
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: th.Tensor) -> tuple[th.Tensor, th.Tensor, None]:
-        cells, weight, means = ctx.saved_tensors
+    def backward(ctx: Any, grad: th.Tensor) -> tuple[th.Tensor, th.Tensor, None, None]:
+        cells, weight, means, kept = ctx.saved_tensors
         h, w = ctx.size
-        positions = _positions(h, w, weight)
+        positions = _positions(h, w, weight).T
+        # The gradient of a map is p · (d_x (x − mean x) + d_y (y − mean y)) / β + d_map: three products of small matrices
+        d_xy, d_map = grad[..., :2] / ctx.temperature, grad[..., 2:] / (h * w)
+        factors = th.cat([d_xy, -(d_xy * means[..., :2]).sum(dim=-1, keepdim=True)], dim=-1)
+        positions = th.cat([positions, th.ones_like(positions[:1])])
         grad_cells, grad_weight = th.empty_like(cells), th.zeros_like(weight)
         with th.autocast(grad.device.type, enabled=False):  # which the user may have around the backward pass
-            for part, mean, d, out in _parts(cells, means, grad, grad_cells):
-                probabilities = _logits(part, weight, ctx.temperature).softmax(dim=-1)
-                d_xy, d_map = d[..., :2] / ctx.temperature, d[..., 2:] / (h * w)
-                grad_maps = _each(d_xy, positions.T).sub_((d_xy * mean[..., :2]).sum(dim=-1, keepdim=True))
-                grad_maps.mul_(probabilities).add_(d_map)
-                out.copy_(_each(grad_maps.transpose(1, 2), weight))
-                grad_weight += (grad_maps @ part.float()).sum(dim=0)
-        return grad_cells.view(-1, h, w, cells.shape[-1]).permute(0, 3, 1, 2), grad_weight, None
+            for part, probabilities, factor, d, out in _parts(cells, kept, factors, d_map, grad_cells):
+                grad_maps = _each(factor, positions[None]).mul_(probabilities).add_(d)
+                out.copy_(_each(grad_maps.transpose(1, 2), weight[None]))
+                grad_weight += th.bmm(grad_maps, part.float()).sum(dim=0)
+        return grad_cells.view(-1, h, w, cells.shape[-1]).permute(0, 3, 1, 2), grad_weight, None, None
 
 
-def _logits(cells: th.Tensor, weight: th.Tensor, temperature: float) -> th.Tensor:
-    """Maps / β: (N, H'·W', C) → (N, K, H'·W')"""
-    return th.bmm((weight / temperature).expand(len(cells), -1, -1), cells.float().transpose(1, 2))
-
-
-def _each(matrices: th.Tensor, factor: th.Tensor) -> th.Tensor:
-    """The product of every matrix with the same factor; ``@`` would copy transposed matrices"""
-    return th.bmm(matrices, factor.expand(len(matrices), -1, -1))
+def _each(left: th.Tensor, right: th.Tensor) -> th.Tensor:
+    """Products of matrices, of which one may be the same for all; ``@`` would copy transposed ones"""
+    n = len(left) if len(right) == 1 else len(right)
+    return th.bmm(left.expand(n, -1, -1), right.expand(n, -1, -1))
 
 
 def _positions(height: int, width: int, like: th.Tensor) -> th.Tensor:
