@@ -110,7 +110,8 @@ def test_the_preset_changes_what_it_says_and_nothing_else():
     assert [extractor.encoder.geometry.strides for extractor in extractors] == [(2,), (2, 1, 1, 1)]
     assert [extractor.encoder.geometry.anti_aliasing for extractor in extractors] == [True, False]
     assert [type(extractor.normalization) for extractor in extractors] == [Standardization, type(None)]
-    for name in ("n_points", "temperature", "softmax", "presence", "velocity", "relative", "n_frames", "features_dim"):
+    assert [(extractor.softmax, extractor.temperature) for extractor in extractors] == [("full", 0.1), ("separable", 0.5)]
+    for name in ("n_points", "presence", "velocity", "relative", "n_frames", "features_dim"):
         assert len({getattr(extractor, name) for extractor in extractors}) == 1
     widths = [
         [layer.out_features for layer in model.critic.q_networks[0] if hasattr(layer, "out_features")]
@@ -403,6 +404,20 @@ def test_settings_may_change_between_updates():
     model.tau = 1.0
     model.train(1, batch_size=4)
     assert same(snapshot(model.critic), snapshot(model.critic_target))
+
+
+@pytest.mark.parametrize(
+    "name, value, message",
+    [("random_shift", 100, "random_shift must be"), ("tau", 2.0, "tau must be"), ("gamma", "1", "gamma must be")],
+)
+def test_settings_that_change_between_updates_are_checked_like_the_first(name, value, message):
+    model = filled()
+    model.train(1, batch_size=8)
+    before = snapshot(model.policy)
+    setattr(model, name, value)
+    with pytest.raises(ValueError, match=message):
+        model.train(1, batch_size=8)
+    assert same(before, snapshot(model.policy))
 
 
 def test_good_weights_make_a_diverged_model_usable_again(tmp_path):

@@ -233,6 +233,8 @@ class FPAC(CheckedLoading):
         self._update_learning_rate(self._optimizers())
         settings = (batch_size, self.gamma, self.tau, self.target_entropy, self.random_shift, self.compile)
         if settings != self._update_settings:  # as callbacks may change them
+            check_hyperparameters(self)
+            check_random_shift(self.random_shift, self.replay_buffer.layouts)
             self._update, self._update_settings = None, settings
         for _ in range(gradient_steps):
             batch = self.replay_buffer.sample_frames(batch_size, env=self._vec_normalize_env)
