@@ -92,14 +92,14 @@ def make_fpac(env: GymEnv | str, policy_kwargs: dict[str, Any] | None = None, **
 
 
 _PLAIN = dict(features_extractor_class=PlainExtractor, net_arch=[1024, 1024], activation_fn=nn.SiLU)
-_FULL_SOFTMAX = {
+_SEPARABLE = {
     **fpac_fast,
     "policy_kwargs": {
         **fpac_fast["policy_kwargs"],
         "features_extractor_kwargs": {
             **fpac_fast["policy_kwargs"]["features_extractor_kwargs"],
-            "softmax": "full",
-            "temperature": 0.1,
+            "softmax": "separable",
+            "temperature": 0.5,
         },
     },
 }
@@ -121,7 +121,7 @@ AGENTS: dict[str, Any] = {
     "FPAC, fast, 84×84": partial(FPAC, "CnnPolicy", **fpac_fast, compile=False),
     "FPAC, fast, 64×64": partial(FPAC, "CnnPolicy", **fpac_fast, compile=False),
     "FPAC, fast, 64×64, compiled": partial(FPAC, "CnnPolicy", **fpac_fast, compile=True),
-    "FPAC, fast, full softmax, 64×64": partial(FPAC, "CnnPolicy", **_FULL_SOFTMAX, compile=False),
+    "FPAC, fast, separable softmax, 64×64": partial(FPAC, "CnnPolicy", **_SEPARABLE, compile=False),
     "FPAC, two cameras": partial(FPAC, "MultiInputPolicy", compile=False),
     "FPAC, fast, two cameras, 64×64": partial(FPAC, "MultiInputPolicy", **fpac_fast, compile=False),
 }
@@ -130,7 +130,7 @@ with those of the preset."""
 _ENVS = {
     "FPAC, fast, 64×64": partial(Noise, 64),
     "FPAC, fast, 64×64, compiled": partial(Noise, 64),
-    "FPAC, fast, full softmax, 64×64": partial(Noise, 64),
+    "FPAC, fast, separable softmax, 64×64": partial(Noise, 64),
     "FPAC, two cameras": TwoCameras,
     "FPAC, fast, two cameras, 64×64": partial(TwoCameras, 64),
 }

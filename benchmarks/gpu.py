@@ -111,7 +111,8 @@ def time_loops(device: th.device, agents: list[str], n_envs: list[int], steps: i
 def learn(device: th.device, tasks: list[str], env_steps: int, evaluations: int, seconds: float) -> str:
     """Learning curves of the preset, all tasks at the same time: the experiment's curves.csv"""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "sb3_fpac", "experiment", str(CURVES), "-f", folder, "--tasks", *tasks]
+        command = [sys.executable, "-m", "sb3_fpac", "experiment", str(CURVES), "-f", folder, "--variants", "fast"]
+        command += ["--tasks", *tasks]
         command += ["--jobs", str(len(tasks)), "--env-steps", str(env_steps), "--eval-freq", str(env_steps // evaluations)]
         command += ["--eval-episodes", str(min(evaluations, 5)), "--drop-checkpoints", "--device", str(device)]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}

@@ -53,9 +53,10 @@ def main() -> None:
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
 
-    # With a lower temperature than the preset's, the points are spread out from the start, which pictures show.
+    # The separable softmax takes less time than the preset's full one, and is enough for this task.
     policy_kwargs = fpac_fast["policy_kwargs"]
-    extractor_kwargs = {**policy_kwargs["features_extractor_kwargs"], "temperature": 0.03}
+    separable = {"softmax": "separable", "temperature": 0.03}
+    extractor_kwargs = {**policy_kwargs["features_extractor_kwargs"], **separable}
     hyperparams = {
         **fpac_fast,
         "batch_size": 64,  # half of the preset's: an update takes less time

@@ -184,14 +184,16 @@ def test_table_i_lies_within_what_optimize_tries():
 
 def test_trials_of_the_preset_keep_what_is_not_sampled():
     drawn = dict(
-        tau=0.01, policy_delay=2, n_steps=3, initial_ent_coef=0.1, n_points_pow=4, temperature=0.2, learning_rate=1e-3
+        tau=0.01, policy_delay=2, n_steps=3, initial_ent_coef=0.1, n_points_pow=4, temperature=0.1, learning_rate=1e-3
     )
-    sampled = sample_fpac_fast_params(FixedTrial(drawn), n_actions=1, n_envs=1, additional_args={})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # of values that are not tried
+        sampled = sample_fpac_fast_params(FixedTrial(drawn), n_actions=1, n_envs=1, additional_args={})
     assert sampled == convert_fpac_fast_params(drawn)
     of_paper, preset = convert_fpac_params(drawn)["policy_kwargs"], fpac_fast["policy_kwargs"]
     expected = {**preset["features_extractor_kwargs"], **of_paper["features_extractor_kwargs"]}
     assert sampled["policy_kwargs"] == {**preset, "features_extractor_kwargs": expected}
-    assert expected.keys() == {"strides", "anti_aliasing", "standardize", "n_points", "temperature"}
+    assert expected.keys() == {"strides", "anti_aliasing", "softmax", "standardize", "n_points", "temperature"}
 
 
 def test_trials_keep_what_describes_the_images_and_what_params_says():

@@ -42,7 +42,7 @@ fpac_fast: dict[str, Any] = dict(
     policy_kwargs=dict(
         net_arch=[256, 256],
         layer_norm=True,
-        features_extractor_kwargs=dict(strides=(2,), anti_aliasing=True, standardize=True),
+        features_extractor_kwargs=dict(strides=(2,), anti_aliasing=True, softmax="full", temperature=0.1, standardize=True),
     ),
 )
 """
