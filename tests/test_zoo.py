@@ -1,5 +1,6 @@
 """RL Zoo as published, run from anywhere, with the installed wheel and not the checkout."""
 
+import argparse
 import inspect
 import pkgutil
 import re
@@ -13,17 +14,20 @@ from helpers.processes import make_once, run_python
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FixedTrial, TrialState
+from rl_zoo3.exp_manager import ExperimentManager
+from rl_zoo3.hyperparams_opt import HYPERPARAMS_SAMPLER
 from torch import nn
 
 from sb3_fpac import FPAC, FeaturePointExtractor, FPACPolicy, FPACTQCPolicy, fpac_fast, fpac_hyperparams, fpac_kwargs
 from sb3_fpac.callbacks import LearningRateDrop
 from sb3_fpac.envs import TASKS
-from sb3_fpac.zoo.sampler import convert_fpac_fast_params, convert_fpac_params, sample_fpac_fast_params, sample_fpac_params
+from sb3_fpac.zoo.sampler import convert_fpac_params, sample_fpac_params
 from sb3_fpac.zoo.trials import SampledOnTop, merged
 
 PROJECT = Path(__file__).parents[1]
 TINY = ["--env-kwargs", "time_limit:0.4", "size:32", "-params", "learning_starts:30", "batch_size:8", "buffer_size:200"]
 TINY_FPAC = [*TINY, "compile:False"]
+PRESET_EXTRACTOR = fpac_fast["policy_kwargs"]["features_extractor_kwargs"]
 CHEETAH = ["--env", "dmc-cheetah-run"]
 SHOW_POINTS = "callback:[{'sb3_fpac.callbacks.FeaturePointCallback': {'freq': 30, 'max_steps': 4}}]"
 
@@ -182,18 +186,49 @@ def test_table_i_lies_within_what_optimize_tries():
         assert hyperparams == {name: defaults[name] for name in (*table_i, "ent_coef")}
 
 
-def test_trials_of_the_preset_keep_what_is_not_sampled():
-    drawn = dict(
-        tau=0.01, policy_delay=2, n_steps=3, initial_ent_coef=0.1, n_points_pow=4, temperature=0.1, learning_rate=1e-3
-    )
+def test_the_search_reaches_the_presets_values():
+    preset = {**fpac_fast, **PRESET_EXTRACTOR}
+    drawn = dict(tau=0.01, policy_delay=2, initial_ent_coef=0.1, n_points_pow=5)
+    drawn |= {name: preset[name] for name in ("n_steps", "learning_rate", "temperature")}
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # of values that are not tried
-        sampled = sample_fpac_fast_params(FixedTrial(drawn), n_actions=1, n_envs=1, additional_args={})
-    assert sampled == convert_fpac_fast_params(drawn)
-    of_paper, preset = convert_fpac_params(drawn)["policy_kwargs"], fpac_fast["policy_kwargs"]
-    expected = {**preset["features_extractor_kwargs"], **of_paper["features_extractor_kwargs"]}
-    assert sampled["policy_kwargs"] == {**preset, "features_extractor_kwargs": expected}
-    assert expected.keys() == {"strides", "anti_aliasing", "softmax", "standardize", "n_points", "temperature"}
+        sample_fpac_params(FixedTrial(drawn), n_actions=1, n_envs=1, additional_args={})
+
+
+def read_by_rl_zoo(folder, algo, entry, **kwargs):
+    """The hyperparameters that RL Zoo reads from a YAML of one's own"""
+    (folder / "own.yml").write_text(yaml.safe_dump({"dmc-cheetah-run": entry}))
+    args = argparse.Namespace(num_threads=-1)
+    manager = ExperimentManager(args, algo, "dmc-cheetah-run", str(folder), config=str(folder / "own.yml"), **kwargs)
+    return manager, *manager.read_hyperparameters()
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+def test_a_yaml_of_ones_own_lies_above_the_preset(tmp_path, capsys, as_text):
+    policy_kwargs = "dict(net_arch=[16])" if as_text else dict(net_arch=[16], features_extractor_kwargs=dict(n_points=8))
+    entry = dict(policy="CnnPolicy", n_timesteps=20, n_steps=5, policy_kwargs=policy_kwargs)
+    _, hyperparams, saved = read_by_rl_zoo(tmp_path, "fpac_fast", entry, hyperparams=dict(tau=0.02))
+    used = hyperparams["policy_kwargs"]
+    assert used.pop("features_extractor_kwargs") == {**PRESET_EXTRACTOR, **({} if as_text else dict(n_points=8))}
+    assert used == dict(net_arch=[16], layer_norm=True)
+    assert (hyperparams["learning_rate"], hyperparams["n_steps"], hyperparams["tau"]) == (1e-3, 5, 0.02)
+    assert saved["n_steps"] == 5 and saved["learning_rate"] == 1e-3 and saved["batch_size"] == 128
+    assert "With those of the preset below them: {'learning_rate': 0.001" in capsys.readouterr().out
+    assert fpac_fast["policy_kwargs"]["net_arch"] == [256, 256]
+
+    _, of_paper, _ = read_by_rl_zoo(tmp_path, "fpac", entry)
+    assert of_paper == entry
+
+
+def test_trials_of_the_preset_vary_nothing_else_of_it():
+    drawn = dict(
+        learning_rate=1e-3, tau=0.01, initial_ent_coef=0.1, n_points_pow=4, temperature=0.2, policy_delay=1, n_steps=2
+    )
+    trial = SampledOnTop(fpac_fast, fixed={}).copy()
+    trial.update(convert_fpac_params(drawn))
+    of_extractor = {**PRESET_EXTRACTOR, "n_points": 16, "temperature": 0.2}
+    assert trial["policy_kwargs"] == {**fpac_fast["policy_kwargs"], "features_extractor_kwargs": of_extractor}
+    assert HYPERPARAMS_SAMPLER["fpac_fast"] is sample_fpac_params
 
 
 def test_trials_keep_what_describes_the_images_and_what_params_says():

@@ -3,6 +3,7 @@ Adds this package's environments, their hyperparameters and the algorithms ``fpa
 after rl_zoo3, or let rl_zoo3 import it.
 """
 
+import copy
 import inspect
 import sys
 from collections import OrderedDict
@@ -21,12 +22,8 @@ from stable_baselines3.common.vec_env import VecEnv
 from sb3_fpac.callbacks import FeaturePointCallback, ResumableCheckpoint, latest_checkpoint, resume
 from sb3_fpac.envs import TASKS
 from sb3_fpac.fpac.fpac import FPAC, SelfFPAC
-from sb3_fpac.zoo.sampler import (
-    convert_fpac_fast_params,
-    convert_fpac_params,
-    sample_fpac_fast_params,
-    sample_fpac_params,
-)
+from sb3_fpac.fpac.hyperparams import fpac_fast
+from sb3_fpac.zoo.sampler import convert_fpac_params, sample_fpac_params
 from sb3_fpac.zoo.trials import SampledOnTop, as_mapping, merged
 
 
@@ -52,9 +49,9 @@ class ZooFPAC(FPAC):
 NAMES = ("fpac", "fpac_fast")
 """What RL Zoo calls FPAC with the hyperparameters of the paper, and with those of the preset"""
 
-rl_zoo3.utils.ALGOS.update(fpac=ZooFPAC, fpac_fast=ZooFPAC)
-rl_zoo3.hyperparams_opt.HYPERPARAMS_SAMPLER.update(fpac=sample_fpac_params, fpac_fast=sample_fpac_fast_params)
-rl_zoo3.hyperparams_opt.HYPERPARAMS_CONVERTER.update(fpac=convert_fpac_params, fpac_fast=convert_fpac_fast_params)
+rl_zoo3.utils.ALGOS.update(dict.fromkeys(NAMES, ZooFPAC))
+rl_zoo3.hyperparams_opt.HYPERPARAMS_SAMPLER.update(dict.fromkeys(NAMES, sample_fpac_params))
+rl_zoo3.hyperparams_opt.HYPERPARAMS_CONVERTER.update(dict.fromkeys(NAMES, convert_fpac_params))
 
 
 def config_file(algo: str) -> Path:
@@ -87,14 +84,19 @@ def _adapt_experiments() -> None:
     @wraps(read)
     def read_ours(self: ExperimentManager) -> Any:
         """
-        Use this package's file for its environments and for its algorithm, unless the user passes one with -conf. Evaluate in
-        the environment of training: RL Zoo itself takes the ``env_kwargs`` of a YAML file for training only.
+        Use this package's file for its environments and for its algorithm, unless the user passes one with -conf. The preset
+        lies below the file and below -params. Evaluate in the environment of training: RL Zoo itself takes the ``env_kwargs``
+        of a YAML file for training only.
         """
         if (self.env_name.gym_id in TASKS or self.algo in NAMES) and _is_rl_zoos_own(self.config):
             self.config = str(config_file(self.algo))
         trial_id, self.trial_id = self.trial_id, None
         hyperparams, saved_hyperparams = read(self)
         self.trial_id = trial_id
+        if self.algo == "fpac_fast":
+            hyperparams = merged(copy.deepcopy(fpac_fast), hyperparams)
+            saved_hyperparams = OrderedDict(sorted(hyperparams.items()))
+            print("With those of the preset below them:", {name: hyperparams[name] for name in fpac_fast})
         if self.storage and self.study_name and trial_id:
             study = self.load_trial(self.storage, self.study_name, trial_id)
             fixed = {name: hyperparams[name] for name in self.custom_hyperparams or {}}

@@ -4,8 +4,6 @@ from typing import Any
 
 import optuna
 
-from sb3_fpac.fpac import fpac_fast
-
 
 def sample_fpac_params(trial: optuna.Trial, n_actions: int, n_envs: int, additional_args: dict[str, Any]) -> dict[str, Any]:
     """
@@ -49,36 +47,3 @@ def convert_fpac_params(sampled_params: dict[str, Any]) -> dict[str, Any]:
     hyperparams["ent_coef"] = f"auto_{hyperparams.pop('initial_ent_coef')}"
     hyperparams["policy_kwargs"] = dict(features_extractor_kwargs=extractor_kwargs)
     return hyperparams
-
-
-def sample_fpac_fast_params(
-    trial: optuna.Trial, n_actions: int, n_envs: int, additional_args: dict[str, Any]
-) -> dict[str, Any]:
-    """
-    Sample the hyperparameters of a trial of ``fpac_fast``, in the ranges of :func:`sample_fpac_params`.
-
-    :param trial: As in :func:`sample_fpac_params`
-    :param n_actions: As in :func:`sample_fpac_params`
-    :param n_envs: As in :func:`sample_fpac_params`
-    :param additional_args: As in :func:`sample_fpac_params`
-    :return: Keyword arguments of FPAC
-    """
-    return _with_preset(sample_fpac_params(trial, n_actions, n_envs, additional_args))
-
-
-def convert_fpac_fast_params(sampled_params: dict[str, Any]) -> dict[str, Any]:
-    """
-    Convert the sampled values of a trial of ``fpac_fast``.
-
-    :param sampled_params: As in :func:`convert_fpac_params`
-    :return: Keyword arguments of FPAC
-    """
-    return _with_preset(convert_fpac_params(sampled_params))
-
-
-def _with_preset(hyperparams: dict[str, Any]) -> dict[str, Any]:
-    """RL Zoo replaces ``policy_kwargs`` as a whole: add those of the preset that are not sampled"""
-    preset: dict[str, Any] = fpac_fast["policy_kwargs"]
-    sampled: dict[str, Any] = hyperparams["policy_kwargs"]
-    extractor_kwargs = {**preset["features_extractor_kwargs"], **sampled["features_extractor_kwargs"]}
-    return {**hyperparams, "policy_kwargs": {**preset, "features_extractor_kwargs": extractor_kwargs}}
