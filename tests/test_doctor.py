@@ -477,6 +477,22 @@ def test_rewards_that_are_not_finite():
     assert complaints(checks) == ["rewards"] and "speed" not in checks
 
 
+@pytest.mark.parametrize("key", ["wrist", "joints"])
+def test_an_observation_that_the_next_step_overwrites(key):
+    class Overwrites(Robot):
+        array = None
+
+        def _obs(self):
+            obs = super()._obs()
+            self.array = obs[key] if self.array is None else self.array
+            self.array[:] = obs[key]
+            return {**obs, key: self.array}
+
+    checks = examine(lambda: Overwrites(("front", "wrist", "joints")), frame_channels=dict(wrist=1))
+    assert complaints(checks) == [f"observation of {key!r}"]
+    assert checks[f"observation of {key!r}"].cure == "return a new array from every step: observation.copy()"
+
+
 def test_threads_that_stay_busy_after_a_step():
     def wait_in_a_loop():
         end = time.perf_counter() + 0.05

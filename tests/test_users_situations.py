@@ -225,7 +225,8 @@ def test_a_channel_that_is_no_camera_shift_is_noticed_at_the_first_image(algorit
         model.predict(model.env.reset())
 
 
-def test_vectors_that_are_no_numbers_stop_learning_before_they_are_stored():
+@pytest.mark.parametrize("broken, when", [(1, 0), (6, 5), (11, 10), (12, 10)], ids=["first", "within", "last", "next episode"])
+def test_vectors_that_are_no_numbers_stop_learning_before_they_are_stored(broken, when):
     class Broken(gym.ObservationWrapper):
         def __init__(self, env):
             super().__init__(env)
@@ -234,12 +235,54 @@ def test_vectors_that_are_no_numbers_stop_learning_before_they_are_stored():
 
         def observation(self, observation):
             self.n += 1
-            return dict(eye=observation, joints=np.full(3, np.nan if self.n == 6 else 0, np.float32))
+            return dict(eye=observation, joints=np.full(3, np.nan if self.n == broken else 0, np.float32))
 
-    model = FPAC("MultiInputPolicy", Broken(StackedNoise()), **SMALL)
-    with pytest.raises(FloatingPointError, match=r"returned 'joints' with values that are not finite at agent step 5"):
+    model = FPAC("MultiInputPolicy", Broken(FrameStack(Noise())), **SMALL)  # episodes of 10 steps
+    with pytest.raises(FloatingPointError, match=rf"returned 'joints' with values that are not finite at agent step {when} "):
         model.learn(20)
-    assert np.isfinite(model.replay_buffer.next_observations["joints"]).all()
+    for observations in (model.replay_buffer.observations, model.replay_buffer.next_observations):
+        assert np.isfinite(observations["joints"]).all()
+
+
+class SameArray(gym.ObservationWrapper):
+    """Returns the same array from every step, as some simulators do"""
+
+    def __init__(self, env):
+        super().__init__(env)
+        self.array = np.zeros(env.observation_space.shape, env.observation_space.dtype)
+
+    def observation(self, observation):
+        self.array[:] = observation
+        return self.array
+
+
+def test_an_environment_that_overwrites_the_last_observation_of_an_episode_is_refused():
+    model = fpac(SameArray(FrameStack(Noise())))
+    with (
+        pytest.warns(
+            UserWarning, match="The transition before agent step 10 .* is not stored. The last observation of an episode"
+        ),
+        pytest.raises(ValueError, match="An environment must return a new array from every step"),
+    ):
+        model.learn(100)
+    assert model.num_timesteps == 20 and model.replay_buffer.size() == 18
+    assert model.replay_buffer.dones[8].all()  # the first episode ends before what is lost
+
+
+def test_a_vec_env_without_last_observations_is_refused_though_others_have_them():
+    class Forgetful(DummyVecEnv):
+        def step_wait(self):
+            *others, infos = super().step_wait()
+            infos[0].pop("terminal_observation", None)
+            return *others, infos
+
+    model = fpac(Forgetful([lambda: FrameStack(Noise()), lambda: FrameStack(Noise())]))
+    with (
+        pytest.warns(UserWarning, match="is not stored. The last observation of an episode"),
+        pytest.raises(ValueError, match=r'infos\[i\]\["terminal_observation"\]'),
+    ):
+        model.learn(200)
+    assert model.num_timesteps == 40
 
 
 @pytest.mark.parametrize("wrapped", [lambda env: env, lambda env: DummyVecEnv([lambda: env])])

@@ -94,7 +94,7 @@ class FrameStorage(ReplayBuffer):
         """
         Check that the vectors of Dict observations are numbers.
 
-        :param obs: ``(n_envs, …)`` by key
+        :param obs: ``(n_envs, …)`` by key, or those of one environment
         :param when: The current step, for the error message
         :raises FloatingPointError: if one is infinite or undefined
         """

@@ -68,16 +68,17 @@ class FrameStore:
         )
         return references, next_references
 
-    def is_continued(self, obs: np.ndarray, next_obs: np.ndarray) -> bool:
+    def are_continued(self, obs: np.ndarray, next_obs: np.ndarray) -> np.ndarray:
         """
-        Check that stacks have the frames of the stacks before, without the oldest.
+        Check which stacks have the frames of the stacks before, without the oldest.
 
         :param obs: ``(n_envs, C, H, W)``
         :param next_obs: ``(n_envs, C, H, W)``
-        :return: Whether all do
+        :return: ``(n_envs,)`` bool
         """
         first, n_channels = int(self.layout.camera_shift), self.layout.frame_channels
-        return np.array_equal(obs[:, first + n_channels :], next_obs[:, first : next_obs.shape[1] - n_channels])
+        parts = zip(obs[:, first + n_channels :], next_obs[:, first : next_obs.shape[1] - n_channels], strict=True)
+        return np.array([np.array_equal(*part) for part in parts])
 
     def not_continued(self) -> ValueError:
         """The error for stacks that do not continue those before"""

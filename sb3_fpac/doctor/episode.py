@@ -1,5 +1,6 @@
 """What an environment shows under random actions."""
 
+import copy
 import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -29,6 +30,8 @@ class Played(NamedTuple):
     """``(T,)``"""
     busy: float
     """Processors that the environment's threads go on using after a step, on average"""
+    overwritten: list[str | None]
+    """Keys of observations that the next step writes into; None for a single image"""
 
 
 def play(env: gym.Env, layouts: Layouts, n_steps: int = _N_STEPS) -> Played:
@@ -45,17 +48,21 @@ def play(env: gym.Env, layouts: Layouts, n_steps: int = _N_STEPS) -> Played:
     obs, _ = env.reset(seed=0)
     transitions: list[tuple[Any, Any]] = []
     rewards, busy_seconds = [], 0.0
+    overwritten: set[str | None] = set()
     for _ in range(n_steps):
+        if isinstance(env.observation_space, spaces.Dict):
+            check_keys(obs, env.observation_space)
+        seen = copy.deepcopy(obs)
         next_obs, reward, terminated, truncated, _ = env.step(env.action_space.sample())
-        for each in (obs, next_obs):
-            if isinstance(env.observation_space, spaces.Dict):
-                check_keys(each, env.observation_space)
-        transitions.append((_copies(obs, layouts), _copies(next_obs, layouts)))
+        if isinstance(env.observation_space, spaces.Dict):
+            check_keys(next_obs, env.observation_space)
+        overwritten.update(_different(seen, obs))
+        transitions.append((_copies(seen, layouts), _copies(next_obs, layouts)))
         rewards.append(float(reward))
         busy_seconds += _seconds_used_in_a_pause()
         obs = env.reset()[0] if terminated or truncated else next_obs
     past, now = ({key: np.stack([each[i][key] for each in transitions]) for key in layouts} for i in (0, 1))
-    return Played(past, now, np.array(rewards), busy_seconds / (n_steps * _PAUSE))
+    return Played(past, now, np.array(rewards), busy_seconds / (n_steps * _PAUSE), sorted(overwritten, key=str))
 
 
 def check_played(played: Played, layouts: Layouts) -> Iterator[Check]:
@@ -64,7 +71,8 @@ def check_played(played: Played, layouts: Layouts) -> Iterator[Check]:
 
     :param played: Transitions
     :param layouts: Of the images
-    :return: Two checks for each image, one of the rewards, and one of the environment's threads
+    :return: Two checks for each image, one of the rewards, one for each observation that is lost, and one of the environment's
+        threads
     """
     for key, layout in layouts.items():
         past, now = (images[key][:, layout.camera_shift :] for images in (played.past, played.now))
@@ -77,7 +85,13 @@ def check_played(played: Played, layouts: Layouts) -> Iterator[Check]:
         yield Check("rewards", True, text)
     else:
         yield Check("rewards", False, f"{text}, which is not finite", "correct the environment's reward")
+    yield from (_check_kept(key) for key in played.overwritten)
     yield _check_idle(played.busy)
+
+
+def _check_kept(key: str | None) -> Check:
+    problem = "a step writes into the observation before, so the last one of an episode is lost when the next episode starts"
+    return Check(name_of("observation", key), False, problem, "return a new array from every step: observation.copy()")
 
 
 def _check_idle(busy: float) -> Check:
@@ -126,6 +140,12 @@ def _check_stack(name: str, past: np.ndarray, now: np.ndarray, layout: Layout) -
         cure = "stack frames oldest first, as sb3_fpac.FrameStack does, and repeat actions below it"
         return Check(name, False, problem, cure)
     return Check(name, True, f"{layout.n_frames} frames, oldest first")
+
+
+def _different(obs: Any, other: Any) -> list[str | None]:
+    """Keys under which two observations differ"""
+    pairs = {key: (obs[key], other[key]) for key in obs} if isinstance(obs, dict) else {None: (obs, other)}
+    return [key for key, pair in pairs.items() if not np.array_equal(*pair, equal_nan=True)]
 
 
 def _copies(obs: Any, layouts: Layouts) -> dict[str | None, np.ndarray]:

@@ -3,8 +3,19 @@
 import warnings
 from typing import Any
 
+import numpy as np
+
 from sb3_fpac.buffers import FrameStorage, end_episodes
 from sb3_fpac.observations import naming
+
+_OTHER_STEPS = (
+    "The environment did not go on from the agent's observation: something else has reset or stepped it, such as an "
+    "evaluation, or learn was interrupted in the middle of a step. Evaluate in an environment of its own."
+)
+_WRONG_END = (
+    "The last observation of an episode does not continue the one before. An environment must return a new array from every "
+    'step, and a VecEnv must put the last observation of an episode into infos[i]["terminal_observation"].'
+)
 
 
 class ContinuityCheck:
@@ -12,11 +23,13 @@ class ContinuityCheck:
     Drops what no step of the environment has led to. When ``learn`` is interrupted in the middle of a step and called again,
     or when an evaluation plays in the environment of the training, the next stack of frames does not continue the last one:
     the transition is not stored, and the episodes in the buffer end before it. If this happens twice in a row, the
-    observations are no stacks of frames.
+    observations are no stacks of frames. If it happens at the ends of two episodes in a row, the environment loses their last
+    observations.
     """
 
     def __init__(self) -> None:
         self._was_broken = False
+        self._ended_broken: np.ndarray | None = None  # by environment, whether its latest episode did
 
     def before(self, buffer: FrameStorage, when: str) -> Any:
         """
@@ -28,40 +41,44 @@ class ContinuityCheck:
         """
         return _Checked(self, buffer, when)
 
-    def is_continued(self, buffer: FrameStorage, obs: Any, next_obs: Any, when: str) -> bool:
+    def is_continued(self, buffer: FrameStorage, obs: Any, next_obs: Any, done: np.ndarray, when: str) -> bool:
         """
         Check one transition of every environment.
 
         :param buffer: The replay buffer
         :param obs: ``(n_envs, C, H, W)``, or a dict of arrays
         :param next_obs: As ``obs``
+        :param done: ``(n_envs,)``: whether an episode ends
         :param when: The current step, for the warning
         :return: Whether every next stack of frames continues the one before
-        :raises ValueError: if the transition before was not stored either, or none is
+        :raises ValueError: if the transition before was not stored either, or none is, or the end of the episode before
         """
+        done = np.asarray(done, dtype=bool)
+        if self._ended_broken is None:
+            self._ended_broken = np.zeros_like(done)
+        broken = np.zeros_like(done)
         for key, store in buffer.stores.items():
-            if store.is_continued(*((obs, next_obs) if key is None else (obs[key], next_obs[key]))):
-                continue
-            if self._was_broken or buffer.size() == 0:
-                with naming(key):
+            of_key = ~store.are_continued(*((obs, next_obs) if key is None else (obs[key], next_obs[key])))
+            with naming(key):
+                if (of_key & ~done).any() and (self._was_broken or buffer.size() == 0):
                     raise store.not_continued()
-            self._was_broken = True
-            end_episodes(buffer)
-            warnings.warn(
-                f"The transition before {when} is not stored, because the environment did not go on from the agent's "
-                "observation: something else has reset or stepped it, such as an evaluation, or learn was interrupted in the "
-                "middle of a step. Evaluate in an environment of its own.",
-                stacklevel=2,
-            )
-            return False
-        self._was_broken = False
-        return True
+                if (of_key & done & self._ended_broken).any():
+                    raise ValueError(_WRONG_END)
+            broken |= of_key
+        self._ended_broken[done] = broken[done]
+        self._was_broken = bool((broken & ~done).any())
+        if not broken.any():
+            return True
+        end_episodes(buffer)
+        cause = _OTHER_STEPS if self._was_broken else _WRONG_END
+        warnings.warn(f"The transition before {when} is not stored. {cause}", stacklevel=2)
+        return False
 
 
 class _Checked:
     def __init__(self, check: ContinuityCheck, buffer: FrameStorage, when: str) -> None:
         self._check, self._buffer, self._when = check, buffer, when
 
-    def add(self, obs: Any, next_obs: Any, *args: Any) -> None:
-        if self._check.is_continued(self._buffer, obs, next_obs, self._when):
-            self._buffer.add(obs, next_obs, *args)
+    def add(self, obs: Any, next_obs: Any, action: np.ndarray, reward: np.ndarray, done: np.ndarray, infos: Any) -> None:
+        if self._check.is_continued(self._buffer, obs, next_obs, done, self._when):
+            self._buffer.add(obs, next_obs, action, reward, done, infos)

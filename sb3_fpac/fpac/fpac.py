@@ -303,7 +303,9 @@ class FPAC(CheckedLoading):
         self._n_updates_at_start = self._n_updates
         if reset_num_timesteps or self._last_obs is None:  # SB3 resets the environment
             end_episodes(self.replay_buffer)
-        return super()._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
+        of_learn = super()._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
+        self.replay_buffer.check_vectors(self._last_obs, self._when)
+        return of_learn
 
     def learn(
         self: SelfFPAC,
@@ -335,7 +337,9 @@ class FPAC(CheckedLoading):
                 "stopped before the reward was stored."
             )
         assert isinstance(replay_buffer, FrameStorage)
-        replay_buffer.check_vectors(new_obs, self._when)
+        last_observations = [info["terminal_observation"] for info in infos if info.get("terminal_observation") is not None]
+        for observations in (new_obs, *last_observations):
+            replay_buffer.check_vectors(observations, self._when)
         checked = self._continuity.before(replay_buffer, self._when)
         super()._store_transition(checked, buffer_action, new_obs, reward, dones, infos)
 

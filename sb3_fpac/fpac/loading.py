@@ -2,11 +2,14 @@
 
 import inspect
 import io
+import json
 import pathlib
+import zipfile
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from stable_baselines3 import SAC
-from stable_baselines3.common.save_util import open_path
+from stable_baselines3.common.save_util import json_to_data, open_path
 from stable_baselines3.common.type_aliases import GymEnv
 
 from sb3_fpac.arguments import keywords
@@ -16,6 +19,9 @@ from sb3_fpac.fpac.checks import check_loaded_buffer
 from sb3_fpac.fpac.weights import make_agent, read_weights
 
 SelfCheckedLoading = TypeVar("SelfCheckedLoading", bound="CheckedLoading")
+
+_FIXED = ("ent_coef", "use_sde")
+"""Arguments whose networks, optimizers or value of α are in the file"""
 
 
 class CheckedLoading(SAC):
@@ -34,7 +40,8 @@ class CheckedLoading(SAC):
         :param args: As in SAC
         :param kwargs: As in SAC
         :return: The model
-        :raises ValueError: if the file is damaged, the model does not fit the environment, or there is no such argument
+        :raises ValueError: if the file is damaged, the model does not fit the environment, there is no such argument, or
+            ``ent_coef`` or ``use_sde`` differ from those of the file
         """
         for name in sorted(kwargs.keys() - inspect.signature(super().load).parameters.keys() - keywords(cls)):
             raise ValueError(  # SB3 would set an attribute of this name, which nothing reads
@@ -45,7 +52,18 @@ class CheckedLoading(SAC):
             if str(path).endswith(".safetensors"):
                 raise ValueError(f"{path} is a file of save_weights: use FPAC.from_weights.")
             with open_path(path, "r", suffix="zip") as file:
-                check_zip(file.name)
+                archive: Any = file.name
+            check_zip(archive)
+        else:
+            archive = path
+        arguments = inspect.signature(super().load).bind(path, *args, **kwargs).arguments
+        fixed = {name: kwargs[name] for name in _FIXED if name in kwargs}
+        for name, saved in _read_arguments(archive, fixed, arguments.get("custom_objects")).items():
+            if fixed[name] != saved:
+                raise ValueError(
+                    f"{cls.__name__}.load cannot change {name}, which was {saved!r} in training, to {fixed[name]!r}: leave it "
+                    "out, or train a new agent with it."
+                )
         return super().load(path, *args, **kwargs)
 
     def load_replay_buffer(self, path: str | pathlib.Path | io.BufferedIOBase, truncate_last_traj: bool = True) -> None:
@@ -85,3 +103,10 @@ class CheckedLoading(SAC):
         if contents["algorithm"] != "FPAC":
             raise ValueError(f"{path} is an agent of {contents['algorithm']}: use load_weights.")
         return make_agent(cls, contents, tensors, path, env, kwargs)
+
+
+def _read_arguments(archive: Any, names: Iterable[str], custom_objects: dict[str, Any] | None) -> dict[str, Any]:
+    """Some arguments of a saved model, without loading anything else"""
+    with zipfile.ZipFile(archive) as file:
+        attributes = json.loads(file.read("data"))
+    return json_to_data(json.dumps({name: attributes[name] for name in names}), custom_objects)
