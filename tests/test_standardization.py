@@ -100,6 +100,18 @@ def test_a_feature_that_never_changes_stays_finite(normalization):
     th.testing.assert_close(features[:, 0], th.zeros(2), atol=0.2, rtol=0)
 
 
+@either
+@pytest.mark.parametrize("training", [True, False])
+def test_a_feature_that_changes_for_the_first_time_is_no_larger_than_others_may_be(normalization, training):
+    standardization = normalization(2)
+    for _ in range(100):
+        standardization(th.tensor([[0.3, 1.0], [0.3, 2.0]]))
+    features = standardization.train(training)(th.tensor([[0.9, 1.0], [0.1, 2.0]]))
+    largest = 10 if normalization is Standardization else 10 * standardization.running_matrix.abs().sum(dim=1).max()
+    assert features.abs().max() <= largest
+    th.testing.assert_close(standardization.eval()(th.tensor([[0.3, 1.5]])), th.zeros(1, 2), atol=0.2, rtol=0)
+
+
 def test_frames_that_never_change_can_be_whitened():
     whitening = Whitening(6).train()
     with th.enable_grad():

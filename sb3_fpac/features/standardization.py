@@ -5,6 +5,7 @@ from torch import nn
 
 _SMALLEST_WEIGHT = 1e-3  # of a batch in the running statistics
 _EPSILON = 1e-12  # of a variance; those of an untrained encoder's features are as small as 1e-7
+_LIMIT = 10.0  # standard deviations, as VecNormalize's clip_obs
 
 
 class Standardization(nn.Module):
@@ -13,7 +14,8 @@ class Standardization(nn.Module):
 
     The statistics are updated in training mode, by forward passes that record a gradient: by the batches that train the
     encoder, and not by next observations. The n-th batch has the weight 1/n, and no less than 0.001. Batches are standardized
-    by the running statistics, not by their own, so a feature has the same value in training and in acting.
+    by the running statistics, not by their own, so a feature has the same value in training and in acting. The result is
+    clipped to ±10: what has been constant so far, as of a camera that was off, may suddenly change.
 
     The names of the buffers are those of BatchNorm, by which SB3 finds what a target network copies.
 
@@ -40,7 +42,7 @@ class Standardization(nn.Module):
         return self._normalize(features)
 
     def _normalize(self, features: th.Tensor) -> th.Tensor:
-        return (features - self.running_mean) * self._scale()
+        return ((features - self.running_mean) * self._scale()).clamp(-_LIMIT, _LIMIT)
 
     def _scale(self) -> th.Tensor:
         return (self.running_var + _EPSILON).rsqrt()
