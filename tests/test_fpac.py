@@ -5,6 +5,7 @@ import copy
 import gc
 import inspect
 import math
+import re
 import time
 import warnings
 from multiprocessing import forkserver
@@ -562,6 +563,31 @@ def test_what_cannot_be_changed_when_a_model_is_loaded_is_refused(tmp_path):
             FPAC.load(tmp_path / "model", device="cpu", random_shift=2, **{name: 3})
     assert FPAC.load(tmp_path / "model", print_system_info=False, random_shift=2, learning_starts=5).random_shift == 2
     assert Own.load(tmp_path / "model", own=3, buffer_size=20).own == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "saved", "other"),
+    [
+        ("ent_coef", "auto_0.1", "auto_0.5"),
+        ("ent_coef", 0.2, 0.05),
+        ("ent_coef", "auto_0.1", 0.05),
+        ("ent_coef", np.float32(0.2), "auto"),  # pickled in the file
+        ("use_sde", False, True),
+        ("use_sde", True, False),
+    ],
+)
+def test_entropy_coefficient_and_gsde_of_a_saved_model_cannot_be_changed(name, saved, other, tmp_path, monkeypatch):
+    make(**{name: saved}).save(tmp_path / "model")
+    with monkeypatch.context() as patched:
+        patched.setattr(FPAC, "_setup_model", None)  # nothing is built
+        message = re.escape(f"FPAC.load cannot change {name}, which was {saved!r} in training, to {other!r}: leave it out")
+        with pytest.raises(ValueError, match=message):
+            FPAC.load(tmp_path / "model", env=Noise(), **{name: other})
+        with (tmp_path / "model.zip").open("rb") as file, pytest.raises(ValueError, match=message):
+            FPAC.load(file, **{name: other})
+    with (tmp_path / "model.zip").open("rb") as file:
+        assert getattr(FPAC.load(file, **{name: saved}), name) == saved
+    assert getattr(FPAC.load(tmp_path / "model", env=Noise(), **{name: saved}), name) == saved
 
 
 def test_without_an_environment_a_loaded_model_predicts(tmp_path):

@@ -5,7 +5,6 @@ import io
 import json
 import pathlib
 import zipfile
-from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from stable_baselines3 import SAC
@@ -56,14 +55,16 @@ class CheckedLoading(SAC):
             check_zip(archive)
         else:
             archive = path
-        arguments = inspect.signature(super().load).bind(path, *args, **kwargs).arguments
         fixed = {name: kwargs[name] for name in _FIXED if name in kwargs}
-        for name, saved in _read_arguments(archive, fixed, arguments.get("custom_objects")).items():
-            if fixed[name] != saved:
-                raise ValueError(
-                    f"{cls.__name__}.load cannot change {name}, which was {saved!r} in training, to {fixed[name]!r}: leave it "
-                    "out, or train a new agent with it."
-                )
+        if fixed:
+            arguments = inspect.signature(super().load).bind(path, *args, **kwargs).arguments
+            saved = _read_arguments(archive, list(fixed), arguments.get("custom_objects"))
+            for name in fixed:
+                if fixed[name] != saved[name]:
+                    raise ValueError(
+                        f"{cls.__name__}.load cannot change {name}, which was {saved[name]!r} in training, to {fixed[name]!r}: "
+                        "leave it out, or train a new agent with it."
+                    )
         return super().load(path, *args, **kwargs)
 
     def load_replay_buffer(self, path: str | pathlib.Path | io.BufferedIOBase, truncate_last_traj: bool = True) -> None:
@@ -105,7 +106,7 @@ class CheckedLoading(SAC):
         return make_agent(cls, contents, tensors, path, env, kwargs)
 
 
-def _read_arguments(archive: Any, names: Iterable[str], custom_objects: dict[str, Any] | None) -> dict[str, Any]:
+def _read_arguments(archive: Any, names: list[str], custom_objects: dict[str, Any] | None) -> dict[str, Any]:
     """Some arguments of a saved model, without loading anything else"""
     with zipfile.ZipFile(archive) as file:
         attributes = json.loads(file.read("data"))
