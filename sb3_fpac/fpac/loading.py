@@ -62,8 +62,8 @@ class CheckedLoading(SAC):
             for name in fixed:
                 if fixed[name] != saved[name]:
                     raise ValueError(
-                        f"{cls.__name__}.load cannot change {name}, which was {saved[name]!r} in training, to {fixed[name]!r}: "
-                        "leave it out, or train a new agent with it."
+                        f"{cls.__name__}.load cannot change {name}, which was {saved[name]!r} in training, to "
+                        f"{fixed[name]!r}: leave it out, or train a new agent with it."
                     )
         return super().load(path, *args, **kwargs)
 
