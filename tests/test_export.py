@@ -33,6 +33,14 @@ class WideActions(StackedNoise):
         self.action_space = spaces.Box(np.float32([-3, 0]), np.float32([1, 9]))
 
 
+class TwoArms(StackedNoise):
+    """Actions with two axes"""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.action_space = spaces.Box(-2, np.float32([[1, 2, 3], [4, 5, 6]]))
+
+
 class Choices(StackedNoise):
     def __init__(self, action_space=None):
         super().__init__()
@@ -70,6 +78,8 @@ AGENTS = {
         policy_kwargs=dict(features_extractor_class=FeaturePointCombinedExtractor, share_features_extractor=False),
         seed=0,
     ),
+    "two_arms": lambda: FPAC("CnnPolicy", TwoArms(), **BUFFER),
+    "ppo_two_arms": lambda: PPO("CnnPolicy", TwoArms(), policy_kwargs=POINTS, seed=0),
     "a2c": lambda: A2C("CnnPolicy", Choices(), policy_kwargs=POINTS, seed=0),
     "td3": lambda: TD3("CnnPolicy", WideActions(), policy_kwargs=POINTS, **BUFFER),
     "dqn": lambda: DQN("CnnPolicy", Choices(), policy_kwargs=POINTS, **BUFFER),
@@ -129,7 +139,7 @@ def test_torchscript_acts_as_sb3_does(name, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["fpac", "preset", "camera_shift", "dict", "tqc", "ppo"])  # ten seconds each
+@pytest.mark.parametrize("name", ["fpac", "preset", "camera_shift", "dict", "tqc", "ppo", "two_arms"])  # ten seconds each
 def test_onnx_acts_as_sb3_does(name, tmp_path):
     model = scramble(AGENTS[name]())
     path = export_onnx(model, tmp_path / "policy.onnx")
@@ -138,6 +148,7 @@ def test_onnx_acts_as_sb3_does(name, tmp_path):
     for batch_size in (64, 1, 7):
         observation = agent.example(batch_size, seed=9)
         expected, got = as_sb3_acts(model, observation), onnx_outputs(path, observation)
+        assert got[0].shape == expected.shape
         np.testing.assert_allclose(got[0], expected, atol=1e-4, rtol=0)
     metadata = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
     description = json.loads(metadata["sb3_fpac"])

@@ -60,7 +60,7 @@ class ExportedAgent(nn.Module):
         self._images = find_images(holder)
         if isinstance(self.action_space, spaces.Box):
             for name in ("low", "high"):
-                self.register_buffer(name, th.as_tensor(getattr(self.action_space, name)).float())
+                self.register_buffer(name, th.as_tensor(getattr(self.action_space, name)).float().flatten())
 
     @property
     def input_names(self) -> list[str]:
@@ -75,14 +75,14 @@ class ExportedAgent(nn.Module):
     def forward(self, observation: Observation) -> tuple[th.Tensor, ...]:
         """
         :param observation: ``(B, …)``, or a dict of these
-        :return: Actions ``(B, action_dim)``, or ``(B,)`` for Discrete; points ``(B, K, 3)`` of every image
+        :return: Actions ``(B, *action_space.shape)``, ``(B,)`` for Discrete; points ``(B, K, 3)`` of every image
         """
         observation = self.normalization(self._channels_first(observation))
         actions = self._act(self.policy, observation)
         if isinstance(self.action_space, spaces.Box):
             if self.policy.squash_output:
                 actions = self.low + 0.5 * (actions + 1) * (self.high - self.low)
-            actions = th.maximum(th.minimum(actions, self.high), self.low)
+            actions = th.maximum(th.minimum(actions, self.high), self.low).reshape(-1, *self.action_space.shape)
         inputs: Any = preprocess_obs(observation, self.space, normalize_images=self.normalize_images)
         points = []
         for key, image in self._images.items():
