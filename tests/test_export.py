@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import gymnasium as gym
 import numpy as np
 import onnx
 import onnxruntime
@@ -216,6 +217,41 @@ def test_description_of_inputs():
 def test_what_cannot_be_exported_is_refused(make, words, tmp_path):
     with pytest.raises(ValueError, match=words):
         export_torchscript(make(), tmp_path / "policy.pt")
+
+
+class WithVector(gym.ObservationWrapper):
+    """A stack, and a vector under a key"""
+
+    def __init__(self, key, vector):
+        super().__init__(StackedNoise())
+        self.key, self.vector = key, vector
+        self.observation_space = spaces.Dict({"eye": self.env.observation_space, key: vector})
+
+    def observation(self, observation):
+        return {"eye": observation, self.key: np.zeros(self.vector.shape, self.vector.dtype)}
+
+
+@pytest.mark.parametrize("key", ["actions", "points_eye"])
+def test_a_key_that_is_the_name_of_an_output_is_refused_by_onnx_alone(key, tmp_path):
+    model = FPAC("MultiInputPolicy", WithVector(key, spaces.Box(-1, 1, (2,))), **BUFFER)
+    with pytest.raises(ValueError, match=f"the key '{key}', which is also the name of an output.*TorchScript"):
+        export_onnx(model, tmp_path / "policy.onnx")
+    assert not list(tmp_path.iterdir())
+    observation = ExportedAgent(model).example(3)
+    actions, _ = th.jit.load(str(export_torchscript(model, tmp_path / "policy.pt")))(observation)
+    assert actions.shape == (3, 2)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_bounds_that_are_the_largest_floats_are_none(dtype, tmp_path):
+    largest = np.finfo(dtype).max
+    vector = spaces.Box(np.array([-largest, 5, -largest, -1], dtype), np.array([largest, largest, 5, 1], dtype), dtype=dtype)
+    model = scramble(FPAC("MultiInputPolicy", WithVector("joints", vector), **BUFFER))
+    samples = ExportedAgent(model).example(64)["joints"].numpy()
+    assert samples.dtype == dtype and np.abs(samples).max() < 100
+    assert all(sample in vector for sample in samples) and (samples.std(axis=0) > 0).all()
+    path = export_torchscript(model, tmp_path / "policy.pt")
+    assert len(th.jit.load(str(path))(ExportedAgent(model).example(2))) == 2
 
 
 class Spaces36(StackedNoise):

@@ -21,6 +21,8 @@ from sb3_fpac.visualization.agents import find_extractor, find_images
 
 _ONLY_FOR_TRAINING = ("actor_target", "critic", "critic_target", "q_net_target")
 
+_HUGE = 1e6  # of such numbers, float32 has fewer digits than the outputs are compared in
+
 Observation = Any
 """A tensor ``(B, …)``, or a dict of tensors by key"""
 
@@ -99,6 +101,8 @@ class ExportedAgent(nn.Module):
         :return: ``(B, …)``, or a dict of these, as the environment would return them
         """
         space = copy.deepcopy(self.space)
+        if isinstance(space, spaces.Dict):
+            space.spaces.update({key: _without_huge_bounds(part) for key, part in space.items()})
         space.seed(seed)
         samples = [space.sample() for _ in range(batch_size)]
         keys: list[str | None] = list(space) if isinstance(space, spaces.Dict) else [None]
@@ -116,6 +120,15 @@ class ExportedAgent(nn.Module):
         if isinstance(observation, dict):
             return {key: part.movedim(-1, 1) if key in self.channels_last else part for key, part in observation.items()}
         return observation.movedim(-1, 1) if None in self.channels_last else observation
+
+
+def _without_huge_bounds(space: spaces.Space) -> spaces.Space:
+    """Bounds such as the largest float mean that there are none; a range of such numbers cannot be sampled"""
+    if not isinstance(space, spaces.Box) or space.dtype.kind != "f":
+        return space
+    low = np.where(space.low < -_HUGE, -np.inf, space.low).astype(space.dtype)
+    high = np.where(space.high > _HUGE, np.inf, space.high).astype(space.dtype)
+    return spaces.Box(low, high, dtype=space.dtype)
 
 
 def _copied(policy: BasePolicy) -> Any:

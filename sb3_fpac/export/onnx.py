@@ -40,7 +40,8 @@ def export_onnx(model: BaseAlgorithm, path: Path | str) -> Path:
     :param model: As in :class:`~sb3_fpac.export.ExportedAgent`
     :param path: The file, ``policy.onnx``
     :return: The path
-    :raises ValueError: if the agent cannot be exported, or the outputs differ by more than 1e-4
+    :raises ValueError: if the agent cannot be exported, a key of its observations is the name of an output, or the outputs
+        differ by more than 1e-4
     :raises ImportError: if the packages of the extra ``export`` are missing
     """
     with needs("export"):
@@ -49,6 +50,11 @@ def export_onnx(model: BaseAlgorithm, path: Path | str) -> Path:
         import onnxscript  # noqa: F401  torch.onnx needs it
 
     agent = ExportedAgent(model)
+    for name in sorted(set(agent.input_names) & set(agent.output_names)):
+        raise ValueError(
+            f"The observation has the key {name!r}, which is also the name of an output, and ONNX needs different names: "
+            "export TorchScript, policy.pt, or rename the key before training, with Gymnasium's TransformObservation."
+        )
 
     def write(unchecked: Path) -> None:
         example = agent.example(2)
