@@ -20,7 +20,7 @@ from stable_baselines3.common import env_checker as sb3_checker
 from stable_baselines3.common.env_util import make_vec_env
 from test_pixel_frames import Drawing, area_means
 
-from sb3_fpac import ActionRepeat, AddPixels, PixelFrames
+from sb3_fpac import ActionRepeat, AddPixels, PixelFrames, decode_camera_shift
 from sb3_fpac.envs import register_robots
 from sb3_fpac.envs.mujoco_frames import current_context_restored, gl_context
 
@@ -142,7 +142,7 @@ def nothing_is_current():
 
 def test_two_cameras_of_different_sizes_are_those_of_mujocos_renderer():
     cameras = dict(front="track", wide=SIDE, seen=None)
-    env = AddPixels(hopper(), cameras=cameras, size=dict(front=24, wide=(16, 30), seen=20))
+    env = AddPixels(hopper(), cameras=cameras, size=dict(front=24, wide=(16, 30), seen=20), camera_shift=False)
     assert {key: space.shape for key, space in env.observation_space.items()} == {
         "front": (6, 24, 24),
         "wide": (6, 16, 30),
@@ -253,10 +253,13 @@ print(AddPixels(env, cameras=["track"], size=24).reset(seed=0)[0]["track"].std()
     assert float(done.stdout) > 10 and "Exception" not in done.stderr
 
 
+@pytest.mark.parametrize("camera_shift, planes", [("auto", 1), (True, 1), (False, 0)])
 @pytest.mark.parametrize("cameras", [["side", "1"], dict(side=0, back="back")])
-def test_cameras_of_dm_control_are_those_of_its_own_environments(cameras):
-    env = AddPixels(gym.make("dmc-cheetah-run", observation="state"), cameras=cameras, size=24)
-    theirs = gym.make("dmc-cheetah-run", observation="pixels+state", camera_id=["side", "back"], camera_shift=False, size=24)
+def test_cameras_of_dm_control_are_those_of_its_own_environments(cameras, camera_shift, planes):
+    kwargs = dict(size=24, camera_shift=camera_shift)
+    env = AddPixels(gym.make("dmc-cheetah-run", observation="state"), cameras=cameras, **kwargs)
+    theirs = gym.make("dmc-cheetah-run", observation="pixels+state", camera_id=["side", "back"], **kwargs)
+    assert env.observation_space["side"].shape == (planes + 6, 24, 24)
     pairs = [(env.reset(seed=0)[0], theirs.reset(seed=0)[0])]
     action = np.ones(6, np.float32)
     pairs.append((env.step(action)[0], theirs.step(action)[0]))
@@ -265,6 +268,21 @@ def test_cameras_of_dm_control_are_those_of_its_own_environments(cameras):
         for key in expected:
             np.testing.assert_array_equal(observation[key], expected[key])
     env.close(), theirs.close()
+
+
+def test_a_camera_that_follows_tells_its_shift_and_others_do_not():
+    cameras = dict(side="side", far=SIDE, seen=None)
+    walker = gym.make("dmc-walker-walk", observation="state", render_mode="rgb_array")
+    env = AddPixels(walker, cameras=cameras, size=24, frame_stack=3)
+    assert {key: env.observation_space[key].shape[0] for key in cameras} == dict(side=10, far=9, seen=9)
+    env.reset(seed=0)
+    for _ in range(20):
+        observation, *_ = env.step(np.ones(6, np.float32))
+    assert np.abs(decode_camera_shift(observation["side"][0], 2)).max() > 0.1  # pixels
+    fixed = AddPixels(walker, cameras=cameras, size=24, camera_shift=dict(side=False, far="auto", seen="auto"))
+    assert {fixed.observation_space[key].shape[0] for key in cameras} == {6}
+    assert AddPixels(walker, cameras=["side"], frame_stack=1).observation_space["side"].shape[0] == 3
+    env.close()
 
 
 def test_the_free_camera_of_dm_control_can_be_larger_than_its_buffer():
@@ -328,6 +346,11 @@ def test_the_state_can_be_left_out():
             "size must be one value or a dict with the keys 'track', got the keys 'side'",
         ),
         (dict(cameras=["track"], size=dict(track=20.5)), r"size\['track'\] must be a whole number, got 20.5"),
+        (dict(cameras=["track"], camera_shift="yes"), "camera_shift must be True, False or 'auto', got 'yes'"),
+        (
+            dict(cameras=dict(a="track", b=SIDE), camera_shift=True),
+            "The camera of 'b' is none of the MuJoCo model, so its shift is not known: pass camera_shift='auto'",
+        ),
         (dict(cameras=["track"], frame_stack=0), "frame_stack must be at least 1, got 0"),
         (dict(cameras=["track"], action_repeat=0), "action_repeat must be at least 1, got 0"),
         (dict(cameras=["track"], keep=["goal"]), "keep has 'goal', but the keys of the observations are 'state'"),
@@ -376,6 +399,7 @@ def test_what_is_no_picture_is_refused():
         dict(cameras=["track"], size=20),
         dict(cameras=dict(a="0", b=SIDE), size=dict(a=20, b=(12, 16)), frame_stack=3, action_repeat=2, keep=[]),
         dict(cameras=dict(a="track", b=SIDE), size=16, supersampling=2),
+        dict(cameras=dict(a="track", b=0), size=16, camera_shift=dict(a=False, b=True)),
     ],
 )
 def test_the_spec_goes_through_json_and_wraps_once(arguments):
@@ -411,7 +435,7 @@ def test_the_checkers_of_gymnasium_and_sb3_are_content():
 def test_make_vec_env_takes_it():
     envs = make_vec_env(HOPPER, n_envs=2, wrapper_class=AddPixels, wrapper_kwargs=dict(cameras=["track"], size=24))
     observations = envs.reset()
-    assert observations["track"].shape == (2, 6, 24, 24) and observations["state"].shape == (2, 11)
+    assert observations["track"].shape == (2, 7, 24, 24) and observations["state"].shape == (2, 11)
     envs.close()
 
 
@@ -420,7 +444,7 @@ def test_rl_zoo_takes_it_as_env_wrapper():
         yaml.safe_load("env_wrapper: [{sb3_fpac.AddPixels: {cameras: {front: track}, size: {front: [32, 48]}, keep: []}}]")
     )
     env = wrap(hopper())
-    assert isinstance(env, AddPixels) and env.observation_space["front"].shape == (6, 32, 48)
+    assert isinstance(env, AddPixels) and env.observation_space["front"].shape == (7, 32, 48)
     env.close()
 
 

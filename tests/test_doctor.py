@@ -413,9 +413,13 @@ def test_cameras_of_a_dict_by_key(monkeypatch):
     kwargs = dict(size=24, camera_shift=False, observation="pixels+state")
     checks = examine(lambda: gym.make("dmc-walker-walk", **{**kwargs, "camera_id": ["side", "back"]}))
     assert complaints(checks) == ["camera of 'side'", "camera of 'back'"]
+    assert checks["camera of 'side'"].cure == "leave out camera_shift=False"
     assert "'state' (24)" in checks["vectors"].text
     checks = examine(lambda: gym.make("dmc-quadruped-walk", **{**kwargs, "camera_id": ["global", "egocentric"]}))
     assert checks["camera of 'egocentric'"].text == "camera 'egocentric' is attached to the robot, so its shift is not defined"
+    checks = examine(lambda: AddPixels(gym.make("Hopper-v5"), cameras=["track"], size=24, camera_shift=False))
+    assert checks["camera of 'track'"].cure == "leave out camera_shift=False"
+    assert complaints(examine(lambda: AddPixels(gym.make("Hopper-v5"), cameras=["track"], size=24))) == []
 
 
 def test_cameras_of_other_wrappers():

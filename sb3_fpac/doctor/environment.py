@@ -125,7 +125,6 @@ def check_cameras(env: gym.Env, layouts: Layouts) -> Iterator[Check]:
         elif layout.camera_shift or layout.n_frames == 1:
             yield Check(name, True, f"{label} follows the robot" + ", and its shift is known" * layout.camera_shift)
         else:
-            spec = env.spec
-            is_ours = spec is not None and spec.id.startswith("dmc-")
+            is_ours = key is not None or (env.spec is not None and env.spec.id.startswith("dmc-"))
             cure = "leave out camera_shift=False" if is_ours else f"wrap the stacks in sb3_fpac.CameraShift(env, {camera})"
             yield Check(name, False, f"{label} follows the robot, so objects at rest seem to move", cure)

@@ -145,7 +145,7 @@ def _check_stack(name: str, past: np.ndarray, now: np.ndarray, layout: Layout) -
 def _different(obs: Any, other: Any) -> list[str | None]:
     """Keys under which two observations differ"""
     pairs = {key: (obs[key], other[key]) for key in obs} if isinstance(obs, dict) else {None: (obs, other)}
-    return [key for key, pair in pairs.items() if not np.array_equal(*pair, equal_nan=True)]
+    return [key for key, pair in pairs.items() if not np.array_equal(*pair, equal_nan=np.asarray(pair[0]).dtype.kind == "f")]
 
 
 def _copies(obs: Any, layouts: Layouts) -> dict[str | None, np.ndarray]:

@@ -2,22 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
-from sb3_fpac.arguments import whole_number
+from sb3_fpac.arguments import one_of, whole_number
 from sb3_fpac.envs.cameras import find_cameras, mujoco_model_and_data
 from sb3_fpac.envs.gathering import PIXELS, STATE, Gathered, NamesItselfOnly, by_key, check_distinct
 from sb3_fpac.envs.mujoco_frames import MujocoDrawing, MujocoFrames, check_pose
 from sb3_fpac.envs.pixel_frames import RenderedFrames, height_and_width, image_shape, let_pygame_end, plain_size
 from sb3_fpac.envs.rendering import MOST_SUPERSAMPLING
-from sb3_fpac.envs.wrappers import ActionRepeat, FrameStack
+from sb3_fpac.envs.wrappers import ActionRepeat, FrameStack, with_camera_shift
 
 Camera = int | str | Mapping[str, Any] | None
+CameraShifted = bool | Literal["auto"]
 
 
 class AddPixels(NamesItselfOnly):
@@ -25,8 +26,9 @@ class AddPixels(NamesItselfOnly):
     Adds the images of one or several cameras to the observations of an environment. The new observations are a Dict.
 
     Every image is a stack of small frames, ``(frame_stack · 3, height, width)`` uint8, oldest first, under the key of its
-    camera. A vector is under the key ``"state"``. If the observations are a Dict already, its keys stay, or those that
-    ``keep`` lists. Rewards, ends of episodes and infos are not changed.
+    camera. In front of them, a camera that follows a body has a plane with its shift, see :class:`~sb3_fpac.CameraShift`. A
+    vector is under the key ``"state"``. If the observations are a Dict already, its keys stay, or those that ``keep`` lists.
+    Rewards, ends of episodes and infos are not changed.
 
     A MuJoCo camera is drawn at the size of its frames: with Gymnasium's MuJoCo environments, Gymnasium-Robotics and
     dm_control. What ``env.render()`` draws is resized by area, as in :class:`~sb3_fpac.PixelFrames`.
@@ -47,6 +49,8 @@ class AddPixels(NamesItselfOnly):
     :param keep: Keys of the environment's own observations to keep; ``"state"`` if these are a vector. None: all
     :param supersampling: How many times as high and wide a MuJoCo camera is drawn before the frame is reduced to its size, by
         the mean over blocks of pixels. What ``env.render()`` draws has a size of its own.
+    :param camera_shift: Whether a header plane tells how a camera of the MuJoCo model moved; ``"auto"``: if it follows a body
+        and there are at least two frames. One value, or a dict with all keys.
     :raises ValueError: if there is no such camera, the environment does not draw, its observations are images or neither
         vectors nor a Dict, a key is there twice or missing, or an argument is out of range
     :raises RuntimeError: at the first frame, if this process was forked from one that had drawn, or if no OpenGL backend works
@@ -61,6 +65,7 @@ class AddPixels(NamesItselfOnly):
         action_repeat: int = 1,
         keep: Sequence[str] | None = None,
         supersampling: int = 1,
+        camera_shift: CameraShifted | Mapping[str, CameraShifted] = "auto",
     ) -> None:
         let_pygame_end()
         by_name = _cameras(env, cameras)
@@ -71,6 +76,13 @@ class AddPixels(NamesItselfOnly):
         frame_stack = whole_number("frame_stack", frame_stack, at_least=1)
         action_repeat = whole_number("action_repeat", action_repeat, at_least=1)
         supersampling = whole_number("supersampling", supersampling, at_least=1, at_most=MOST_SUPERSAMPLING)
+        shifted = by_key("camera_shift", camera_shift, by_name)
+        for key, each in shifted.items():
+            one_of("camera_shift", each, (True, False, "auto"))
+            if each is True and not isinstance(by_name[key], (int, str)):
+                raise ValueError(
+                    f"The camera of {key!r} is none of the MuJoCo model, so its shift is not known: pass camera_shift='auto'."
+                )
         kept = _kept(env.observation_space, keep)
         check_distinct("cameras", list(by_name), kept)
         plain_sizes = {key: plain_size(*each) for key, each in sizes.items()}
@@ -82,9 +94,10 @@ class AddPixels(NamesItselfOnly):
             action_repeat=action_repeat,
             keep=None if keep is None else list(keep),
             supersampling=supersampling,
+            camera_shift=shifted if isinstance(camera_shift, Mapping) else camera_shift,
         )
         repeated = env if action_repeat == 1 else ActionRepeat(env, action_repeat)
-        NamesItselfOnly.__init__(self, env, _Views(repeated, by_name, sizes, frame_stack, kept, supersampling))
+        NamesItselfOnly.__init__(self, env, _Views(repeated, by_name, sizes, frame_stack, kept, supersampling, shifted))
         if env.metadata.get("render_fps"):
             self.metadata = {**env.metadata, "render_fps": env.metadata["render_fps"] / action_repeat}
 
@@ -100,6 +113,7 @@ class _Views(Gathered):
         frame_stack: int,
         kept: Sequence[str],
         supersampling: int,
+        camera_shift: Mapping[str, CameraShifted],
     ) -> None:
         self._drawing: MujocoDrawing | None = None
         if any(camera is not None for camera in cameras.values()):
@@ -107,7 +121,13 @@ class _Views(Gathered):
             self._drawing = MujocoDrawing(env, *largest)
         ways: dict[str, Any] = {
             key: partial(
-                _stack, drawing=self._drawing, camera=camera, size=sizes[key], n=frame_stack, supersampling=supersampling
+                _stack,
+                drawing=self._drawing,
+                camera=camera,
+                size=sizes[key],
+                n=frame_stack,
+                supersampling=supersampling,
+                camera_shift=camera_shift[key],
             )
             for key, camera in cameras.items()
         }
@@ -138,12 +158,19 @@ class _Entry(gym.ObservationWrapper):
 
 
 def _stack(
-    env: gym.Env, drawing: MujocoDrawing | None, camera: Camera, size: tuple[int, int], n: int, supersampling: int
+    env: gym.Env,
+    drawing: MujocoDrawing | None,
+    camera: Camera,
+    size: tuple[int, int],
+    n: int,
+    supersampling: int,
+    camera_shift: CameraShifted,
 ) -> gym.Env:
     if camera is None:
         return FrameStack(RenderedFrames(env, *size), n)
     assert drawing is not None
-    return FrameStack(MujocoFrames(env, drawing, camera, *size, supersampling), n)
+    stack = FrameStack(MujocoFrames(env, drawing, camera, *size, supersampling), n)
+    return with_camera_shift(stack, camera, n, camera_shift) if isinstance(camera, (int, str)) else stack
 
 
 def _cameras(env: gym.Env, cameras: Any) -> dict[str, Camera]:

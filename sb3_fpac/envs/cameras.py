@@ -71,7 +71,10 @@ class MujocoCamera:
     def _find(self, model: Any) -> int:
         camera = find_camera(model, self.camera_id)
         if _projections(model)[camera] or model.cam_sensorsize[camera].any():
-            raise ValueError(f"Camera {self.camera_id!r} must be a perspective camera defined by its field of view alone.")
+            raise ValueError(
+                f"Camera {self.camera_id!r} must be a perspective camera defined by its field of view alone: choose another "
+                "camera, or camera_shift=False."
+            )
         return camera
 
 

@@ -11,12 +11,12 @@ from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
 from sb3_fpac.arguments import flag, number, one_of, whole_number
-from sb3_fpac.envs.cameras import find_camera, find_cameras, follows, mujoco_model_and_data
+from sb3_fpac.envs.cameras import find_camera, find_cameras, mujoco_model_and_data
 from sb3_fpac.envs.gathering import PIXELS, STATE, Gathered, by_key, check_distinct
 from sb3_fpac.envs.keypoints import Keypoints
 from sb3_fpac.envs.rendering import MOST_SUPERSAMPLING, check_process, choose_backend, mean_of_blocks, set_up_drawing
 from sb3_fpac.envs.tasks import Task
-from sb3_fpac.envs.wrappers import ActionRepeat, CameraShift, FrameStack
+from sb3_fpac.envs.wrappers import ActionRepeat, FrameStack, with_camera_shift
 from sb3_fpac.optional import INSTALL_DM_CONTROL
 
 
@@ -242,11 +242,8 @@ def stacked_pixels(
     :param supersampling: As in :class:`Pixels`
     :return: The wrapped environment
     """
-    if camera_shift == "auto":
-        model, _ = mujoco_model_and_data(env)
-        camera_shift = n_frames > 1 and follows(model, find_camera(model, camera_id))
     stack = FrameStack(Pixels(env, size, camera_id, supersampling), n_frames)
-    return CameraShift(stack, camera_id, n_frames=n_frames) if camera_shift else stack
+    return with_camera_shift(stack, camera_id, n_frames, camera_shift)
 
 
 def _is_list(camera_id: Any) -> bool:

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, SupportsFloat
+from typing import Any, Literal, SupportsFloat
 
 import gymnasium as gym
 import numpy as np
@@ -10,7 +10,7 @@ from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
 from sb3_fpac.arguments import whole_number
-from sb3_fpac.envs.cameras import CameraView, MujocoCamera
+from sb3_fpac.envs.cameras import CameraView, MujocoCamera, find_camera, follows, mujoco_model_and_data
 from sb3_fpac.observations import (
     check_channels_are_fewest,
     check_header_fits,
@@ -173,6 +173,22 @@ class CameraShift(gym.Wrapper, RecordConstructorArgs):
         *past, now = self._views
         shift = np.array([now.project(view.anchor) - view.project(view.anchor) for view in past])
         return np.concatenate([encode_camera_shift(shift, self._height, self._width)[None], stack])
+
+
+def with_camera_shift(stack: gym.Env, camera: int | str, n_frames: int, camera_shift: bool | Literal["auto"]) -> gym.Env:
+    """
+    Add the camera shift to the stacks of a MuJoCo camera, if it is wanted.
+
+    :param stack: As :class:`CameraShift` takes it
+    :param camera: Number or name of the camera
+    :param n_frames: Frames in a stack
+    :param camera_shift: Whether it is wanted; ``"auto"``: if the camera follows a body and there are at least two frames
+    :return: The environment, wrapped or not
+    """
+    if camera_shift == "auto":
+        model, _ = mujoco_model_and_data(stack)
+        camera_shift = n_frames > 1 and follows(model, find_camera(model, camera))
+    return CameraShift(stack, camera, n_frames) if camera_shift else stack
 
 
 def check_is_bytes(image: np.ndarray) -> None:
