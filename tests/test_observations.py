@@ -12,8 +12,16 @@ from helpers.environments import Noise, Spaces
 from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack
 
-from sb3_fpac import FPAC, FeaturePointCombinedExtractor, FeaturePointExtractor, FrameStack, collect_frames, fpac_kwargs
-from sb3_fpac.observations import Layout, look_like_grey_frames, read_layout, why_no_stack
+from sb3_fpac import (
+    FPAC,
+    FeaturePointCombinedExtractor,
+    FeaturePointExtractor,
+    FPACPolicy,
+    FrameStack,
+    collect_frames,
+    fpac_kwargs,
+)
+from sb3_fpac.observations import Layout, look_like_grey_frames, read_layout, why_no_stack, write_option
 
 SIZE = 24
 
@@ -167,6 +175,62 @@ def test_grey_frames_that_are_read_as_colours_get_one_warning(n, algorithm):
             for _ in range(8):
                 obs, *_ = env.step(model.predict(obs)[0])
     assert sum("grey frames" in str(warning.message) for warning in caught) == 1
+
+
+class GreyAndNoise(gym.ObservationWrapper):
+    """Three grey frames under a key, beside three RGB frames"""
+
+    def __init__(self, key):
+        super().__init__(Grey())
+        self.key = key
+        self.observation_space = spaces.Dict({key: box(3, SIZE, SIZE), "rgb": box(9, SIZE, SIZE)})
+
+    def observation(self, observation):
+        return {self.key: observation.transpose(2, 0, 1), "rgb": self.np_random.integers(0, 256, (9, SIZE, SIZE), np.uint8)}
+
+
+@pytest.mark.parametrize(("key", "cure"), [("depth", "dict(depth=1)"), ("a/b", "{'a/b': 1}"), ("in", "{'in': 1}")])
+def test_grey_frames_of_a_dict_are_named_and_the_cure_is_for_them_alone(key, cure):
+    option = f"frame_channels={cure}"
+
+    def act(**kwargs):
+        model = SAC(FPACPolicy, GreyAndNoise(key), buffer_size=20, policy_kwargs=dict(net_arch=[4], **kwargs), seed=0)
+        obs = model.get_env().reset()
+        for _ in range(8):
+            obs, *_ = model.get_env().step(model.predict(obs)[0])
+        return model.policy.features_extractor.images
+
+    with pytest.warns(UserWarning) as caught:
+        act()
+    (said,) = (str(each.message) for each in caught if "grey frames" in str(each.message))
+    assert said.startswith(f"Image {key!r}: The 3 channels of the observations move along by one")
+    assert said.endswith(f"Pass features_extractor_kwargs=dict({option}).")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        images = act(features_extractor_kwargs=eval(f"dict({option})"))
+    assert [(images[name].n_frames, images[name].frame_channels) for name in (key, "rgb")] == [(3, 1), (3, 3)]
+
+
+def test_options_of_an_image_are_written_as_python_reads_them():
+    for key in ("depth", "a/b", "in", "it's", "größe"):
+        assert eval(f"dict({write_option(key, 'camera_shift', False)})") == dict(camera_shift={key: False})
+    assert write_option(None, "frame_channels", 1) == "frame_channels=1"
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (9, pytest.raises(ValueError, match=r"^Image 'eye': Images reach .* with values from 0 to 9 instead of 0 to 1")),
+        (1, pytest.warns(UserWarning, match=r"^Image 'eye': The first plane .* pass camera_shift=dict\(eye=False\) if")),
+    ],
+)
+def test_what_is_wrong_with_an_image_of_a_dict_names_its_key(value, said):
+    space = spaces.Dict(eye=box(7, SIZE, SIZE), top=box(7, SIZE, SIZE))
+    extractor = FeaturePointCombinedExtractor(space).eval()
+    observations = {key: th.zeros(2, 7, SIZE, SIZE) for key in space}
+    observations["eye"][:, :, -1] = value
+    with said:
+        extractor(observations)
 
 
 def test_colours_get_no_such_warning():

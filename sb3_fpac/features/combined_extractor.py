@@ -54,9 +54,9 @@ class FeaturePointCombinedExtractor(CombinedExtractor):
         extractors: dict[str, nn.Module] = {}
         for key, space in image_spaces.items():
             with naming(key, hint="A dict by key gives every image its own value."):
-                extractors[key] = FeaturePointExtractor(
-                    space, normalized_image=normalized_image, **options_of(key, point_kwargs)
-                )
+                image = FeaturePointExtractor(space, normalized_image=normalized_image, **options_of(key, point_kwargs))
+            image.key = key
+            extractors[key] = image
         self.extractors = nn.ModuleDict({**extractors, **{key: nn.Flatten() for key in vectors}})
         self.vectors = vectors
         if flag("share_encoder", share_encoder):

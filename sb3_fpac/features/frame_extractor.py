@@ -9,7 +9,7 @@ from gymnasium import spaces
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
 from sb3_fpac.features.encoder import Encoder, Precision
-from sb3_fpac.observations import decode_camera_shift, look_like_grey_frames, problem_of_header, read_layout
+from sb3_fpac.observations import decode_camera_shift, look_like_grey_frames, problem_of_header, read_layout, write_option
 
 _IMAGES_TO_COMPARE = 20
 
@@ -39,6 +39,9 @@ class FrameExtractor(BaseFeaturesExtractor):
     :raises ValueError: if the space is no image space, its channels do not fit, the image is too small, or a parameter is out
         of range
     """
+
+    key: str | None = None
+    """Key of the image in a Dict observation, for errors and warnings"""
 
     def __init__(
         self,
@@ -160,9 +163,10 @@ class FrameExtractor(BaseFeaturesExtractor):
         if not (self._range_is_checked or self.training):  # once, on the first images that the agent acts on
             self._check_range(observations)
             if self.camera_shift and not th.jit.is_tracing():
-                problem = problem_of_header(observations[:, 0], self.n_frames - 1)
+                cure = write_option(self.key, "camera_shift", False)
+                problem = problem_of_header(observations[:, 0], self.n_frames - 1, cure)
                 if problem is not None:  # or it is a sample of the space, on which someone tries the agent
-                    warnings.warn(problem, stacklevel=2)
+                    warnings.warn(f"{self._of_image}{problem}", stacklevel=2)
             self._range_is_checked = True
         frames = observations[:, 1:] if self.camera_shift else observations
         if self._images_to_compare and not (self.training or th.jit.is_tracing() or th.compiler.is_compiling()):
@@ -181,20 +185,24 @@ class FrameExtractor(BaseFeaturesExtractor):
         self._images_to_compare -= 1
         if past is not None and self.frame_channels > 1 and look_like_grey_frames(past, images):
             warnings.warn(
-                f"The {images.shape[1]} channels of the observations move along by one at every step: they look like "
-                f"{images.shape[1]} grey frames, but are read as {self.layout}. Pass "
-                "features_extractor_kwargs=dict(frame_channels=1).",
+                f"{self._of_image}The {images.shape[1]} channels of the observations move along by one at every step: they "
+                f"look like {images.shape[1]} grey frames, but are read as {self.layout}. Pass "
+                f"features_extractor_kwargs=dict({write_option(self.key, 'frame_channels', 1)}).",
                 stacklevel=2,
             )
             self._images_to_compare = 0
         if not self._images_to_compare:
             self._past_images = None
 
+    @property
+    def _of_image(self) -> str:
+        return "" if self.key is None else f"Image {self.key!r}: "
+
     def _check_range(self, observations: th.Tensor) -> None:
         highest = 1 / self._scale
         if observations.numel() and not (observations.min() >= 0 and observations.max() <= highest * (1 + 1e-6)):
             raise ValueError(
-                f"Images reach {type(self).__name__} with values from {observations.min():.4g} to {observations.max():.4g} "
-                f"instead of 0 to {highest:.0f}: use a uint8 space, or with normalize_images=False pass "
-                "features_extractor_kwargs=dict(normalized_image=True)."
+                f"{self._of_image}Images reach {type(self).__name__} with values from {observations.min():.4g} to "
+                f"{observations.max():.4g} instead of 0 to {highest:.0f}: use a uint8 space, or with normalize_images=False "
+                "pass features_extractor_kwargs=dict(normalized_image=True)."
             )

@@ -15,7 +15,7 @@ from sb3_fpac.observations.camera_shift import (
     problem_of_header,
 )
 from sb3_fpac.observations.grey_frames import look_like_grey_frames
-from sb3_fpac.observations.keys import check_keys, check_options, is_nearly_image, naming, options_of, split_keys
+from sb3_fpac.observations.keys import check_keys, check_options, is_nearly_image, naming, options_of, split_keys, write_option
 from sb3_fpac.observations.layout import Layout, check_channels_are_fewest, has_channels_first, read_layout, why_no_stack
 
 __all__ = [
@@ -36,4 +36,5 @@ __all__ = [
     "read_layout",
     "split_keys",
     "why_no_stack",
+    "write_option",
 ]

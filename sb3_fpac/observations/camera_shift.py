@@ -63,17 +63,18 @@ def check_header_fits(n_past_frames: int, height: int, width: int) -> None:
         raise ValueError(f"A {height}×{width} plane is too small to hold the camera shift of {n_past_frames} past frames.")
 
 
-def problem_of_header(planes: "np.ndarray | th.Tensor", n_past_frames: int) -> str | None:
+def problem_of_header(planes: "np.ndarray | th.Tensor", n_past_frames: int, cure: str = "camera_shift=False") -> str | None:
     """
     Say why header planes are none.
 
     :param planes: ``(B, H, W)`` or ``(B, H · W)``; NumPy or torch
     :param n_past_frames: S − 1
+    :param cure: The argument to pass if there is no header plane
     :return: One sentence; None if there is nothing behind the camera shifts
     """
     if not planes.reshape(planes.shape[0], -1)[:, 4 * n_past_frames :].any():
         return None
     return (
         f"The first plane of an observation contains more than the camera shift of {n_past_frames} past frames: pass "
-        "camera_shift=False if it is part of the image."
+        f"{cure} if it is part of the image."
     )

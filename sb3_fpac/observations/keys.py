@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from keyword import iskeyword
 from typing import Any
 
 import numpy as np
@@ -86,6 +87,25 @@ def check_options(options: Mapping[str, Any], images: Iterable[str]) -> None:
                 raise ValueError(f"{name} is a dict by key, but the observation is a single image: pass one value.")
             if key not in images:
                 raise ValueError(f"{name} has the key {key!r}, but the images are {', '.join(map(repr, images))}.")
+
+
+def write_option(key: str | None, name: str, value: Any) -> str:
+    """
+    Write an option of one image as a keyword argument, for texts.
+
+    >>> write_option(None, "frame_channels", 1), write_option("depth", "frame_channels", 1)
+    ('frame_channels=1', 'frame_channels=dict(depth=1)')
+
+    :param key: Key of the image; None: the image has none
+    :param name: Name of the option
+    :param value: Its value
+    :return: Python code; for an image with a key, the option is a dict by key
+    """
+    if key is None:
+        return f"{name}={value!r}"
+    is_name = key.isidentifier() and not iskeyword(key)
+    by_key = f"dict({key}={value!r})" if is_name else repr({key: value})
+    return f"{name}={by_key}"
 
 
 @contextmanager
