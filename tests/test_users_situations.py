@@ -319,7 +319,6 @@ def test_a_buffer_of_frames_takes_the_frames_of_the_extractor(algorithm):
         ),
         (lambda: fpac(FrameStack(Noise(), 3)), "its observation_space is"),
         (lambda: fpac(DummyVecEnv([lambda: FrameStack(Noise())] * 2)), "its n_envs is 2, that of the model is 1"),
-        (lambda: fpac(FrameStack(Noise()), n_steps=3), "its n_steps is 3, that of the model is 1"),
     ],
 )
 def test_a_replay_buffer_is_checked_when_it_is_loaded(other, words, tmp_path):
@@ -334,6 +333,41 @@ def test_a_replay_buffer_is_checked_when_it_is_loaded(other, words, tmp_path):
     with pytest.raises(ValueError, match=r"buffer\.pkl is damaged or half written"):
         model.load_replay_buffer(path)
     model.learn(20)
+
+
+@pytest.mark.parametrize(("saved", "own"), [((1, 0.99), (3, 0.9)), ((3, 0.9), (1, 0.99)), ((2, 0.5), (2, 0.9))])
+def test_a_loaded_replay_buffer_has_the_n_step_returns_of_the_model(saved, own, tmp_path):
+    def filled(n_steps, gamma):
+        return fpac(FrameStack(Noise()), n_steps=n_steps, gamma=gamma, learning_starts=1000).learn(30)
+
+    filled(*saved).save_replay_buffer(tmp_path / "buffer")
+    model, expected = filled(*own), filled(*own)
+    model.load_replay_buffer(tmp_path / "buffer")
+    samples = []
+    for buffer in (model.replay_buffer, expected.replay_buffer):
+        np.random.seed(0)
+        batch = buffer.sample_frames(16)
+        samples.append([batch.frames, batch.actions, batch.rewards, batch.dones, batch.discounts])
+    for loaded, made in zip(*samples, strict=True):
+        assert (loaded is None and made is None) or loaded.equal(made)
+
+
+def test_a_gamma_that_changes_in_training_is_that_of_n_step_returns():
+    model = fpac(FrameStack(Noise()), n_steps=3).learn(20)
+    model.gamma = 0.5
+    model.learn(2, reset_num_timesteps=False)
+    discounts = model.replay_buffer.sample_frames(16).discounts
+    assert set(discounts.flatten().tolist()) <= {0.5, 0.25, 0.125}
+
+
+def test_policy_kwargs_that_change_afterwards_do_not_change_the_agent(tmp_path):
+    policy_kwargs = dict(net_arch=[16], features_extractor_kwargs=dict(strides=[2, 1]))
+    model = fpac(FrameStack(Noise()), policy_kwargs=policy_kwargs)
+    policy_kwargs["net_arch"].append(8)
+    policy_kwargs["features_extractor_kwargs"]["strides"].append(1)
+    model.save(tmp_path / "model")
+    loaded = FPAC.load(tmp_path / "model")
+    assert loaded.policy_kwargs["net_arch"] == [16]
 
 
 @pytest.mark.parametrize("suffix", ["", ".zip"])

@@ -187,7 +187,7 @@ def check_loaded_buffer(loaded: ReplayBuffer, expected: FrameStorage) -> None:
         raise ValueError(f"it contains a {type(loaded).__name__}, and FPAC needs a FrameReplayBuffer.")
     if type(loaded) is not type(expected):
         raise ValueError(f"it contains a {type(loaded).__name__}, and the model has a {type(expected).__name__}.")
-    for name in ("observation_space", "action_space", "n_envs", "n_steps", "gamma"):
+    for name in ("observation_space", "action_space", "n_envs"):
         theirs, ours = getattr(loaded, name, None), getattr(expected, name, None)
         if theirs != ours:
             raise ValueError(f"its {name} is {theirs}, that of the model is {ours}.")

@@ -1,5 +1,6 @@
 """FPAC as one Stable-Baselines3 algorithm."""
 
+import copy
 import time
 import warnings
 from collections.abc import Callable
@@ -120,9 +121,7 @@ class FPAC(CheckedLoading):
         _init_setup_model: bool = True,
     ) -> None:
         check_policy(policy, policy_kwargs or {}, policy_delay)
-        policy_kwargs = dict(policy_kwargs or {})
-        if policy_kwargs.get("features_extractor_kwargs"):  # a copy, since the policy changes them
-            policy_kwargs["features_extractor_kwargs"] = dict(policy_kwargs["features_extractor_kwargs"])
+        policy_kwargs = copy.deepcopy(policy_kwargs or {})  # the policy changes them, and so may the user, for another model
         super().__init__(
             policy,
             env,
@@ -235,6 +234,7 @@ class FPAC(CheckedLoading):
         if settings != self._update_settings:  # as callbacks may change them
             check_hyperparameters(self)
             check_random_shift(self.random_shift, self.replay_buffer.layouts)
+            self.replay_buffer.gamma = self.gamma  # of n-step returns
             self._update, self._update_settings = None, settings
         for _ in range(gradient_steps):
             batch = self.replay_buffer.sample_frames(batch_size, env=self._vec_normalize_env)

@@ -69,12 +69,13 @@ class CheckedLoading(SAC):
 
     def load_replay_buffer(self, path: str | pathlib.Path | io.BufferedIOBase, truncate_last_traj: bool = True) -> None:
         """
-        Load a replay buffer that :meth:`save_replay_buffer` saved.
+        Load a replay buffer that :meth:`save_replay_buffer` saved. Its ``n_steps`` and ``gamma``, which are used when
+        transitions are sampled, become the model's.
 
         :param path: The file
         :param truncate_last_traj: As in SAC; no effect on a FrameReplayBuffer
-        :raises ValueError: if the file is damaged, or contains no FrameReplayBuffer, or one of other spaces, frames,
-            environments or n-step returns
+        :raises ValueError: if the file is damaged, or contains no FrameReplayBuffer, or one of other spaces, frames
+            or another number of environments
         """
         previous = self.replay_buffer
         with reading(path):
@@ -84,6 +85,7 @@ class CheckedLoading(SAC):
         except ValueError as error:
             self.replay_buffer = previous
             raise ValueError(f"{path} does not fit: {error}") from error
+        self.replay_buffer.n_steps, self.replay_buffer.gamma = previous.n_steps, previous.gamma
 
     @classmethod
     def from_weights(
