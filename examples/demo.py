@@ -4,7 +4,7 @@ Trains FPAC's preset for small machines to swing up a pendulum from pixels, in m
 Writes to --out: video.mp4 (an episode before and one after training, side by side, with the feature points drawn on them),
 points.png (four moments after training), learning_curve.png, model.zip.
 
-Usage: python examples/demo.py [--steps 7000] [--seed 0] [--out demo]
+Usage: python examples/demo.py [--steps 4000] [--seed 0] [--out demo]
 """
 
 import argparse
@@ -47,23 +47,16 @@ def plot_learning_curve(evaluations: Path, before: float, path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", default=7000, type=int, help="agent steps")
+    parser.add_argument("--steps", default=4000, type=int, help="agent steps")
     parser.add_argument("--seed", default=0, type=int)
     parser.add_argument("--out", default=Path("demo"), type=Path)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
 
-    # The separable softmax takes less time than the full one; a low temperature spreads the points, which pictures show.
-    policy_kwargs = fpac_fast["policy_kwargs"]
-    separable = {"softmax": "separable", "temperature": 0.03}
-    extractor_kwargs = {**policy_kwargs["features_extractor_kwargs"], **separable}
-    hyperparams = {
-        **fpac_fast,
-        "batch_size": 64,  # half of the preset's: an update takes less time
-        "buffer_size": args.steps,
-        "policy_kwargs": {**policy_kwargs, "features_extractor_kwargs": extractor_kwargs},
-    }
-    model = FPAC("CnnPolicy", make_env(args.seed), seed=args.seed, **hyperparams)
+    # Pendulum's rewards go down to -16 a step. Returns in the thousands are learned unsteadily: a tenth of it suits the preset.
+    # The Monitor within, and with it all that is printed, has the task's own rewards.
+    train_env = gym.wrappers.TransformReward(make_env(args.seed), lambda reward: reward / 10)
+    model = FPAC("CnnPolicy", train_env, buffer_size=args.steps, seed=args.seed, **fpac_fast)
     test_env = make_env(args.seed + 1000)
 
     before, _ = evaluate_policy(model, test_env, n_eval_episodes=TEST_EPISODES)

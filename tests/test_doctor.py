@@ -497,6 +497,13 @@ def test_an_observation_that_the_next_step_overwrites(key):
     assert checks[f"observation of {key!r}"].cure == "return a new array from every step: observation.copy()"
 
 
+def test_large_rewards_are_no_complaint_but_have_a_hint(monkeypatch):
+    monkeypatch.setattr(examination, "check_speed", lambda *_: refusal("speed", "not tried")._replace(ok=True))
+    large = examine(lambda: StackedNoise(rewards={5: -16.0}))
+    assert complaints(large) == [] and "steps of about 1 are learned more steadily" in large["rewards"].text
+    assert "steadily" not in examine(StackedNoise)["rewards"].text
+
+
 def test_threads_that_stay_busy_after_a_step():
     def wait_in_a_loop():
         end = time.perf_counter() + 0.05

@@ -16,6 +16,8 @@ from sb3_fpac.observations import Layout, check_keys, has_channels_first, look_l
 
 _N_STEPS = 20
 _PAUSE = 0.02  # seconds after a step
+_LARGE_REWARD = 10.0
+_SCALE_REWARDS = "steps of about 1 are learned more steadily: scale them with Gymnasium's TransformReward"
 _LOOK = "save a frame as a picture; choose another camera, light or size"
 
 
@@ -82,7 +84,8 @@ def check_played(played: Played, layouts: Layouts) -> Iterator[Check]:
     lowest, highest = played.rewards.min(), played.rewards.max()
     text = f"from {lowest:g} to {highest:g} in {len(played.rewards)} random steps"
     if np.isfinite(played.rewards).all():
-        yield Check("rewards", True, text)
+        are_large = max(abs(lowest), abs(highest)) > _LARGE_REWARD
+        yield Check("rewards", True, text + f"; {_SCALE_REWARDS}" * bool(are_large))
     else:
         yield Check("rewards", False, f"{text}, which is not finite", "correct the environment's reward")
     yield from (_check_kept(key) for key in played.overwritten)
