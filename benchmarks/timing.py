@@ -4,6 +4,7 @@ import multiprocessing
 import platform
 import statistics
 import time
+import warnings
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
@@ -56,6 +57,7 @@ class OwnProcess:
 
 
 def _serve(make: Callable[[], Callable[[], object]], connection: Connection) -> None:
+    warnings.filterwarnings("ignore", "PyTorch has .* and other programs use")  # the other candidates, which take turns
     thing = make()
     while True:
         try:

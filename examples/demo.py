@@ -53,8 +53,8 @@ def main() -> None:
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
 
-    # Pendulum's rewards go down to -16 a step. Returns in the thousands are learned unsteadily: a tenth of it suits the preset.
-    # The Monitor within, and with it all that is printed, has the task's own rewards.
+    # Pendulum's rewards go down to -16 an env step, and the preset learned them unsteadily; a tenth of them is nearer to 1.
+    # All that is printed has the task's own rewards.
     train_env = gym.wrappers.TransformReward(make_env(args.seed), lambda reward: reward / 10)
     model = FPAC("CnnPolicy", train_env, buffer_size=args.steps, seed=args.seed, **fpac_fast)
     test_env = make_env(args.seed + 1000)
