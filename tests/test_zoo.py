@@ -192,7 +192,9 @@ def test_the_search_reaches_the_presets_values():
     drawn |= {name: preset[name] for name in ("n_steps", "learning_rate", "temperature")}
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # of values that are not tried
-        sample_fpac_params(FixedTrial(drawn), n_actions=1, n_envs=1, additional_args={})
+        sampled = sample_fpac_params(FixedTrial(drawn), n_actions=1, n_envs=1, additional_args={})
+    reached = {**sampled, **sampled["policy_kwargs"]["features_extractor_kwargs"]}
+    assert all(reached[name] == preset[name] for name in ("n_steps", "learning_rate", "temperature"))
 
 
 def read_by_rl_zoo(folder, algo, entry, **kwargs):
