@@ -184,6 +184,9 @@ def test_what_the_weights_decide_is_not_replaced(tmp_path):
     path = save_weights(FPAC("CnnPolicy", StackedNoise(), buffer_size=9), tmp_path / "agent.safetensors")
     with pytest.raises(ValueError, match=r"policy_kwargs of .*agent\.safetensors are those of its weights: leave them out"):
         load_weights(path, policy_kwargs=dict(net_arch=[8]))
+    with pytest.raises(ValueError, match=r"trained with use_sde=False: leave use_sde out, or train a new agent"):
+        FPAC.from_weights(path, use_sde=True)
+    assert not FPAC.from_weights(path, use_sde=False).use_sde
     with pytest.raises(ValueError, match=r"is a file of save_weights: use FPAC\.from_weights"):
         FPAC.load(path)
 

@@ -1,5 +1,6 @@
 """Replay buffers that store every frame once."""
 
+from sb3_fpac.buffers.encoded_frames import FixedEncoder
 from sb3_fpac.buffers.episodes import end_episodes, is_mid_episode
 from sb3_fpac.buffers.frame_batch import FrameBatch
 from sb3_fpac.buffers.frame_pool import FramePool
@@ -8,6 +9,7 @@ from sb3_fpac.buffers.frame_storage import FrameStorage
 from sb3_fpac.buffers.her_frame_replay_buffer import HerFrameReplayBuffer
 
 __all__ = [
+    "FixedEncoder",
     "FrameBatch",
     "FramePool",
     "FrameReplayBuffer",

@@ -15,7 +15,8 @@ class FrameBatch(NamedTuple):
     ``next_vectors`` contain everything else.
 
     :param frames: ``(B, F, c, H, W)`` uint8, oldest first. One-step transitions: F = S + 1, the observation is
-        ``frames[:, :S]`` and the next observation ``frames[:, 1:]``. n-step transitions: F = 2S, one after the other.
+        ``frames[:, :S]`` and the next observation ``frames[:, 1:]``. n-step transitions: F = 2S, one after the other. Frames
+        that have been encoded are ``(B, F, K, 3)`` float32.
     :param camera_shifts: ``(B, 2, S − 1, 2)`` float32, of the observation and of the next observation, x and y in pixels (see
         :func:`~sb3_fpac.observations.encode_camera_shift`); None without camera shift
     :param actions: ``(B, action_dim)``

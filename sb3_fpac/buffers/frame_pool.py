@@ -39,6 +39,7 @@ class FramePool:
         self.frame_bytes = int(np.prod(frame_shape))
         self.device = device
         self.frames_per_block = max(1, min(BLOCK_BYTES // self.frame_bytes, max_frames))
+        self._n_writes = 0
         self.clear()
 
     @property
@@ -57,6 +58,7 @@ class FramePool:
         self._arrays: list[np.ndarray] = []  # the blocks once more, if on the CPU: NumPy copies a row in less time
         self._references: list[int] = []  # of every slot ever used
         self._free: list[int] = []
+        self._writes: list[int] = []  # the number of the latest write to every slot
 
     def put(self, frame: np.ndarray) -> int:
         """
@@ -72,12 +74,24 @@ class FramePool:
             if slot == len(self.blocks) * self.frames_per_block:
                 self._append(th.empty((self.frames_per_block, *self.frame_shape), dtype=th.uint8, device=self.device))
             self._references.append(0)
+            self._writes.append(0)
+        self._n_writes += 1
+        self._writes[slot] = self._n_writes
         block, row = divmod(slot, self.frames_per_block)
         if self._arrays:
             self._arrays[block][row] = frame
         else:
             self.blocks[block][row].copy_(th.from_numpy(frame), non_blocking=True)
         return slot
+
+    def writes(self, slots: np.ndarray) -> np.ndarray:
+        """
+        Return a number for each slot that is another one after every :meth:`put` to it.
+
+        :param slots: ``(N,)``
+        :return: ``(N,)``, positive
+        """
+        return np.array([self._writes[slot] for slot in slots.tolist()])
 
     def acquire(self, slots: Iterable[int]) -> None:
         """

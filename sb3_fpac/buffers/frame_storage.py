@@ -1,6 +1,8 @@
 """What replay buffers that store every frame once have in common."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -12,6 +14,7 @@ from stable_baselines3.common.type_aliases import DictReplayBufferSamples, Repla
 from stable_baselines3.common.vec_env import VecNormalize
 
 from sb3_fpac.arguments import whole_number
+from sb3_fpac.buffers.encoded_frames import FixedEncoder
 from sb3_fpac.buffers.frame_batch import FrameBatch
 from sb3_fpac.buffers.frame_pool import to_device
 from sb3_fpac.buffers.frame_store import FrameStore, check_device, check_memory
@@ -40,12 +43,18 @@ class FrameStorage(ReplayBuffer):
     def _sample_references(self, batch_size: int, env: VecNormalize | None) -> Any:
         """What SB3 samples: references as tensors on the CPU, or dicts of them"""
 
-    def sample_frames(self, batch_size: int, env: VecNormalize | None = None) -> FrameBatch:
+    def sample_frames(
+        self,
+        batch_size: int,
+        env: VecNormalize | None = None,
+        encoders: Mapping[str | None, FixedEncoder] = MappingProxyType({}),
+    ) -> FrameBatch:
         """
         Sample the transitions that ``sample`` would return, with the frames that both observations share only once.
 
         :param batch_size: B
         :param env: Normalizes the rewards, and vectors of Dict observations
+        :param encoders: Encoders of images that are to be returned encoded, by key; each frame is encoded once
         :return: The batch, on :attr:`device`
         :raises ValueError: if ``env`` normalizes images, or a next observation does not continue its observation
         """
@@ -53,7 +62,7 @@ class FrameStorage(ReplayBuffer):
         if images:
             cure = "norm_obs=False" if images[0] is None else f"norm_obs_keys without {', '.join(map(repr, images))}"
             raise ValueError(f"sample_frames does not normalize frames: use VecNormalize({cure}), or sample().")
-        return self._frame_batch(self._sample_references(batch_size, env), env)
+        return self._frame_batch(self._sample_references(batch_size, env), env, encoders)
 
     def _make_stores(
         self,
@@ -188,7 +197,7 @@ class FrameStorage(ReplayBuffer):
             observations |= {key: th.tensor(normalized[key]) for key in keys}
         return {key: to_device(tensor, self.device) for key, tensor in observations.items()}
 
-    def _frame_batch(self, samples: Any, env: VecNormalize | None) -> FrameBatch:
+    def _frame_batch(self, samples: Any, env: VecNormalize | None, encoders: Mapping[str | None, FixedEncoder]) -> FrameBatch:
         """Samples of references → a batch of frames"""
         references: Any
         next_references: Any
@@ -199,7 +208,7 @@ class FrameStorage(ReplayBuffer):
         for key, store in self.stores.items():
             with naming(key):
                 frames[key], camera_shifts[key] = store.frames(
-                    references[key].numpy(), next_references[key].numpy(), self.n_steps == 1, self.device
+                    references[key].numpy(), next_references[key].numpy(), self.n_steps == 1, self.device, encoders.get(key)
                 )
         vectors, next_vectors = (
             self._normalized({key: of_observations[key] for key in self._vector_shapes}, env)

@@ -4,6 +4,7 @@ import numpy as np
 import torch as th
 from gymnasium import spaces
 
+from sb3_fpac.buffers.encoded_frames import EncodedFrames, FixedEncoder
 from sb3_fpac.buffers.frame_pool import FramePool, to_device
 from sb3_fpac.limits import free_memory
 from sb3_fpac.observations import Layout, decode_camera_shift, has_channels_first, problem_of_header, read_layout
@@ -44,6 +45,7 @@ class FrameStore:
         self.n_header_bytes = 4 * (self.n_frames - 1) if self.layout.camera_shift else 0
         self.n_references = self.n_frames + self.n_header_bytes
         self.pool = FramePool(frame_shape, device, n_transitions + (self.n_frames + 1) * n_envs)
+        self._encoded = EncodedFrames(self.pool)
         self._forget_last_frames()
 
     def put(self, obs: np.ndarray, next_obs: np.ndarray, last_references: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -127,7 +129,12 @@ class FrameStore:
         return images
 
     def frames(
-        self, references: np.ndarray, next_references: np.ndarray, one_step: bool, device: th.device
+        self,
+        references: np.ndarray,
+        next_references: np.ndarray,
+        one_step: bool,
+        device: th.device,
+        encoder: FixedEncoder | None = None,
     ) -> tuple[th.Tensor, th.Tensor | None]:
         """
         Make the frames of transitions, those that both observations share only once.
@@ -136,6 +143,7 @@ class FrameStore:
         :param next_references: ``(B, n_references)``
         :param one_step: Whether the next observations follow after one step
         :param device: Device of the result
+        :param encoder: Encodes the frames, if they are to be encoded
         :return: Frames and camera shifts, as in :class:`~sb3_fpac.buffers.FrameBatch`
         :raises ValueError: if the next observations should continue the observations, and do not
         """
@@ -144,12 +152,16 @@ class FrameStore:
             if not np.array_equal(slots[:, 1:], next_slots[:, :-1]):
                 raise self.not_continued()
             next_slots = next_slots[:, -1:]
-        frames = self.pool.gather(np.concatenate([slots, next_slots], axis=1), device)
+        all_slots = np.concatenate([slots, next_slots], axis=1)
+        if encoder is None:
+            frames = self.pool.gather(all_slots, device).unflatten(1, (-1, self.layout.frame_channels))
+        else:
+            frames = self._encoded.gather(all_slots, encoder, device)
         camera_shifts = None
         if self.layout.camera_shift:
             header = th.from_numpy(np.stack([references, next_references], axis=1)[:, :, None, self.n_frames :])
             camera_shifts = to_device(decode_camera_shift(header, self.n_frames - 1), device)
-        return frames.unflatten(1, (-1, self.layout.frame_channels)), camera_shifts
+        return frames, camera_shifts
 
     def _split(self, obs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(n_envs, C, H, W) → frames, (n_envs, S, c, H, W), and the header's bytes, (n_envs, 4 (S − 1)) or (n_envs, 0)"""

@@ -4,7 +4,7 @@ import copy
 import time
 import warnings
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
 import torch as th
@@ -16,7 +16,7 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedul
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.her import HerReplayBuffer
 
-from sb3_fpac.buffers import FrameBatch, FrameReplayBuffer, FrameStorage, end_episodes
+from sb3_fpac.buffers import FixedEncoder, FrameBatch, FrameReplayBuffer, FrameStorage, end_episodes
 from sb3_fpac.fpac.checks import (
     check_actions,
     check_env,
@@ -30,11 +30,12 @@ from sb3_fpac.fpac.checks import (
 from sb3_fpac.fpac.compilation import Compile, compile_update, configure_optimizer
 from sb3_fpac.fpac.continuity import ContinuityCheck
 from sb3_fpac.fpac.crowding import CrowdingCheck
+from sb3_fpac.fpac.fixed_encoders import fixed_encoders
 from sb3_fpac.fpac.loading import CheckedLoading
 from sb3_fpac.fpac.loss_tracker import LossTracker, check_finite
 from sb3_fpac.fpac.policies import FPACPolicy
 from sb3_fpac.fpac.sb3_setup import check_places, frame_options
-from sb3_fpac.fpac.update import Losses, Update
+from sb3_fpac.fpac.update import Losses, PointExtractor, Update
 from sb3_fpac.fpac.weights import ALGORITHMS
 
 SelfFPAC = TypeVar("SelfFPAC", bound="FPAC")
@@ -230,14 +231,15 @@ class FPAC(CheckedLoading):
     def train(self, gradient_steps: int, batch_size: int = 128) -> None:
         self.policy.set_training_mode(True)
         self._update_learning_rate(self._optimizers())
-        settings = (batch_size, self.gamma, self.tau, self.target_entropy, self.random_shift, self.compile)
+        encoders = self._encoders_of_frames()
+        settings = (batch_size, self.gamma, self.tau, self.target_entropy, self.random_shift, self.compile, encoders.keys())
         if settings != self._update_settings:  # as callbacks may change them
             check_hyperparameters(self)
             check_random_shift(self.random_shift, self.replay_buffer.layouts)
             self.replay_buffer.gamma = self.gamma  # of n-step returns
             self._update, self._update_settings = None, settings
         for _ in range(gradient_steps):
-            batch = self.replay_buffer.sample_frames(batch_size, env=self._vec_normalize_env)
+            batch = self.replay_buffer.sample_frames(batch_size, self._vec_normalize_env, encoders)
             if self._update is None:
                 self._update = compile_update(self._make_update, self.compile, batch)
             self._n_updates += 1
@@ -250,6 +252,11 @@ class FPAC(CheckedLoading):
         if self.device.type == "cpu":  # elsewhere, reading losses would wait for the device
             self._record_losses()
             self._crowding.update()
+
+    def _encoders_of_frames(self) -> dict[str | None, FixedEncoder]:
+        """A frame is encoded only once if its encoder is frozen, and it is not shifted at random"""
+        images = cast(PointExtractor, self.policy.features_extractor).images
+        return fixed_encoders({key: image for key, image in images.items() if not self._random_shift_of(key)})
 
     def _make_update(self, compile_losses: bool) -> Update:
         assert isinstance(self.target_entropy, float)

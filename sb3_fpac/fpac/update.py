@@ -256,7 +256,9 @@ def _encode(
 
 
 def _points(extractor: FrameExtractor, frames: th.Tensor) -> th.Tensor:
-    """(B, S, c, H, W) → (B, S, K, 3)"""
+    """(B, S, c, H, W) → (B, S, K, 3); points stay as they are"""
+    if frames.ndim == 4:
+        return frames
     return extractor.encode_frames(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
 
 

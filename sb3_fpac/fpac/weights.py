@@ -83,8 +83,8 @@ def load_weights(path: str | Path, env: GymEnv | None = None, **kwargs: Any) -> 
     :param kwargs: Keyword arguments of the algorithm, which replace those of the file: ``device``, ``buffer_size``, … The file
         has no ``learning_rate``, ``batch_size`` or ``tau``: they have their defaults unless they are passed.
     :return: The agent
-    :raises ValueError: if the file is damaged or not of :func:`save_weights`, the environment has other spaces, or
-        ``policy_kwargs`` are given, which are those of the file
+    :raises ValueError: if the file is damaged or not of :func:`save_weights`, the environment has other spaces,
+        ``policy_kwargs`` are given, which are those of the file, or ``use_sde`` differs from the file's
     """
     contents, tensors = read_weights(path)
     if contents["algorithm"] not in ALGORITHMS:
@@ -115,7 +115,12 @@ def make_agent(
     if "policy_kwargs" in kwargs:
         raise ValueError(f"The policy_kwargs of {path} are those of its weights: leave them out.")
     observation_space, action_space = (_decoded(contents[name], path) for name in ("observation_space", "action_space"))
-    arguments: dict[str, Any] = {**_decoded(contents["settings"], path), **kwargs}
+    settings = _decoded(contents["settings"], path)
+    if "use_sde" in settings and kwargs.get("use_sde", settings["use_sde"]) != settings["use_sde"]:  # other networks
+        raise ValueError(
+            f"{path} is an agent that was trained with use_sde={settings['use_sde']}: leave use_sde out, or train a new agent."
+        )
+    arguments: dict[str, Any] = {**settings, **kwargs}
     arguments["policy_kwargs"] = _decoded(contents["policy_kwargs"], path)
     if env is None and issubclass(algorithm, OffPolicyAlgorithm):
         arguments.setdefault("buffer_size", 1)
