@@ -92,15 +92,11 @@ def make_fpac(env: GymEnv | str, policy_kwargs: dict[str, Any] | None = None, **
 
 
 _PLAIN = dict(features_extractor_class=PlainExtractor, net_arch=[1024, 1024], activation_fn=nn.SiLU)
-_SEPARABLE = {
+_TRAINED = {
     **fpac_fast,
     "policy_kwargs": {
         **fpac_fast["policy_kwargs"],
-        "features_extractor_kwargs": {
-            **fpac_fast["policy_kwargs"]["features_extractor_kwargs"],
-            "softmax": "separable",
-            "temperature": 0.5,
-        },
+        "features_extractor_kwargs": {**fpac_fast["policy_kwargs"]["features_extractor_kwargs"], "frozen": False},
     },
 }
 _FLOAT32 = dict(features_extractor_kwargs=dict(precision="float32"))
@@ -121,7 +117,7 @@ AGENTS: dict[str, Any] = {
     "FPAC, fast, 84×84": partial(FPAC, "CnnPolicy", **fpac_fast, compile=False),
     "FPAC, fast, 64×64": partial(FPAC, "CnnPolicy", **fpac_fast, compile=False),
     "FPAC, fast, 64×64, compiled": partial(FPAC, "CnnPolicy", **fpac_fast, compile=True),
-    "FPAC, fast, separable softmax, 64×64": partial(FPAC, "CnnPolicy", **_SEPARABLE, compile=False),
+    "FPAC, fast, trained encoder, 64×64": partial(FPAC, "CnnPolicy", **_TRAINED, compile=False),
     "FPAC, two cameras": partial(FPAC, "MultiInputPolicy", compile=False),
     "FPAC, fast, two cameras, 64×64": partial(FPAC, "MultiInputPolicy", **fpac_fast, compile=False),
 }
@@ -130,7 +126,7 @@ with those of the preset."""
 _ENVS = {
     "FPAC, fast, 64×64": partial(Noise, 64),
     "FPAC, fast, 64×64, compiled": partial(Noise, 64),
-    "FPAC, fast, separable softmax, 64×64": partial(Noise, 64),
+    "FPAC, fast, trained encoder, 64×64": partial(Noise, 64),
     "FPAC, two cameras": TwoCameras,
     "FPAC, fast, two cameras, 64×64": partial(TwoCameras, 64),
 }

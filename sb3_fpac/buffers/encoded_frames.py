@@ -24,7 +24,6 @@ class FixedEncoder(NamedTuple):
 class EncodedFrames:
     """
     The encoded frames of a pool. A frame is encoded when it is first asked for, and again only after the encoder has changed.
-    Pickles do not contain them.
 
     :param pool: The frames
     """
@@ -66,9 +65,6 @@ class EncodedFrames:
         self._of = of
         self._encoded = None
         self._writes = np.zeros(0, dtype=np.int64)
-
-    def __reduce__(self) -> tuple[type["EncodedFrames"], tuple[FramePool]]:
-        return EncodedFrames, (self._pool,)
 
 
 def _grown(writes: np.ndarray, length: int) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Stores the frames of one image, each once, and hands out references to them."""
 
+from typing import Any
+
 import numpy as np
 import torch as th
 from gymnasium import spaces
@@ -187,6 +189,13 @@ class FrameStore:
             else:
                 slots.append(self.pool.put(frame))
         return slots
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_encoded"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._encoded = EncodedFrames(self.pool)
 
     def _forget_last_frames(self) -> None:
         self._last_frames = np.empty((self.n_envs, 0, *self.pool.frame_shape), dtype=np.uint8)

@@ -42,10 +42,13 @@ fpac_fast: dict[str, Any] = dict(
     policy_kwargs=dict(
         net_arch=[256, 256],
         layer_norm=True,
-        features_extractor_kwargs=dict(strides=(2,), anti_aliasing=True, softmax="full", temperature=0.1, standardize=True),
+        features_extractor_kwargs=dict(
+            strides=(2,), anti_aliasing=True, softmax="full", temperature=0.1, standardize=True, frozen=True
+        ),
     ),
 )
 """
 Keyword arguments of FPAC for learning on a small machine: ``FPAC("CnnPolicy", env, **fpac_fast)``, with frames of about
-64×64 pixels. It is not the paper's algorithm: the encoder is a single convolution.
+64×64 pixels. It is not the paper's algorithm: the encoder is a single convolution with random weights, which is not trained, so
+that every frame is encoded once.
 """
