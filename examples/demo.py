@@ -4,7 +4,7 @@ Trains FPAC's preset for small machines to swing up a pendulum from pixels, in m
 Writes to --out: video.mp4 (an episode before and one after training, side by side, with the feature points drawn on them),
 points.png (four moments after training), learning_curve.png, model.zip.
 
-Usage: python examples/demo.py [--steps 4000] [--seed 0] [--out demo]
+Usage: python examples/demo.py [--steps 6000] [--seed 0] [--out demo]
 """
 
 import argparse
@@ -47,7 +47,7 @@ def plot_learning_curve(evaluations: Path, before: float, path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", default=4000, type=int, help="agent steps")
+    parser.add_argument("--steps", default=6000, type=int, help="agent steps")
     parser.add_argument("--seed", default=0, type=int)
     parser.add_argument("--out", default=Path("demo"), type=Path)
     args = parser.parse_args()
