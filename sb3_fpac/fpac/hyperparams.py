@@ -49,6 +49,6 @@ fpac_fast: dict[str, Any] = dict(
 )
 """
 Keyword arguments of FPAC for learning on a small machine: ``FPAC("CnnPolicy", env, **fpac_fast)``, with frames of about
-64×64 pixels. It is not the paper's algorithm: the encoder is a single convolution with random weights, which is not trained, so
+64×64 pixels. It is not the paper's algorithm: the encoder is a single convolution with random weights. It is not trained, so
 that every frame is encoded once.
 """
