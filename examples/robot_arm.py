@@ -47,12 +47,13 @@ HYPERPARAMS = {
     "learning_starts": 500,
     "policy_kwargs": {
         **POLICY_KWARGS,
-        # The ball is small: with few points and a low temperature, a point can settle on a few pixels
+        # The ball is small: with few points and a low temperature, a trained point can settle on a few pixels
         "features_extractor_kwargs": {
             **POLICY_KWARGS["features_extractor_kwargs"],
             "n_points": 16,
             "softmax": "separable",
             "temperature": 0.03,
+            "frozen": False,
         },
     },
 }
