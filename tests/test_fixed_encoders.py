@@ -1,5 +1,6 @@
 """Frozen encoders: every frame is encoded once, and nothing else is different."""
 
+import gc
 import pickle
 
 import numpy as np
@@ -45,6 +46,20 @@ def images(model):
     return model.policy.features_extractor.images
 
 
+def sampled(buffer, encoders):
+    """The same batch as pixels and encoded"""
+    np.random.seed(0)
+    pixels = buffer.sample_frames(8)
+    np.random.seed(0)
+    return pixels, buffer.sample_frames(8, None, encoders)
+
+
+def check_points(extractor, pixels, points):
+    with th.no_grad():
+        expected = extractor.encode_frames(pixels.flatten(0, 1)).unflatten(0, pixels.shape[:2])
+    th.testing.assert_close(points, expected)
+
+
 def count_encoded(model, monkeypatch):
     """Numbers of frames, one for each call of an encoder in training"""
     counts = []
@@ -76,20 +91,15 @@ def test_the_agent_is_the_one_that_encodes_frames_in_every_update(case, monkeypa
 @pytest.mark.parametrize("case", CASES)
 def test_encoded_frames_are_the_encodings_of_the_frames(case):
     model = make(case).learn(100)
-    buffer, encoders = model.replay_buffer, model._encoders_of_frames()
-    np.random.seed(0)
-    frames = buffer.sample_frames(8)
-    np.random.seed(0)
-    encoded = buffer.sample_frames(8, None, encoders)
+    encoders = model._encoders_of_frames()
+    frames, encoded = sampled(model.replay_buffer, encoders)
     assert encoders.keys() == ({"wrist"} if case == "one of them" else set(images(model)))
     for key, extractor in images(model).items():
         pixels, points = frames.image(key)[0], encoded.image(key)[0]
-        if key not in encoders:
+        if key in encoders:
+            check_points(extractor, pixels, points)
+        else:
             assert th.equal(pixels, points)
-            continue
-        with th.no_grad():
-            expected = extractor.encode_frames(pixels.flatten(0, 1)).unflatten(0, pixels.shape[:2])
-        th.testing.assert_close(points, expected)
 
 
 def test_every_frame_is_encoded_once(monkeypatch):
@@ -117,13 +127,21 @@ def test_another_encoder_encodes_the_frames_anew(change):
     model = filled(make(), 30)
     train(model, 3)
     change(model)
-    test = model.replay_buffer
-    np.random.seed(0)
-    pixels = test.sample_frames(8).frames
-    np.random.seed(0)
-    points = test.sample_frames(8, None, model._encoders_of_frames()).frames
-    with th.no_grad():
-        th.testing.assert_close(points.flatten(0, 1), images(model)[None].encode_frames(pixels.flatten(0, 1)))
+    pixels, points = sampled(model.replay_buffer, model._encoders_of_frames())
+    check_points(images(model)[None], pixels.frames, points.frames)
+
+
+def test_a_buffer_that_changes_hands_is_encoded_anew():
+    """Also if the new agent lies where the old one lay in memory"""
+    for seed in range(5):
+        old = filled(make(seed=seed), 30)
+        train(old, 3)
+        buffer = old.replay_buffer
+        del old
+        gc.collect()
+        new = make(seed=seed + 10)
+        pixels, points = sampled(buffer, new._encoders_of_frames())
+        check_points(images(new)[None], pixels.frames, points.frames)
 
 
 def test_a_trained_encoder_and_shifted_frames_are_encoded_in_every_update(monkeypatch):

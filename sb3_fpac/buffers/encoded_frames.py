@@ -33,7 +33,7 @@ class EncodedFrames:
 
     def __init__(self, pool: FramePool) -> None:
         self._pool = pool
-        self._forget(None)
+        self._forget(None, None)
 
     def gather(self, slots: np.ndarray, encoder: FixedEncoder, device: th.device) -> th.Tensor:
         """
@@ -44,8 +44,8 @@ class EncodedFrames:
         :param device: The device on which frames are encoded
         :return: ``(B, F, …)``
         """
-        if self._of != (encoder.version, device):
-            self._forget((encoder.version, device))
+        if self._encoder is None or (self._encoder.version, self._device) != (encoder.version, device):
+            self._forget(encoder, device)
         wanted = slots.ravel()
         self._writes = _grown(self._writes, int(wanted.max()) + 1)
         new = np.unique(wanted[self._writes[wanted] != self._pool.writes(wanted)])
@@ -61,8 +61,9 @@ class EncodedFrames:
         assert self._encoded is not None
         return self._encoded[_indices(wanted, device)].unflatten(0, slots.shape)
 
-    def _forget(self, of: tuple[Hashable, th.device] | None) -> None:
-        self._of = of
+    def _forget(self, encoder: FixedEncoder | None, device: th.device | None) -> None:
+        self._encoder = encoder  # kept, as its version may contain ids of what it has
+        self._device = device
         self._encoded = None
         self._writes = np.zeros(0, dtype=np.int64)
 
