@@ -145,7 +145,7 @@ def test_every_python_block_runs_alone(page, number, files, run_alone, tmp_path)
 IN_ORDER = {  # page: its text and what the test has instead, and the files that its blocks write
     "your_environment.md": (
         {
-            "learn(4_000,": "learn(20,",
+            "learn(6_000,": "learn(20,",
             "learn(100_000,": "learn(20,",
             "**fpac_fast,": "**fpac_fast, learning_starts=16, batch_size=4, buffer_size=200, compile=False,",
             "n_eval_episodes=10": "n_eval_episodes=1",

@@ -232,7 +232,7 @@ class FPAC(CheckedLoading):
         self.policy.set_training_mode(True)
         self._update_learning_rate(self._optimizers())
         encoders = self._encoders_of_frames()
-        settings = (batch_size, self.gamma, self.tau, self.target_entropy, self.random_shift, self.compile, encoders.keys())
+        settings = (batch_size, self.gamma, self.tau, self.target_entropy, self.random_shift, self.compile, tuple(encoders))
         if settings != self._update_settings:  # as callbacks may change them
             check_hyperparameters(self)
             check_random_shift(self.random_shift, self.replay_buffer.layouts)
