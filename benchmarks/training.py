@@ -1,9 +1,11 @@
 """
 A whole training loop on dmc-cheetah-run with Table I's hyperparameters: agent steps per second, where the time goes, and the
 peak memory of the process with a full replay buffer of 100k transitions. One update per agent step, whatever the number of
-environments; several environments run in processes of their own.
+environments; several environments run in processes of their own, and with --processes a single one, too. The frames have 84×84
+pixels, or 64×64 where an agent's name says so.
 
 Usage: python benchmarks/training.py [--device cuda] [--steps 50] [--n-envs 1 2 4] [--agents "FPAC, auto, compiled" …]
+    [--processes] [--threads 1]
 """
 
 import argparse
@@ -58,21 +60,26 @@ class Stopwatch:
         setattr(owner, method, timed)
 
 
-def make_model(name: str, n_envs: int, device: th.device) -> OffPolicyAlgorithm:
-    env = make_vec_env(TASK, n_envs, seed=0, vec_env_cls=DummyVecEnv if n_envs == 1 else SubprocVecEnv)
+def make_model(name: str, n_envs: int, device: th.device, processes: bool = False) -> OffPolicyAlgorithm:
+    env_kwargs = dict(size=64, fast_rendering=True) if "64×64" in name else {}
+    vec_env_cls = SubprocVecEnv if processes or n_envs > 1 else DummyVecEnv
+    env = make_vec_env(TASK, n_envs, seed=0, vec_env_cls=vec_env_cls, env_kwargs=env_kwargs)
     return AGENTS[name](env, learning_starts=128, train_freq=1, gradient_steps=-1, device=device, seed=0)
 
 
-def measure_speed(name: str, n_envs: int, device: th.device, steps: int) -> tuple[float, dict[str, float]]:
+def measure_speed(
+    name: str, n_envs: int, device: th.device, steps: int, processes: bool, threads: int
+) -> tuple[float, dict[str, float]]:
     """Agent steps per second, and the share of each stage"""
-    model = make_model(name, n_envs, device)
+    th.set_num_threads(threads)
+    model = make_model(name, n_envs, device, processes)
     from dm_control import mujoco  # after the environment, which chooses what draws
 
     model.learn(128 + WARM_UP)
     stopwatch = Stopwatch(device)
     assert model.env is not None
     stopwatch.wrap(mujoco.Physics, "render", "rendering")
-    stopwatch.wrap(model.env, "step", "simulation")
+    stopwatch.wrap(model.env, "step_wait", "simulation")  # FPAC updates before it waits
     stopwatch.wrap(model, "predict", "acting")
     stopwatch.wrap(model.replay_buffer, "add", "replay")
     stopwatch.wrap(model.replay_buffer, "sample_frames" if name.startswith("FPAC") else "sample", "replay")
@@ -91,12 +98,12 @@ def measure_memory(name: str, n_envs: int, device: th.device) -> float:
     assert model.env is not None and model.replay_buffer is not None
     model.env.close()
     rng = np.random.default_rng(0)
-    n_header_planes = model.observation_space.shape[0] % 3  # type: ignore[index]
-    past = rng.integers(0, 256, (n_envs, 3, 84, 84), np.uint8)
-    header = np.zeros((n_envs, n_header_planes, 84, 84), np.uint8)
+    n_planes, size, _ = model.observation_space.shape  # type: ignore[misc]
+    past = rng.integers(0, 256, (n_envs, 3, size, size), np.uint8)
+    header = np.zeros((n_envs, n_planes % 3, size, size), np.uint8)
     observation = np.concatenate([header, past, past], axis=1)
     for step in range(1, 100_000 // n_envs + 1):
-        past, now = observation[:, -3:], rng.integers(0, 256, (n_envs, 3, 84, 84), np.uint8)
+        past, now = observation[:, -3:], rng.integers(0, 256, (n_envs, 3, size, size), np.uint8)
         next_observation = np.concatenate([header, past, now], axis=1)
         ends = np.full(n_envs, step % 250 == 0)
         model.replay_buffer.add(observation, next_observation, np.zeros((n_envs, 6)), np.zeros(n_envs), ends, [{}] * n_envs)
@@ -117,6 +124,8 @@ def main() -> None:
     parser.add_argument("--steps", default=50, type=int)
     parser.add_argument("--n-envs", default=[1, 2, 4], type=int, nargs="+")
     parser.add_argument("--agents", default=DEFAULT_AGENTS, nargs="+", choices=AGENTS)
+    parser.add_argument("--processes", action="store_true", help="run a single environment in a process of its own, too")
+    parser.add_argument("--threads", default=th.get_num_threads(), type=int, help="of PyTorch")
     args = parser.parse_args()
 
     print(describe_machine(args.device))
@@ -125,7 +134,7 @@ def main() -> None:
     baseline = 0.0
     for n_envs in args.n_envs:
         for name in args.agents:
-            speed, shares = in_own_process(measure_speed, name, n_envs, args.device, args.steps)
+            speed, shares = in_own_process(measure_speed, name, n_envs, args.device, args.steps, args.processes, args.threads)
             baseline = baseline or speed
             gigabytes = in_own_process(measure_memory, name, n_envs, args.device) if n_envs == args.n_envs[0] else None
             columns = [name, str(n_envs), f"{speed:.2f}", f"{speed / baseline:.2f}", *(f"{x:.0%}" for x in shares.values())]

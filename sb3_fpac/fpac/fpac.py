@@ -4,6 +4,7 @@ import copy
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
@@ -12,7 +13,7 @@ from stable_baselines3 import SAC
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.noise import ActionNoise
 from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
+from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, RolloutReturn, Schedule
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.her import HerReplayBuffer
 
@@ -37,6 +38,7 @@ from sb3_fpac.fpac.policies import FPACPolicy
 from sb3_fpac.fpac.sb3_setup import check_places, frame_options
 from sb3_fpac.fpac.update import Losses, PointExtractor, Update
 from sb3_fpac.fpac.weights import ALGORITHMS
+from sb3_fpac.fpac.while_stepping import WhileStepping, has_processes
 
 SelfFPAC = TypeVar("SelfFPAC", bound="FPAC")
 
@@ -48,7 +50,8 @@ class FPAC(CheckedLoading):
 
     The same algorithm as ``SAC(FPACPolicy, …)``, but faster: three frames of a transition are encoded instead of four, the
     actor and α are updated with the features of the critic's update, every frame is stored once, and the whole update is one
-    function that can be compiled and, on a GPU, replayed as a graph.
+    function that can be compiled and, on a GPU, replayed as a graph. Environments of a ``SubprocVecEnv`` take their next step
+    while the agent is updated.
 
     >>> import sb3_fpac
     >>> model = sb3_fpac.FPAC("CnnPolicy", "dmc-cheetah-run")  # doctest: +SKIP
@@ -215,6 +218,8 @@ class FPAC(CheckedLoading):
         self._losses = LossTracker()
         self._crowding = CrowdingCheck()
         self._continuity = ContinuityCheck()
+        self._while_stepping: WhileStepping | None = None
+        self._train_in_next_step = False
         for optimizer in self._optimizers():
             configure_optimizer(optimizer, self.device)
 
@@ -228,7 +233,21 @@ class FPAC(CheckedLoading):
                 else:
                     group["lr"] = learning_rate
 
+    def collect_rollouts(self, env: VecEnv, *args: Any, **kwargs: Any) -> RolloutReturn:
+        if self._while_stepping is None or self._while_stepping.venv is not env:
+            self._while_stepping = WhileStepping(env) if has_processes(env) else None
+        self._train_in_next_step = False
+        rollout = super().collect_rollouts(self._while_stepping or env, *args, **kwargs)
+        there_is_a_next = rollout.continue_training and self.num_timesteps < self._total_timesteps
+        self._train_in_next_step = self._while_stepping is not None and there_is_a_next
+        return rollout
+
     def train(self, gradient_steps: int, batch_size: int = 128) -> None:
+        if self._train_in_next_step:
+            assert self._while_stepping is not None
+            self._while_stepping.job = partial(self.train, gradient_steps, batch_size)
+            self._train_in_next_step = False
+            return
         self.policy.set_training_mode(True)
         self._update_learning_rate(self._optimizers())
         encoders = self._encoders_of_frames()
@@ -361,7 +380,8 @@ class FPAC(CheckedLoading):
         super().save(*args, **kwargs)
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_update", "_update_settings", "_losses", "_crowding", "_continuity"]
+        parts = ["_update", "_update_settings", "_losses", "_crowding", "_continuity"]
+        return [*super()._excluded_save_params(), *parts, "_while_stepping", "_train_in_next_step"]
 
 
 ALGORITHMS["FPAC"] = FPAC
