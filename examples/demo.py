@@ -8,15 +8,18 @@ Usage: python examples/demo.py [--steps 6000] [--seed 0] [--out demo]
 """
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import gymnasium as gym
 import matplotlib
 import numpy as np
+import torch as th
 from matplotlib import pyplot as plt
 from stable_baselines3.common.callbacks import EvalCallback
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import SubprocVecEnv
 
 from sb3_fpac import FPAC, PixelFrames, fpac_fast
 from sb3_fpac.visualization.episode import record_episode
@@ -33,6 +36,12 @@ def make_env(seed: int = 0) -> gym.Env:
     env = Monitor(PixelFrames(gym.make(TASK, render_mode="rgb_array"), size=SIZE, action_repeat=2))
     env.reset(seed=seed)
     return env
+
+
+def make_train_env(seed: int) -> gym.Env:
+    # Pendulum's rewards go down to -16 an env step, and the preset learned them unsteadily; a tenth of them is nearer to 1.
+    # All that is printed has the task's own rewards.
+    return gym.wrappers.TransformReward(make_env(seed), lambda reward: reward / 10)
 
 
 def plot_learning_curve(evaluations: Path, before: float, path: Path) -> None:
@@ -53,11 +62,11 @@ def main() -> None:
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
 
-    # Pendulum's rewards go down to -16 an env step, and the preset learned them unsteadily; a tenth of them is nearer to 1.
-    # All that is printed has the task's own rewards.
-    train_env = gym.wrappers.TransformReward(make_env(args.seed), lambda reward: reward / 10)
+    # The environment has a process of its own: it draws the next frame while this one updates the agent, with one thread.
+    train_env = SubprocVecEnv([partial(make_train_env, args.seed)])
+    th.set_num_threads(1)
     model = FPAC("CnnPolicy", train_env, buffer_size=args.steps, seed=args.seed, **fpac_fast)
-    test_env = make_env(args.seed + 1000)
+    test_env = SubprocVecEnv([partial(make_env, args.seed + 1000)])
 
     before, _ = evaluate_policy(model, test_env, n_eval_episodes=TEST_EPISODES)
     episode_before = record_episode(model, make_env(args.seed + 2000))
@@ -67,12 +76,15 @@ def main() -> None:
     )
     model.learn(args.steps, callback=evaluation, progress_bar=True)
     after, _ = evaluate_policy(model, test_env, n_eval_episodes=TEST_EPISODES)
+    train_env.close()
+    test_env.close()
 
     model.save(args.out / "model")
     plot_learning_curve(args.out / "evaluations.npz", before, args.out / "learning_curve.png")
-    episode_after = record_episode(model, make_env(args.seed + 2000))
+    env = make_env(args.seed + 2000)
+    episode_after = record_episode(model, env)
     both = zip(render_episode(episode_before), render_episode(episode_after), strict=True)
-    write_video(args.out / "video.mp4", (side_by_side(*pictures) for pictures in both), fps=test_env.metadata["render_fps"])
+    write_video(args.out / "video.mp4", (side_by_side(*pictures) for pictures in both), fps=env.metadata["render_fps"])
     write_image(args.out / "points.png", render_moments(episode_after, scale=8))
     print(
         f"Return before: {before:.0f}, after {args.steps} steps: {after:.0f} (means of {TEST_EPISODES} episodes)",

@@ -129,6 +129,16 @@ def test_auto_precision_follows_the_hardware(monkeypatch, native, precision):
     assert th.equal(auto(obs), forced(obs))
 
 
+def test_a_frozen_encoder_computes_the_same_on_every_hardware(monkeypatch):
+    obs = observations(make())
+    features = []
+    for native in (True, False):
+        monkeypatch.setattr("sb3_fpac.features.encoder.has_native_bfloat16", lambda device, native=native: native)
+        features.append(make(precision="auto", frozen=True, standardize=True)(obs))
+    assert th.equal(*features)
+    assert not th.equal(make(precision="bfloat16", frozen=True, standardize=True)(obs), features[0])  # who asks for it gets it
+
+
 def test_float32_stays_float32_under_the_users_own_autocast():
     extractor = make()
     obs = observations(extractor)

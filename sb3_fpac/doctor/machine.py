@@ -64,8 +64,8 @@ def check_bfloat16() -> Check:
     device = get_device("auto")
     name = "the CPU" if device.type == "cpu" else "the GPU"
     if has_native_bfloat16(device):
-        return Check("bfloat16", True, f"{name} multiplies it, so the encoder uses it")
-    return Check("bfloat16", True, f"{name} does not multiply it, so the encoder uses float32, which is slower")
+        return Check("bfloat16", True, f"{name} multiplies it, and encoders that are trained use it")
+    return Check("bfloat16", True, f"{name} does not multiply it, so encoders use float32, which is slower to train")
 
 
 def check_compiler() -> Check:

@@ -47,8 +47,8 @@ class FeaturePointExtractor(FrameExtractor):
         this cannot be inferred; pass it explicitly.
     :param normalized_image: As in SB3's NatureCNN: pass True together with ``normalize_images=False``. Images of 0…255 are
         then divided here, and images in [0, 1] are taken as they are. The policies of SAC and TQC set it themselves.
-    :param precision: Precision of the convolutions: ``"auto"`` is bfloat16 where the hardware multiplies bfloat16, and float32
-        elsewhere; ``"float32"`` and ``"bfloat16"`` force it. Parameters and features are float32.
+    :param precision: Precision of the convolutions: ``"auto"`` is bfloat16 where the hardware multiplies bfloat16, unless
+        ``frozen``, and float32 elsewhere; ``"float32"`` and ``"bfloat16"`` force it. Parameters and features are float32.
     :param strides: Stride of every 3×3 convolution. ``(2, 1, 1, 1)`` are the paper's; larger ones cost less and locate
         less precisely.
     :param anti_aliasing: Whether convolutions with a stride above 1 read their input blurred by [1, 2, 1] / 4 along both axes
@@ -87,6 +87,8 @@ class FeaturePointExtractor(FrameExtractor):
         frozen: bool = False,
     ) -> None:
         n_points = whole_number("n_points", n_points, at_least=1)
+        if flag("frozen", frozen) and precision == "auto":
+            precision = "float32"  # the points of random weights vary by little more than the rounding of bfloat16
         super().__init__(
             observation_space, n_points, frame_channels, camera_shift, normalized_image, precision, strides, anti_aliasing
         )
@@ -109,7 +111,7 @@ class FeaturePointExtractor(FrameExtractor):
         self._is_pretrained = pretrained is not None
         if pretrained is not None:
             self._load(pretrained)
-        self.encoder.requires_grad_(not flag("frozen", frozen))
+        self.encoder.requires_grad_(not frozen)
         if self.camera_shift:
             map_height, map_width = self.map_size
             distance = self.encoder.geometry.cell_distance
