@@ -104,7 +104,7 @@ def time_loops(device: th.device, agents: list[str], n_envs: list[int], steps: i
     for name in agents:
         for n in n_envs:
             if deadline.left(SHARES["loops"]):
-                speeds[f"{name}, {n}"] = in_own_process(measure_speed, name, n, device, steps)[0]
+                speeds[f"{name}, {n}"] = in_own_process(measure_speed, name, n, device, steps, n > 1, th.get_num_threads())[0]
     return speeds
 
 

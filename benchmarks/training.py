@@ -1,8 +1,8 @@
 """
 A whole training loop on dmc-cheetah-run with Table I's hyperparameters: agent steps per second, where the time goes, and the
 peak memory of the process with a full replay buffer of 100k transitions. One update per agent step, whatever the number of
-environments; several environments run in processes of their own, and with --processes a single one, too. The frames have 84×84
-pixels, or 64×64 where an agent's name says so.
+environments; several environments run in processes of their own. With --processes, a single one is also measured so. Frames
+have 84×84 pixels, or 64×64 where an agent's name says so.
 
 Usage: python benchmarks/training.py [--device cuda] [--steps 50] [--n-envs 1 2 4] [--agents "FPAC, auto, compiled" …]
     [--processes] [--threads 1]
@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import wraps
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -60,9 +61,9 @@ class Stopwatch:
         setattr(owner, method, timed)
 
 
-def make_model(name: str, n_envs: int, device: th.device, processes: bool = False) -> OffPolicyAlgorithm:
+def make_model(name: str, n_envs: int, device: th.device, processes: bool) -> OffPolicyAlgorithm:
     env_kwargs = dict(size=64, fast_rendering=True) if "64×64" in name else {}
-    vec_env_cls = SubprocVecEnv if processes or n_envs > 1 else DummyVecEnv
+    vec_env_cls = SubprocVecEnv if processes else DummyVecEnv
     env = make_vec_env(TASK, n_envs, seed=0, vec_env_cls=vec_env_cls, env_kwargs=env_kwargs)
     return AGENTS[name](env, learning_starts=128, train_freq=1, gradient_steps=-1, device=device, seed=0)
 
@@ -94,7 +95,7 @@ def measure_speed(
 
 def measure_memory(name: str, n_envs: int, device: th.device) -> float:
     """Peak gigabytes of the process, after 100k transitions in episodes of 250 and two updates"""
-    model = make_model(name, n_envs, device)
+    model = make_model(name, n_envs, device, processes=n_envs > 1)
     assert model.env is not None and model.replay_buffer is not None
     model.env.close()
     rng = np.random.default_rng(0)
@@ -124,7 +125,7 @@ def main() -> None:
     parser.add_argument("--steps", default=50, type=int)
     parser.add_argument("--n-envs", default=[1, 2, 4], type=int, nargs="+")
     parser.add_argument("--agents", default=DEFAULT_AGENTS, nargs="+", choices=AGENTS)
-    parser.add_argument("--processes", action="store_true", help="run a single environment in a process of its own, too")
+    parser.add_argument("--processes", action="store_true", help="measure a single environment in a process of its own, too")
     parser.add_argument("--threads", default=th.get_num_threads(), type=int, help="of PyTorch")
     args = parser.parse_args()
 
@@ -132,13 +133,15 @@ def main() -> None:
     print(f"\n| {TASK} | environments | agent steps/s | × | {' | '.join(STAGES)} | other | peak memory |")
     print(f"| --- | ---: | ---: | ---: |{' ---: |' * (len(STAGES) + 2)}")
     baseline = 0.0
-    for n_envs in args.n_envs:
-        for name in args.agents:
-            speed, shares = in_own_process(measure_speed, name, n_envs, args.device, args.steps, args.processes, args.threads)
+    for n_envs, name in product(args.n_envs, args.agents):
+        for processes in (False, True) if args.processes and n_envs == 1 else (n_envs > 1,):
+            speed, shares = in_own_process(measure_speed, name, n_envs, args.device, args.steps, processes, args.threads)
             baseline = baseline or speed
-            gigabytes = in_own_process(measure_memory, name, n_envs, args.device) if n_envs == args.n_envs[0] else None
-            columns = [name, str(n_envs), f"{speed:.2f}", f"{speed / baseline:.2f}", *(f"{x:.0%}" for x in shares.values())]
-            print(f"| {' | '.join(columns)} | {'' if gigabytes is None else f'{gigabytes:.1f} GB'} |", flush=True)
+            with_memory = n_envs == args.n_envs[0] and processes == (n_envs > 1)
+            memory = f"{in_own_process(measure_memory, name, n_envs, args.device):.1f} GB" if with_memory else ""
+            environments = f"{n_envs}, in {'processes' if processes else 'the process of the agent'}"
+            columns = [name, environments, f"{speed:.2f}", f"{speed / baseline:.2f}", *(f"{x:.0%}" for x in shares.values())]
+            print(f"| {' | '.join([*columns, memory])} |", flush=True)
 
 
 if __name__ == "__main__":
