@@ -131,21 +131,27 @@ def test_saved_and_trained_on(in_process, tmp_path):
     assert loaded._n_updates == 20
 
 
-class Failing(FPAC):
-    fails_at = 15
-    error: BaseException = KeyboardInterrupt()
+def failing(env, fail):
+    """An agent whose update after 15 agent steps fails, once"""
+    model = FPAC("CnnPolicy", env, **SHORT)
+    sample, failed = model.replay_buffer.sample_frames, []
 
-    def train(self, *args, **kwargs):
-        if self._while_stepping.job is None and not self._train_in_next_step and self.num_timesteps == self.fails_at:
-            self.fails_at = -1
-            raise self.error
-        super().train(*args, **kwargs)
+    def sample_or_fail(*args):
+        if model.num_timesteps == 15 and not failed:
+            failed.append(True)
+            fail()
+        return sample(*args)
+
+    model.replay_buffer.sample_frames = sample_or_fail
+    return model
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), FloatingPointError("the loss is nan")])
 def test_after_an_update_that_fails_the_next_step_gets_its_own_results(in_process, error):
-    model = Failing("CnnPolicy", in_process, **SHORT)
-    model.error = error
+    def fail():
+        raise error
+
+    model = failing(in_process, fail)
     with pytest.raises(type(error)):
         model.learn(30)
     assert model.num_timesteps == 15
@@ -159,19 +165,28 @@ def test_after_an_update_that_fails_the_next_step_gets_its_own_results(in_proces
 
 
 def test_an_interrupt_that_also_ends_the_processes_stays_an_interrupt(in_process):
-    class Interrupted(Failing):
-        def train(self, *args, **kwargs):
-            try:
-                super().train(*args, **kwargs)
-            except KeyboardInterrupt:
-                for process in self.env.processes:
-                    os.kill(process.pid, signal.SIGKILL)
-                    process.join()
-                raise
+    def fail():
+        for process in in_process.processes:
+            os.kill(process.pid, signal.SIGKILL)
+            process.join()
+        raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Interrupted("CnnPolicy", in_process, **SHORT).learn(30)
+        failing(in_process, fail).learn(30)
     in_process.closed = True  # there is nothing left to close
+
+
+def test_a_train_of_ones_own_is_called_once_and_updates_before_it_returns(in_process):
+    class Counting(FPAC):
+        counted = 0
+
+        def train(self, *args, **kwargs):
+            before = self._n_updates
+            super().train(*args, **kwargs)
+            self.counted += self._n_updates - before
+
+    model = Counting("CnnPolicy", in_process, **SHORT).learn(20)
+    assert model.counted == model._n_updates == 10
 
 
 def test_a_step_of_its_own():

@@ -29,9 +29,9 @@ class CrowdingCheck:
         if threads > fewer:
             self._warned = True
             warnings.warn(
-                f"PyTorch has {threads} threads for {usable_cores()} processors, and other programs use {others:.1f}: the "
-                f"threads wait for each other, so updates are slow. Set OMP_NUM_THREADS={fewer}, or call "
-                f"torch.set_num_threads({fewer}).",
+                f"PyTorch has {threads} threads for {usable_cores()} processors, and other programs, such as environments in "
+                f"processes of their own, use {others:.1f}: the threads wait for each other, so updates are slow. Set "
+                f"OMP_NUM_THREADS={fewer}, or call torch.set_num_threads({fewer}).",
                 stacklevel=2,
             )
         self._start()

@@ -239,7 +239,8 @@ class FPAC(CheckedLoading):
         self._train_in_next_step = False
         rollout = super().collect_rollouts(self._while_stepping or env, *args, **kwargs)
         there_is_a_next = rollout.continue_training and self.num_timesteps < self._total_timesteps
-        self._train_in_next_step = self._while_stepping is not None and there_is_a_next
+        is_overridden = type(self).train is not FPAC.train  # by what expects to be updated when it returns
+        self._train_in_next_step = self._while_stepping is not None and there_is_a_next and not is_overridden
         return rollout
 
     def train(self, gradient_steps: int, batch_size: int = 128) -> None:
