@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import zipfile
+from collections import OrderedDict
 from pathlib import Path
 
 import cloudpickle
@@ -20,6 +21,7 @@ from rl_zoo3.utils import linear_schedule
 from sb3_contrib import QRDQN, TQC, CrossQ, RecurrentPPO
 from stable_baselines3 import A2C, DDPG, DQN, PPO, SAC, TD3, HerReplayBuffer
 from stable_baselines3.common.noise import NormalActionNoise, OrnsteinUhlenbeckActionNoise, VectorizedActionNoise
+from stable_baselines3.common.type_aliases import TrainFrequencyUnit
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from torch import nn
@@ -256,6 +258,9 @@ BIT_GENERATOR = np.random.PCG64(0).__reduce__()[0]
     [
         pytest.param(lambda: None, id="function"),
         pytest.param(Reduced(getattr, (np.random, "seed")), id="getattr"),
+        pytest.param(Reduced(getattr, (TrainFrequencyUnit, "__init_subclass__")), id="getattr of no member"),
+        pytest.param(Reduced(getattr, (OrderedDict, "fromkeys")), id="getattr of no Enum"),
+        pytest.param(Reduced(getattr, (TrainFrequencyUnit, "other", 1)), id="getattr with a default"),
         pytest.param(Reduced(FeaturePointExtractor, (spaces.Discrete(2),)), id="class that is only mentioned"),
         pytest.param(Reduced(np.ndarray, ((2,),)), id="array without a check"),
         pytest.param(Reduced(GENERATOR, ("PCG64", FeaturePointExtractor)), id="generator that calls"),
@@ -273,6 +278,12 @@ def test_what_no_agent_needs_is_refused(content, tmp_path):
     path.write_bytes(cloudpickle.dumps(content))
     with pytest.raises((UntrustedFileError, DamagedFileError)):
         load_pickle(path)
+
+
+def test_members_of_an_enum_as_the_first_pythons_of_3_11_pickle_them(tmp_path):
+    path = tmp_path / "file.pkl"
+    path.write_bytes(cloudpickle.dumps([Reduced(getattr, (TrainFrequencyUnit, "STEP"))]))
+    assert load_pickle(path) == [TrainFrequencyUnit.STEP]
 
 
 def test_names_with_dots_and_old_instructions_are_refused(tmp_path):

@@ -3,6 +3,7 @@
 import pickle
 import struct
 from collections import OrderedDict, deque
+from enum import Enum
 from typing import IO, Any, ClassVar
 
 import numpy as np
@@ -34,6 +35,8 @@ class DataUnpickler(_Base):
         function = arrays.FUNCTIONS.get((module.replace("numpy.core.", "numpy._core."), name))  # as NumPy 1 called it
         if function is not None:
             return function
+        if (module, name) == ("builtins", "getattr"):
+            return getattr  # Python 3.11.0 to 3.11.3 pickle the member of an Enum so
         found = names.find(module, name)
         if found is None:
             raise UntrustedFileError(self._path, f"{module}.{name}")
@@ -45,10 +48,18 @@ class DataUnpickler(_Base):
         return cls
 
     def _reduce(self) -> None:
-        function = self.stack[-2]
-        if not _is_in(function, self._callable):
+        function, arguments = self.stack[-2:]
+        if not (_is_in(function, self._callable) or (function is getattr and self._is_member(arguments))):
             raise UntrustedFileError(self._path, _name(function))
         super().load_reduce()
+
+    def _is_member(self, arguments: Any) -> bool:
+        """Whether getattr(*arguments) is a member of an Enum that may be called"""
+        if type(arguments) is not tuple or len(arguments) != 2:
+            return False
+        cls, name = arguments
+        is_enum = _is_in(cls, self._callable) and isinstance(cls, type) and issubclass(cls, Enum)
+        return is_enum and type(name) is str and name in cls.__members__
 
     def _make(self) -> None:
         cls = self.stack[-2]
