@@ -122,6 +122,13 @@ def test_a_callback_sees_the_agent_of_the_step_and_may_update_it(in_process):
     assert model._n_updates == 12
 
 
+def test_a_callback_finds_the_policy_as_it_acts(in_process):
+    seen = []
+    model = FPAC("CnnPolicy", in_process, **SHORT)
+    model.learn(16, callback=At(15, lambda: seen.append((model._n_updates, model.policy.training, model.actor.training))))
+    assert seen == [(4, False, False)]
+
+
 def test_saved_and_trained_on(in_process, tmp_path):
     model = FPAC("CnnPolicy", in_process, **SHORT).learn(20)
     model.save(tmp_path / "model")

@@ -246,7 +246,7 @@ class FPAC(CheckedLoading):
     def train(self, gradient_steps: int, batch_size: int = 128) -> None:
         if self._train_in_next_step:
             assert self._while_stepping is not None
-            self._while_stepping.job = partial(self.train, gradient_steps, batch_size)
+            self._while_stepping.job = partial(self._train_between_actions, gradient_steps, batch_size)
             self._train_in_next_step = False
             return
         self.policy.set_training_mode(True)
@@ -272,6 +272,10 @@ class FPAC(CheckedLoading):
         if self.device.type == "cpu":  # elsewhere, reading losses would wait for the device
             self._record_losses()
             self._crowding.update()
+
+    def _train_between_actions(self, gradient_steps: int, batch_size: int) -> None:
+        self.train(gradient_steps, batch_size)
+        self.policy.set_training_mode(False)  # as collect_rollouts has it
 
     def _encoders_of_frames(self) -> dict[str | None, FixedEncoder]:
         """A frame is encoded only once if its encoder is frozen, and it is not shifted at random"""
