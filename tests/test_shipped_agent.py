@@ -1,4 +1,4 @@
-"""The agent that ships in examples/agents loads, acts and is watched with this version, and the demo makes such agents."""
+"""The agent that ships in examples/agents loads, acts and is watched with this version; the demo shows what came out."""
 
 import runpy
 import sys
@@ -14,11 +14,12 @@ from sb3_fpac.__main__ import main
 PROJECT = Path(__file__).parents[1]
 AGENT = PROJECT / "examples" / "agents" / "pendulum.safetensors"
 DEMO = PROJECT / "examples" / "demo.py"
+PENDULUM = PROJECT / "examples" / "pendulum.py"
 
 
 def test_the_agent_is_small_and_knows_its_task():
     assert AGENT.stat().st_size < 5_000_000
-    with runpy.run_path(str(DEMO))["make_env"](seed=0) as env:
+    with runpy.run_path(str(PENDULUM))["make_env"](seed=0) as env:
         model = FPAC.from_weights(AGENT, env)
         extractor = model.policy.features_extractor
         assert extractor.encoder.geometry.anti_aliasing and extractor.normalization is not None
@@ -33,7 +34,7 @@ def test_the_agent_is_small_and_knows_its_task():
 
 
 def test_it_is_watched_by_the_command_of_the_readme(tmp_path, monkeypatch):
-    command = "python -m sb3_fpac watch --model examples/agents/pendulum.safetensors --env examples.demo:make_env"
+    command = "python -m sb3_fpac watch --model examples/agents/pendulum.safetensors --env examples.pendulum:make_env"
     assert command in (PROJECT / "README.md").read_text(encoding="utf-8")
     monkeypatch.chdir(PROJECT)
     monkeypatch.syspath_prepend(PROJECT)
@@ -45,9 +46,18 @@ def test_it_is_watched_by_the_command_of_the_readme(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_the_demo_shows_what_came_out(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["demo.py", "--steps", "100", "--out", str(tmp_path)])
+    monkeypatch.setattr(sys, "argv", ["demo.py", "--steps", "40", "--episodes", "1", "--out", str(tmp_path)])
     runpy.run_path(str(DEMO), run_name="__main__")
     out = capsys.readouterr().out
     for name in ("video.mp4", "points.png", "learning_curve.png", "model.zip"):
         assert (tmp_path / name).stat().st_size > 1000 and f"{tmp_path / name}" in out
-    assert "after 100 steps: -" in out and len(np.load(tmp_path / "evaluations.npz")["timesteps"]) == 10
+    assert "of 1000, after 40 steps: " in out and len(np.load(tmp_path / "evaluations.npz")["timesteps"]) == 10
+
+
+@pytest.mark.slow
+def test_such_an_agent_is_made_by_the_example(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["pendulum.py", "--steps", "30", "--out", str(tmp_path / "agent.safetensors")])
+    namespace = runpy.run_path(str(PENDULUM), run_name="__main__")
+    assert "Return after 30 steps: -" in capsys.readouterr().out
+    with namespace["make_env"]() as env:
+        FPAC.from_weights(tmp_path / "agent.safetensors", env)
