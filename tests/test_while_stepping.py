@@ -6,13 +6,13 @@ from functools import partial
 
 import numpy as np
 import pytest
-from helpers.environments import StackedNoise
+from helpers.environments import Robot, StackedNoise
 from helpers.models import same, snapshot
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecNormalize
 
-from sb3_fpac import FPAC
+from sb3_fpac import FPAC, HerFrameReplayBuffer, ResumableCheckpoint, resume
 from sb3_fpac.fpac.while_stepping import WhileStepping, has_processes
 
 POLICY = dict(net_arch=[16, 16], features_extractor_kwargs=dict(n_points=3, precision="float32"))
@@ -85,6 +85,13 @@ def test_normalized_rewards_and_several_environments():
     assert model._n_updates == 30  # after 12, 14, … 40 agent steps
     assert model.get_env() is env
     env.close()
+
+
+class Steady(StackedNoise):
+    """The same episode again and again"""
+
+    def reset(self, *, seed=None, options=None):
+        return super().reset(seed=0, options=options)
 
 
 class At(BaseCallback):
@@ -183,6 +190,75 @@ def test_an_interrupt_that_also_ends_the_processes_stays_an_interrupt(in_process
     in_process.closed = True  # there is nothing left to close
 
 
+def test_an_interrupt_during_a_step_leaves_no_result_behind(monkeypatch):
+    """A signal that reaches this process alone, while one of two environments has answered"""
+    envs = make_vec_env(StackedNoise, 2, vec_env_cls=SubprocVecEnv)
+    model = FPAC("CnnPolicy", envs, **SHORT).learn(10)
+
+    class Interrupted:
+        def __init__(self, remote):
+            self.remote, self.is_interrupted = remote, True
+
+        def recv(self):
+            if self.is_interrupted:
+                self.is_interrupted = False
+                raise KeyboardInterrupt
+            return self.remote.recv()
+
+        def __getattr__(self, name):
+            return getattr(self.remote, name)
+
+    envs.remotes = (envs.remotes[0], Interrupted(envs.remotes[1]))
+    with pytest.raises(KeyboardInterrupt):
+        model.learn(10, reset_num_timesteps=False)
+    actions = np.array([[8, 8], [-8, -8]], np.float32)
+    _, rewards, *_ = envs.step(actions)
+    assert np.allclose(rewards, actions.sum(axis=1), atol=1)  # and something of the frame
+    envs.close()
+
+
+def test_processes_that_have_ended_are_named_with_the_cure(in_process):
+    model = FPAC("CnnPolicy", in_process, **SHORT).learn(20)
+    for process in in_process.processes:
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+    in_process.closed = True
+    with pytest.raises(ConnectionError, match=r"has ended.*model\.set_env\(SubprocVecEnv"):
+        model.learn(20, reset_num_timesteps=False)
+    new = make_vec_env(StackedNoise, 1, vec_env_cls=SubprocVecEnv)
+    model.set_env(new)
+    assert model.learn(20, reset_num_timesteps=False)._n_updates == 30
+    new.close()
+
+
+def test_hindsight_asks_the_environments_for_rewards_between_their_steps():
+    env = make_vec_env(partial(Robot, goals=True), 2, vec_env_cls=SubprocVecEnv)
+    encoder = dict(n_points=3, precision="float32", frame_channels=dict(wrist=1, front=3))
+    policy_kwargs = dict(net_arch=[16, 16], features_extractor_kwargs=encoder)
+    kwargs = SHORT | dict(policy_kwargs=policy_kwargs, learning_starts=100)
+    model = FPAC("MultiInputPolicy", env, replay_buffer_class=HerFrameReplayBuffer, **kwargs)
+    model.learn(140)
+    assert model._n_updates == 20
+    env.close()
+
+
+@pytest.mark.parametrize("kwargs", [{}, dict(train_freq=7, gradient_steps=-1)])
+def test_a_checkpoint_continues_as_if_it_had_not_been_interrupted(kwargs, tmp_path):
+    def train(steps, folder):
+        env = make_vec_env(partial(Steady, length=7), 1, vec_env_cls=SubprocVecEnv)
+        model = resume(folder, env) if folder.exists() else FPAC("CnnPolicy", env, **SHORT, **kwargs)
+        model.learn(steps - model.num_timesteps, callback=ResumableCheckpoint(20, folder), reset_num_timesteps=False)
+        env.close()
+        return model
+
+    uninterrupted = train(70, tmp_path / "whole")
+    train(30, tmp_path / "parts")
+    assert [path.name for path in (tmp_path / "parts").iterdir()] == ["step_21"]
+    resumed = train(70, tmp_path / "parts")
+    assert resumed._n_updates == uninterrupted._n_updates
+    assert same(snapshot(resumed.policy), snapshot(uninterrupted.policy))
+
+
 def test_a_train_of_ones_own_is_called_once_and_updates_before_it_returns(in_process):
     class Counting(FPAC):
         counted = 0
@@ -194,6 +270,13 @@ def test_a_train_of_ones_own_is_called_once_and_updates_before_it_returns(in_pro
 
     model = Counting("CnnPolicy", in_process, **SHORT).learn(20)
     assert model.counted == model._n_updates == 10
+
+
+def test_a_train_that_is_replaced_is_called_once(in_process):
+    model = FPAC("CnnPolicy", in_process, **SHORT)
+    train = model.train
+    model.train = lambda gradient_steps, batch_size: train(2 * gradient_steps, batch_size)
+    assert model.learn(20)._n_updates == 20
 
 
 def test_a_step_of_its_own():

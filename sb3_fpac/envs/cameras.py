@@ -139,7 +139,8 @@ def find_camera(model: Any, camera_id: int | str) -> int:
             return names.index(camera_id)
         if camera_id.isdecimal() and int(camera_id) < model.ncam:
             return int(camera_id)
-    raise ValueError(f"The model has no camera {camera_id!r}: its cameras are {dict(enumerate(names))}.")
+    has = f"its cameras are {dict(enumerate(names))}" if names else "it has none"
+    raise ValueError(f"The model has no camera {camera_id!r}: {has}.")
 
 
 def find_cameras(name: str, model: Any, camera_ids: Any) -> dict[str, int]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.policies import BasePolicy
@@ -64,6 +65,22 @@ def check_random_shift(random_shift: Any, layouts: Mapping[Any, Layout]) -> Any:
         }
     smallest_side = min(min(layout[-2:]) for layout in layouts.values())
     return whole_number("random_shift", random_shift, at_least=0, at_most=smallest_side - 1)
+
+
+def check_trained(encoder: th.nn.Module, optimizer: th.optim.Optimizer) -> None:
+    """
+    Check that an encoder whose weights record gradients is trained.
+
+    :param encoder: Of the policy
+    :param optimizer: The critic's
+    """
+    trained = {id(weight) for group in optimizer.param_groups for weight in group["params"]}
+    if any(weight.requires_grad and id(weight) not in trained for weight in encoder.parameters()):
+        raise ValueError(
+            "The encoder was frozen when the agent was made, and its optimizer does not know the weights that require "
+            "gradients now: make a new agent with frozen=False, and copy the networks: "
+            "new.policy.load_state_dict(model.policy.state_dict())."
+        )
 
 
 def check_policy(policy: str | type[BasePolicy], policy_kwargs: dict[str, Any], policy_delay: int) -> None:

@@ -26,6 +26,7 @@ def _is_frozen(extractor: FeaturePointExtractor) -> bool:
 
 
 def _fixed(extractor: FeaturePointExtractor) -> FixedEncoder:
-    weights = [(id(weight), weight._version) for weight in extractor.parameters()]  # PyTorch counts their changes
+    # PyTorch counts the changes of a weight, except of one whose .data is replaced, as load_from_vector does
+    weights = [(id(weight), weight._version, weight.data_ptr()) for weight in extractor.parameters()]
     settings = extractor.temperature, extractor.softmax, extractor.encoder.precision
     return FixedEncoder(th.no_grad()(extractor.encode_frames), (*weights, *settings))

@@ -27,6 +27,7 @@ from sb3_fpac.fpac.checks import (
     check_random_shift,
     check_replay_buffer_class,
     check_same_layout,
+    check_trained,
 )
 from sb3_fpac.fpac.compilation import Compile, compile_update, configure_optimizer
 from sb3_fpac.fpac.continuity import ContinuityCheck
@@ -38,7 +39,7 @@ from sb3_fpac.fpac.policies import FPACPolicy
 from sb3_fpac.fpac.sb3_setup import check_places, frame_options
 from sb3_fpac.fpac.update import Losses, PointExtractor, Update
 from sb3_fpac.fpac.weights import ALGORITHMS
-from sb3_fpac.fpac.while_stepping import WhileStepping, has_processes
+from sb3_fpac.fpac.while_stepping import WhileStepping, has_processes, may_wait
 
 SelfFPAC = TypeVar("SelfFPAC", bound="FPAC")
 
@@ -208,7 +209,20 @@ class FPAC(CheckedLoading):
         return optimizers if self.ent_coef_optimizer is None else [*optimizers, self.ent_coef_optimizer]
 
     def set_parameters(self, *args: Any, **kwargs: Any) -> None:
-        super().set_parameters(*args, **kwargs)
+        """
+        Set weights and states of optimizers, as SAC does, or change nothing.
+
+        :raises ValueError: if they are of an agent with other networks, or with other trained weights
+        """
+        before = copy.deepcopy(self.get_parameters())
+        try:
+            super().set_parameters(*args, **kwargs)
+        except (ValueError, RuntimeError) as error:
+            super().set_parameters(cast(Any, before))
+            raise ValueError(
+                f"These parameters do not fit this agent, which is left as it was: {error} If only the trained parts differ "
+                "(frozen), copy the networks alone: model.policy.load_state_dict(other.policy.state_dict())."
+            ) from error
         self._reset_update()
 
     def _reset_update(self) -> None:
@@ -239,8 +253,7 @@ class FPAC(CheckedLoading):
         self._train_in_next_step = False
         rollout = super().collect_rollouts(self._while_stepping or env, *args, **kwargs)
         there_is_a_next = rollout.continue_training and self.num_timesteps < self._total_timesteps
-        is_overridden = type(self).train is not FPAC.train  # by what expects to be updated when it returns
-        self._train_in_next_step = self._while_stepping is not None and there_is_a_next and not is_overridden
+        self._train_in_next_step = self._while_stepping is not None and there_is_a_next and may_wait(self, FPAC.train)
         return rollout
 
     def train(self, gradient_steps: int, batch_size: int = 128) -> None:
@@ -256,6 +269,7 @@ class FPAC(CheckedLoading):
         if settings != self._update_settings:  # as callbacks may change them
             check_hyperparameters(self)
             check_random_shift(self.random_shift, self.replay_buffer.layouts)
+            check_trained(self.policy.features_extractor, self.critic.optimizer)
             self.replay_buffer.gamma = self.gamma  # of n-step returns
             self._update, self._update_settings = None, settings
         for _ in range(gradient_steps):
@@ -380,6 +394,8 @@ class FPAC(CheckedLoading):
 
         :raises FloatingPointError: if a loss or a weight is infinite or undefined
         """
+        if self._while_stepping is not None:
+            self._while_stepping.do_job()  # whoever continues from the file has no update that waits for a step
         self._check_losses()
         check_finite(self.policy, self._when)
         super().save(*args, **kwargs)

@@ -19,7 +19,7 @@ from sb3_fpac.fpac.weights import make_agent, read_weights
 
 SelfCheckedLoading = TypeVar("SelfCheckedLoading", bound="CheckedLoading")
 
-_FIXED = ("ent_coef", "use_sde")
+_FIXED = ("ent_coef", "policy_kwargs", "use_sde")
 """Arguments whose networks, optimizers or value of α are in the file"""
 
 
@@ -40,7 +40,7 @@ class CheckedLoading(SAC):
         :param kwargs: As in SAC
         :return: The model
         :raises ValueError: if the file is damaged, the model does not fit the environment, there is no such argument, or
-            ``ent_coef`` or ``use_sde`` differ from those of the file
+            ``ent_coef``, ``policy_kwargs`` or ``use_sde`` differ from those of the file
         """
         for name in sorted(kwargs.keys() - inspect.signature(super().load).parameters.keys() - keywords(cls)):
             raise ValueError(  # SB3 would set an attribute of this name, which nothing reads
@@ -60,11 +60,12 @@ class CheckedLoading(SAC):
             arguments = inspect.signature(super().load).bind(path, *args, **kwargs).arguments
             saved = _read_arguments(archive, list(fixed), arguments.get("custom_objects"))
             for name in fixed:
-                if fixed[name] != saved[name]:
+                if _plain(fixed[name]) != _plain(saved[name]):
                     raise ValueError(
                         f"{cls.__name__}.load cannot change {name}, which was {saved[name]!r} in training, to "
                         f"{fixed[name]!r}: leave it out, or train a new agent with it."
                     )
+        kwargs.pop("policy_kwargs", None)  # SB3 would find (2,) different from [2]
         return super().load(path, *args, **kwargs)
 
     def load_replay_buffer(self, path: str | pathlib.Path | io.BufferedIOBase, truncate_last_traj: bool = True) -> None:
@@ -106,6 +107,13 @@ class CheckedLoading(SAC):
         if contents["algorithm"] != "FPAC":
             raise ValueError(f"{path} is an agent of {contents['algorithm']}: use load_weights.")
         return make_agent(cls, contents, tensors, path, env, kwargs)
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it, and without what SB3 adds to policy_kwargs"""
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items() if key != "use_sde"}
+    return [_plain(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
 def _read_arguments(archive: Any, names: list[str], custom_objects: dict[str, Any] | None) -> dict[str, Any]:

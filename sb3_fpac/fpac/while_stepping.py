@@ -1,10 +1,16 @@
 """Updates while the environments, in processes of their own, take a step."""
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
 
+import numpy as np
 from stable_baselines3.common.vec_env import SubprocVecEnv, VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
+from stable_baselines3.her import HerReplayBuffer
+
+_PATIENCE = 10.0  # seconds that an interrupted environment may take for its step
+_N_SPACES = 2  # of observations and actions; the result of a step has five parts
 
 
 class WhileStepping(VecEnvWrapper):
@@ -22,16 +28,52 @@ class WhileStepping(VecEnvWrapper):
     def reset(self) -> VecEnvObs:
         return self.venv.reset()
 
-    def step_wait(self) -> VecEnvStepReturn:
+    def do_job(self) -> None:
+        """Do the job now, if one waits for the next step"""
         job, self.job = self.job, None
+        if job is not None:
+            job()
+
+    def step_async(self, actions: np.ndarray) -> None:
+        with _processes_that_run():
+            super().step_async(actions)
+
+    def step_wait(self) -> VecEnvStepReturn:
         try:
-            if job is not None:
-                job()
+            self.do_job()
         except BaseException:
-            with suppress(EOFError, OSError):  # Ctrl-C ends the processes, too
+            with suppress(Exception):  # the job's error is the one to be seen; Ctrl-C ends the processes, too
                 self.venv.step_wait()  # else these results would be taken for those of the next step
             raise
-        return self.venv.step_wait()
+        try:
+            with _processes_that_run():
+                return self.venv.step_wait()
+        except KeyboardInterrupt:
+            with suppress(Exception):
+                _discard_results(self.venv.unwrapped)
+            raise
+
+
+@contextmanager
+def _processes_that_run() -> Iterator[None]:
+    try:
+        yield
+    except (ConnectionError, EOFError) as error:
+        raise ConnectionError(
+            "The process of an environment has ended. Its own error is printed above, if there was one; Ctrl-C in a terminal "
+            "ends it, too. To go on, make the environments again and pass them to the agent: model.set_env(SubprocVecEnv(…))."
+        ) from error
+
+
+def _discard_results(venv: VecEnv) -> None:
+    """Read what interrupted environments still send: up to their spaces, for which they are asked last"""
+    assert isinstance(venv, SubprocVecEnv)
+    for remote in venv.remotes:
+        remote.send(("get_spaces", None))
+    for remote in venv.remotes:
+        while remote.poll(_PATIENCE) and len(remote.recv()) != _N_SPACES:
+            pass
+    venv.waiting = False
 
 
 def has_processes(venv: VecEnv) -> bool:
@@ -41,3 +83,15 @@ def has_processes(venv: VecEnv) -> bool:
     :param venv: Vectorized environment, wrapped or not
     """
     return isinstance(venv.unwrapped, SubprocVecEnv)
+
+
+def may_wait(model: Any, train: Callable[..., None]) -> bool:
+    """
+    Check whether updates may wait for the next step of the environments.
+
+    :param model: The algorithm
+    :param train: The ``train`` of its class. Whoever replaces it expects to be updated when it returns
+    :return: False if it is replaced, or if hindsight asks the environments for rewards, which they cannot give during a step
+    """
+    is_replaced = type(model).train is not train or "train" in vars(model)
+    return not is_replaced and not isinstance(model.replay_buffer, HerReplayBuffer)
