@@ -2,8 +2,8 @@
 Trains FPAC's preset for small machines on a task of DeepMind Control from pixels, in minutes, and shows what came out.
 The task is point_mass_easy: push a ball to the middle of the arena, and keep it there.
 
-Writes to --out: video.mp4 (an episode before and one after training, side by side), points.png (four moments after training, with
-the feature points drawn on them), learning_curve.png, model.zip.
+Writes to --out: video.mp4 (an episode before and one after training, side by side), points.png (four moments after training,
+with the feature points drawn on them), learning_curve.png, model.zip.
 
 Usage: python examples/demo.py [--steps 12500] [--episodes 10] [--seed 0] [--out demo]
 """

@@ -340,6 +340,8 @@ def test_the_state_can_be_left_out():
         ),
         (dict(cameras=dict(a={**SIDE, "lookat": 3})), r"lookat must be a point \[x, y, z\], got 3"),
         (dict(cameras=dict(a={**SIDE, "distance": 0})), "distance must be greater than 0, got 0"),
+        (dict(cameras=SIDE), r"A free camera needs a key, cameras=dict\(front=dict\(lookat=…, …\)\), got {'lookat'"),
+        (dict(cameras=["track", SIDE]), r"A free camera needs a key, .*, got \['track', {'lookat'"),
         (dict(cameras=["track"], size=3), "size must be at least 4, got 3"),
         (
             dict(cameras=["track"], size=dict(side=20)),
@@ -360,6 +362,11 @@ def test_the_state_can_be_left_out():
 def test_wrong_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         AddPixels(hopper(), **arguments)
+
+
+def test_a_model_without_cameras_says_what_it_takes():
+    with pytest.raises(ValueError, match=r"no camera 'track': it has none. AddPixels also takes a free camera, dict\(lookat="):
+        AddPixels(gym.make("Reacher-v5"), cameras=["track"])
 
 
 def test_environments_that_cannot_be_drawn_are_told_how():

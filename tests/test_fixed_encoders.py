@@ -120,6 +120,7 @@ def test_every_frame_is_encoded_once(monkeypatch):
         lambda model: model.policy.load_state_dict(make(seed=1).policy.state_dict()),
         lambda model: model.set_parameters(make(seed=1).get_parameters()),
         lambda model: images(model)[None].encoder.load_state_dict(images(make(seed=1))[None].encoder.state_dict()),
+        lambda model: model.policy.load_from_vector(make(seed=1).policy.parameters_to_vector()),
         lambda model: setattr(images(model)[None], "temperature", 0.01),
     ],
 )
@@ -159,6 +160,30 @@ def test_what_may_be_encoded_once_can_change_in_training():
     images(model)[None].encoder.requires_grad_(True)
     train(model, 2)
     assert not model._encoders_of_frames() and images(model)[None].encoder.convolutions[0].weight.grad is not None
+
+
+def test_an_encoder_that_is_unfrozen_after_the_optimizer_was_made_is_refused():
+    model = filled(make(), 30)
+    train(model, 3)
+    images(model)[None].requires_grad_(True)
+    with pytest.raises(
+        ValueError, match=r"make a new agent with frozen=False, and copy the networks: new\.policy\.load_state"
+    ):
+        train(model, 1)
+
+
+def test_a_frozen_agent_goes_on_with_a_trained_encoder():
+    frozen, trained = filled(make(), 30), filled(make(frozen=False, seed=1), 30)
+    train(frozen, 3)
+    before = snapshot(trained.policy)
+    with pytest.raises(ValueError, match=r"left as it was: .*model\.policy\.load_state_dict\(other\.policy\.state_dict\(\)\)"):
+        trained.set_parameters(frozen.get_parameters())
+    assert same(snapshot(trained.policy), before)
+    trained.policy.load_state_dict(frozen.policy.state_dict())
+    weights = snapshot(images(trained)[None])
+    assert same(snapshot(images(frozen)[None]), weights)
+    train(trained, 3)
+    assert not same(snapshot(images(trained)[None]), weights)
 
 
 def test_files_contain_no_encoded_frames(tmp_path):

@@ -591,6 +591,18 @@ def test_entropy_coefficient_and_gsde_of_a_saved_model_cannot_be_changed(name, s
     assert getattr(FPAC.load(tmp_path / "model", env=Noise(), **{name: saved}), name) == saved
 
 
+def test_loading_takes_the_policy_kwargs_of_training_and_no_others(tmp_path):
+    env = Noise()
+    preset = {**fpac_fast, "buffer_size": 50}
+    model = FPAC("CnnPolicy", env, **preset)
+    model.save(tmp_path / "model")
+    loaded = FPAC.load(tmp_path / "model", env=env, **preset)
+    assert loaded.policy_kwargs["features_extractor_kwargs"]["frozen"] is True
+    assert same(snapshot(loaded.policy), snapshot(model.policy))
+    with pytest.raises(ValueError, match=r"FPAC\.load cannot change policy_kwargs, which was .*'net_arch': \[256, 256\]"):
+        FPAC.load(tmp_path / "model", env=env, policy_kwargs={**preset["policy_kwargs"], "net_arch": [8]})
+
+
 def test_without_an_environment_a_loaded_model_predicts(tmp_path):
     model = make().learn(15)
     model.save(tmp_path / "model")

@@ -12,7 +12,7 @@ from gymnasium.utils import RecordConstructorArgs
 from sb3_fpac.arguments import one_of, whole_number
 from sb3_fpac.envs.cameras import find_cameras, mujoco_model_and_data
 from sb3_fpac.envs.gathering import PIXELS, STATE, Gathered, NamesItselfOnly, by_key, check_distinct
-from sb3_fpac.envs.mujoco_frames import MujocoDrawing, MujocoFrames, check_pose
+from sb3_fpac.envs.mujoco_frames import MujocoDrawing, MujocoFrames, check_pose, is_pose
 from sb3_fpac.envs.pixel_frames import RenderedFrames, height_and_width, image_shape, let_pygame_end, plain_size
 from sb3_fpac.envs.rendering import MOST_SUPERSAMPLING
 from sb3_fpac.envs.wrappers import ActionRepeat, FrameStack, with_camera_shift
@@ -177,6 +177,8 @@ def _cameras(env: gym.Env, cameras: Any) -> dict[str, Camera]:
     """The camera of every key"""
     if cameras is None:
         return {PIXELS: None}
+    if is_pose(cameras) or (isinstance(cameras, (list, tuple)) and any(isinstance(camera, Mapping) for camera in cameras)):
+        raise ValueError(f"A free camera needs a key, cameras=dict(front=dict(lookat=…, …)), got {cameras!r}.")
     if isinstance(cameras, Mapping):
         if not cameras:
             raise ValueError("cameras must have at least one key, got an empty dict.")

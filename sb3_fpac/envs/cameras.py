@@ -139,7 +139,8 @@ def find_camera(model: Any, camera_id: int | str) -> int:
             return names.index(camera_id)
         if camera_id.isdecimal() and int(camera_id) < model.ncam:
             return int(camera_id)
-    has = f"its cameras are {dict(enumerate(names))}" if names else "it has none"
+    pose = "dict(lookat=[x, y, z], distance=…, azimuth=…, elevation=…)"
+    has = f"its cameras are {dict(enumerate(names))}" if names else f"it has none. AddPixels also takes a free camera, {pose}"
     raise ValueError(f"The model has no camera {camera_id!r}: {has}.")
 
 

@@ -118,6 +118,15 @@ class MujocoFrames(gym.ObservationWrapper):
         return mean_of_blocks(image, self._supersampling)
 
 
+def is_pose(camera: Any) -> bool:
+    """
+    Check whether something describes a free camera, right or wrong.
+
+    :param camera: Anything
+    """
+    return isinstance(camera, Mapping) and "lookat" in camera and set(camera) <= set(_FREE_CAMERA)
+
+
 def check_pose(pose: Mapping[str, Any]) -> dict[str, Any]:
     """
     Check where MuJoCo's free camera is put.
