@@ -155,11 +155,16 @@ def test_a_trained_encoder_and_shifted_frames_are_encoded_in_every_update(monkey
 
 
 def test_what_may_be_encoded_once_can_change_in_training():
-    model = filled(make(), 30)
+    model = filled(make(frozen=False), 30)
+    encoder = images(model)[None].encoder
     train(model, 2)
-    images(model)[None].encoder.requires_grad_(True)
+    encoder.requires_grad_(False)
+    frozen = snapshot(encoder)
     train(model, 2)
-    assert not model._encoders_of_frames() and images(model)[None].encoder.convolutions[0].weight.grad is not None
+    assert model._encoders_of_frames() and same(snapshot(encoder), frozen)
+    encoder.requires_grad_(True)
+    train(model, 2)
+    assert not model._encoders_of_frames() and not same(snapshot(encoder), frozen)
 
 
 def test_an_encoder_that_is_unfrozen_after_the_optimizer_was_made_is_refused():

@@ -212,14 +212,15 @@ class FPAC(CheckedLoading):
         """
         Set weights and states of optimizers, as SAC does, or change nothing.
 
-        :raises ValueError: if they are of an agent with other networks, or with other trained weights
+        :raises ValueError: if they are of an agent with other optimizers, such as one whose encoder is frozen
+        :raises RuntimeError: if they are of an agent with other networks
         """
         before = copy.deepcopy(self.get_parameters())
         try:
             super().set_parameters(*args, **kwargs)
         except (ValueError, RuntimeError) as error:
             super().set_parameters(cast(Any, before))
-            raise ValueError(
+            raise type(error)(
                 f"These parameters do not fit this agent, which is left as it was: {error} If only the trained parts differ "
                 "(frozen), copy the networks alone: model.policy.load_state_dict(other.policy.state_dict())."
             ) from error
