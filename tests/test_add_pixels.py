@@ -364,6 +364,15 @@ def test_wrong_arguments_are_refused(arguments, message):
         AddPixels(hopper(), **arguments)
 
 
+def test_nested_observations_are_refused_with_what_can_be_kept():
+    nested = dict(goal=spaces.Dict(kettle=spaces.Box(-1, 1, (3,))), observation=spaces.Box(-1, 1, (4,)))
+    env = Drawing()
+    env.observation_space = spaces.Dict(nested)
+    with pytest.raises(ValueError, match=r"no nested observations, and 'goal' is .*: leave it out, keep=\['observation'\]"):
+        AddPixels(env, size=8)
+    assert set(AddPixels(env, size=8, keep=["observation"]).observation_space) == {"pixels", "observation"}
+
+
 def test_a_model_without_cameras_says_what_it_takes():
     with pytest.raises(ValueError, match=r"no camera 'track': it has none. AddPixels also takes a free camera, dict\(lookat="):
         AddPixels(gym.make("Reacher-v5"), cameras=["track"])

@@ -214,10 +214,17 @@ def _kept(space: spaces.Space, keep: Sequence[str] | None) -> list[str]:
     else:
         there = [STATE]
     if keep is None:
-        return there
+        keep = there
     if isinstance(keep, str) or not isinstance(keep, Sequence):
         raise ValueError(f"keep must be a list of keys, got {keep!r}.")
     for key in keep:
         if key not in there:
             raise ValueError(f"keep has {key!r}, but the keys of the observations are {', '.join(map(repr, there))}.")
+    nested = [key for key in keep if isinstance(space, spaces.Dict) and isinstance(space[key], (spaces.Dict, spaces.Tuple))]
+    if nested:
+        flat = [key for key in there if key in keep and key not in nested]
+        raise ValueError(
+            f"Stable-Baselines3 takes no nested observations, and {', '.join(map(repr, nested))} is a Dict or Tuple: "
+            f"leave it out, keep={flat!r}."
+        )
     return [key for key in there if key in keep]
