@@ -209,21 +209,7 @@ class FPAC(CheckedLoading):
         return optimizers if self.ent_coef_optimizer is None else [*optimizers, self.ent_coef_optimizer]
 
     def set_parameters(self, *args: Any, **kwargs: Any) -> None:
-        """
-        Set weights and states of optimizers, as SAC does, or change nothing.
-
-        :raises ValueError: if they are of an agent with other optimizers, such as one whose encoder is frozen
-        :raises RuntimeError: if they are of an agent with other networks
-        """
-        before = copy.deepcopy(self.get_parameters())
-        try:
-            super().set_parameters(*args, **kwargs)
-        except (ValueError, RuntimeError) as error:
-            super().set_parameters(cast(Any, before))
-            raise type(error)(
-                f"These parameters do not fit this agent, which is left as it was: {error} If only the trained parts differ "
-                "(frozen), copy the networks alone: model.policy.load_state_dict(other.policy.state_dict())."
-            ) from error
+        super().set_parameters(*args, **kwargs)
         self._reset_update()
 
     def _reset_update(self) -> None:

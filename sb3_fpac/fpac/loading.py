@@ -1,5 +1,6 @@
 """An algorithm whose files are checked when they are loaded."""
 
+import copy
 import inspect
 import io
 import json
@@ -67,6 +68,24 @@ class CheckedLoading(SAC):
                     )
         kwargs.pop("policy_kwargs", None)  # SB3 would find (2,) different from [2]
         return super().load(path, *args, **kwargs)
+
+    def set_parameters(self, *args: Any, **kwargs: Any) -> None:
+        """
+        Set weights and states of optimizers, as SAC does, or change nothing.
+
+        :raises ValueError: if they are of an agent with other optimizers, such as one whose encoder is frozen
+        :raises RuntimeError: if they are of an agent with other networks
+        """
+        before: Any = copy.deepcopy(self.get_parameters())
+        try:
+            super().set_parameters(*args, **kwargs)
+        except (ValueError, RuntimeError) as error:
+            super().set_parameters(before)
+            kind = RuntimeError if isinstance(error, RuntimeError) else ValueError
+            raise kind(
+                f"These parameters do not fit this agent, which is left as it was: {error} If only the trained parts differ "
+                "(frozen), copy the networks alone: model.policy.load_state_dict(other.policy.state_dict())."
+            ) from error
 
     def load_replay_buffer(self, path: str | pathlib.Path | io.BufferedIOBase, truncate_last_traj: bool = True) -> None:
         """
