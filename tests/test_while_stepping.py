@@ -10,7 +10,7 @@ from helpers.environments import Robot, StackedNoise
 from helpers.models import same, snapshot
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
-from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecNormalize
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnvWrapper, VecNormalize
 
 from sb3_fpac import FPAC, HerFrameReplayBuffer, ResumableCheckpoint, resume
 from sb3_fpac.fpac.while_stepping import WhileStepping, has_processes
@@ -85,6 +85,27 @@ def test_normalized_rewards_and_several_environments():
     assert model._n_updates == 30  # after 12, 14, … 40 agent steps
     assert model.get_env() is env
     env.close()
+
+
+class RaisedRewards(VecEnvWrapper):
+    """Changes whole steps, as a wrapper may that was written for environments in this process"""
+
+    def reset(self):
+        return self.venv.reset()
+
+    def step_wait(self):
+        return self.venv.step_wait()
+
+    def step(self, actions):
+        observations, rewards, dones, infos = super().step(actions)
+        return observations, rewards + 100, dones, infos
+
+
+def test_a_wrapper_that_changes_whole_steps_is_not_passed_over(in_process):
+    models = [FPAC("CnnPolicy", RaisedRewards(env), **SHORT).learn(20) for env in (DummyVecEnv([StackedNoise]), in_process)]
+    here, there = (model.replay_buffer.rewards[:20] for model in models)
+    assert here.min() > 50
+    assert np.array_equal(here, there)
 
 
 class Steady(StackedNoise):

@@ -78,11 +78,15 @@ def _discard_results(venv: VecEnv) -> None:
 
 def has_processes(venv: VecEnv) -> bool:
     """
-    Check whether environments take their steps in processes of their own.
+    Check whether environments take their steps in processes of their own, so that a step can be begun and waited for.
 
     :param venv: Vectorized environment, wrapped or not
+    :return: False, too, if a wrapper replaces ``step``, which does both at once
     """
-    return isinstance(venv.unwrapped, SubprocVecEnv)
+    layer: VecEnv = venv
+    while isinstance(layer, VecEnvWrapper) and type(layer).step is VecEnv.step:
+        layer = layer.venv
+    return isinstance(layer, SubprocVecEnv)
 
 
 def may_wait(model: Any, train: Callable[..., None]) -> bool:
