@@ -168,7 +168,7 @@ class CriticTrainedEncoder(BasePolicy):
         critic: Any = self.critic_class(**self._update_features_extractor(self.critic_kwargs, features_extractor))
         if self.layer_norm:
             for q_network in critic.q_networks:
-                _add_layer_norm(q_network)
+                add_layer_norm(q_network)
         return critic.to(self.device)
 
     def set_training_mode(self, mode: bool) -> None:
@@ -202,8 +202,12 @@ class CriticTrainedEncoder(BasePolicy):
             self._register_hooks()  # optimizers lose them when they are copied or pickled
 
 
-def _add_layer_norm(q_network: nn.Sequential) -> None:
-    """Insert a LayerNorm after every linear layer but the last"""
+def add_layer_norm(q_network: nn.Sequential) -> None:
+    """
+    Insert a LayerNorm after every linear layer but the last.
+
+    :param q_network: A critic's network; changed in place
+    """
     *hidden, _ = (i for i, layer in enumerate(q_network) if isinstance(layer, nn.Linear))
     for i in reversed(hidden):
         q_network.insert(i + 1, nn.LayerNorm(cast(nn.Linear, q_network[i]).out_features))
