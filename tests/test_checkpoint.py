@@ -334,8 +334,9 @@ def test_a_kill_before_a_checkpoint_is_whole_leaves_the_one_before(owner, name, 
     assert (tmp_path / "step_14.tmp").is_dir()
     assert latest_checkpoint(tmp_path) == tmp_path / "step_7"
     assert resume(tmp_path, envs()).num_timesteps == 7
-    with pytest.raises(FileNotFoundError, match="no complete checkpoint"):
-        resume(tmp_path / "step_14.tmp", envs())
+    for nothing in (tmp_path / "step_14.tmp", latest_checkpoint(tmp_path / "step_14.tmp")):
+        with pytest.raises(FileNotFoundError, match="no complete checkpoint"):
+            resume(nothing, envs())
 
     save_checkpoint(model, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["step_14"]
@@ -534,6 +535,10 @@ def test_rl_zoo_goes_on_from_a_checkpoint(algo, policy, more, experiment):
     resumed = run(f"logs/{algo}/Clockwork-v0_2/checkpoint/step_28/model.zip")
     assert differences(uninterrupted, everything(resumed)) == []
     assert latest_checkpoint(f"logs/{algo}/Clockwork-v0_3/checkpoint").name == "step_56"
+
+    manager = experiment(algo, {**hyperparams, "n_timesteps": 27}, f"logs/{algo}/Clockwork-v0_2/checkpoint/step_28/model.zip")
+    with pytest.raises(ValueError, match="has 28 agent steps already, and -n is 27: .* pass a larger one"):
+        manager.learn(manager.setup_experiment()[0])
 
     resumed.save("agent.zip")  # which is no checkpoint, and is trained for so many steps more
     manager = experiment(algo, {**hyperparams, "n_timesteps": 14}, "agent.zip")

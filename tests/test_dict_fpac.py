@@ -292,6 +292,7 @@ EYE = image(6, SIZE, SIZE)
     [
         ({"a.b": EYE}, {}, "the key 'a.b': rename it, without a dot"),
         (dict(eye=EYE, depth=spaces.Box(0, 1, (2, 40, 40))), {}, "'depth' looks like an image, .* got float32 from 0 to 1"),
+        (dict(eye=EYE, time=spaces.Box(0, 1, ())), {}, r"'time' is Box.*, a single number: make it a vector of shape \(1,\)"),
         (dict(eye=EYE, depth=spaces.Box(0, 9, (40, 40))), {}, r"'depth' looks like an image, .* of shape \(40, 40\)"),
         (dict(eye=EYE, depth=spaces.Box(0, 65535, (64, 32), np.uint16)), {}, "'depth' looks like an image, .* got uint16"),
         (dict(eye=EYE, small=image(6, 9, 9)), {}, "Image 'small': Images of 9×9 pixels are too small"),

@@ -39,8 +39,8 @@ OFF_POLICY = dict(buffer_size=60, learning_starts=12, batch_size=4, seed=0)
 SMALL = dict(OFF_POLICY, compile=False)
 
 
-def fpac(env, **kwargs):
-    return FPAC("CnnPolicy", env, **{**SMALL, **kwargs})
+def fpac(env, policy="CnnPolicy", **kwargs):
+    return FPAC(policy, env, **{**SMALL, **kwargs})
 
 
 # ------------------------------------------------------------------------------------------------------- normalized rewards
@@ -283,6 +283,58 @@ def test_a_vec_env_without_last_observations_is_refused_though_others_have_them(
     ):
         model.learn(200)
     assert model.num_timesteps == 40
+
+
+class Shows(Noise):
+    """Frames that a function of the step makes"""
+
+    def __init__(self, show):
+        super().__init__()
+        self.show, self.steps = show, 0
+
+    def _frame(self):
+        return np.broadcast_to(self.show(self.steps), self.observation_space.shape).astype(np.uint8)
+
+
+STRIPES = np.arange(0, 255, 15)[:, None, None]
+
+
+@pytest.mark.parametrize(
+    ("show", "problem"),
+    [
+        (lambda step: 0, "all frames are black: save a frame as a picture"),
+        (lambda step: (STRIPES + step) % 2, "the values are 0 and 1, of bytes from 0 to 255: multiply by 255"),
+        (lambda step: 10 * step + 5, "every frame is of a single colour"),
+        (lambda step: STRIPES, "nothing changes: check that it is drawn after each step"),
+    ],
+    ids=["black", "bits", "uniform", "still"],
+)
+def test_frames_in_which_there_is_nothing_to_see_are_noticed_before_the_first_update(show, problem):
+    model = fpac(FrameStack(Shows(show)), learning_starts=100, buffer_size=300)
+    with pytest.warns(UserWarning, match=f"in the 101 agent steps in the replay buffer, {problem}") as warned:
+        model.learn(150)
+    assert len(warned) == 1 and model._n_updates == 50
+
+
+def test_an_agent_that_starts_without_waiting_is_checked_after_a_hundred_steps():
+    class Eyes(StackedNoise):
+        def __init__(self):
+            super().__init__()
+            self.observation_space = spaces.Dict(eye=self.observation_space, dark=self.observation_space)
+
+        def _obs(self):
+            return dict(eye=super()._obs(), dark=np.zeros_like(super()._obs()))
+
+    model = fpac(Eyes(), policy="MultiInputPolicy", learning_starts=0, buffer_size=300)
+    model.learn(99)
+    with pytest.warns(UserWarning, match="'dark': in the 100 agent steps in the replay buffer, all frames are black"):
+        model.learn(20, reset_num_timesteps=False)
+
+
+def test_a_still_camera_that_sees_something_move_is_no_matter():
+    model = fpac(FrameStack(Shows(lambda step: STRIPES if step != 7 else STRIPES // 2)), learning_starts=100, buffer_size=300)
+    model.learn(110)
+    assert model._n_updates == 10
 
 
 @pytest.mark.parametrize("wrapped", [lambda env: env, lambda env: DummyVecEnv([lambda: env])])

@@ -124,6 +124,13 @@ class Payload:
         return exec, ("open('payload_ran', 'w').close()",)
 
 
+@pytest.mark.parametrize("read", [load_weights, FPAC.from_weights])
+def test_a_file_of_save_is_no_file_of_weights(tmp_path, read):
+    (tmp_path / "agent.zip").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"agent\.zip is a file of model\.save: use FPAC\.load"):
+        read(tmp_path / "agent.zip")
+
+
 def test_pickles_in_place_of_weights_do_not_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "agent.safetensors").write_bytes(pickle.dumps(Payload()))

@@ -43,9 +43,14 @@ class FramePool:
         self.clear()
 
     @property
+    def n_slots(self) -> int:
+        """Number of slots that have ever had references"""
+        return len(self._references)
+
+    @property
     def n_frames(self) -> int:
         """Number of frames with references"""
-        return len(self._references) - len(self._free)
+        return self.n_slots - len(self._free)
 
     @property
     def nbytes(self) -> int:

@@ -115,6 +115,16 @@ class FrameStore:
         self.pool.clear()
         self._forget_last_frames()
 
+    def some_frames(self, n_frames: int) -> np.ndarray:
+        """
+        Return frames that are evenly spread over those that have been stored.
+
+        :param n_frames: At most so many
+        :return: ``(N, c, H, W)`` uint8
+        """
+        slots = np.linspace(0, self.pool.n_slots - 1, min(n_frames, self.pool.n_slots)).astype(int)
+        return self.pool.gather(slots[:, None], th.device("cpu")).numpy()
+
     def images(self, references: np.ndarray, device: th.device) -> th.Tensor:
         """
         Make the images again.

@@ -23,7 +23,7 @@ from sb3_fpac.trust import load_model, load_normalization, load_pickle
 
 
 def resume(
-    folder: str | Path,
+    folder: str | Path | None,
     env: GymEnv,
     device: th.device | str = "auto",
     algorithm: type[OffPolicyAlgorithm] = FPAC,
@@ -39,7 +39,8 @@ def resume(
     The environment starts a new episode. If the model has a seed, the environment gets another one, so that it does not repeat
     the first episodes. The state of callbacks is not saved.
 
-    :param folder: ``save_path`` of :class:`~sb3_fpac.callbacks.ResumableCheckpoint`, or one of its ``step_<n>``
+    :param folder: ``save_path`` of :class:`~sb3_fpac.callbacks.ResumableCheckpoint`, or one of its ``step_<n>``; None, as
+        :func:`~sb3_fpac.latest_checkpoint` returns it if there is none, is an error
     :param env: Environment, wrapped as it was (VecNormalize gets its statistics back), or its id
     :param device: For the networks
     :param algorithm: The class that was trained
@@ -52,9 +53,9 @@ def resume(
     :raises ValueError: if another algorithm was trained, or in another environment, or by another version of this package, or
         a file is damaged
     """
-    checkpoint = latest_checkpoint(folder)
+    checkpoint = None if folder is None else latest_checkpoint(folder)
     if checkpoint is None:
-        raise FileNotFoundError(f"There is no complete checkpoint in {folder}: it needs a folder step_<n> with {MODEL}.")
+        raise FileNotFoundError(f"There is no complete checkpoint in {folder or 'the folder'}: it needs a folder step_<n> with {MODEL}.")
     states = _load_states(checkpoint, algorithm, trust)
     for name, expected in states["checksums"].items():
         check_bytes(checkpoint / name, expected)

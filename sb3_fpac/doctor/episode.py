@@ -12,13 +12,12 @@ from gymnasium import spaces
 
 from sb3_fpac.doctor.check import Check
 from sb3_fpac.doctor.environment import Layouts, name_of
-from sb3_fpac.observations import Layout, check_keys, has_channels_first, look_like_grey_frames
+from sb3_fpac.observations import Layout, check_keys, has_channels_first, look_like_grey_frames, why_blank
 
 _N_STEPS = 20
 _PAUSE = 0.02  # seconds after a step
 _LARGE_REWARD = 10.0
 _SCALE_REWARDS = "steps of about 1 are learned more steadily: scale them with Gymnasium's TransformReward"
-_LOOK = "save a frame as a picture; choose another camera, light or size"
 
 
 class Played(NamedTuple):
@@ -115,15 +114,10 @@ def _check_values(name: str, past: np.ndarray, now: np.ndarray, layout: Layout) 
     """Images without a header plane"""
     if now.dtype != np.uint8:
         return Check(name, False, f"the space is uint8, but the environment returns {now.dtype}", "return bytes from 0 to 255")
-    if not now.any():
-        return Check(name, False, "all frames are black", _LOOK)
-    if now.max() <= 1:
-        return Check(name, False, "the values are 0 and 1, of bytes from 0 to 255", "multiply by 255 before the conversion")
-    if (now == now[..., :1, :1]).all():
-        return Check(name, False, "every frame is of a single colour", _LOOK)
-    if (now == now[:1]).all() and (past == now[:1]).all():
-        cure = "check that it is drawn after each step, and that the camera sees what moves"
-        return Check(name, False, f"nothing changes in {len(now)} random steps", cure)
+    blank = why_blank(np.concatenate([past, now]))
+    if blank is not None:
+        problem, cure = blank
+        return Check(name, False, f"{problem} in {len(now)} random steps", cure)
     newest = -layout.frame_channels
     changed = 100 * (past[:, newest:] != now[:, newest:]).any(axis=1).mean()
     return Check(name, True, f"values from {now.min()} to {now.max()}, {changed:.2g} % of the pixels change from step to step")

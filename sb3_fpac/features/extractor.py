@@ -121,7 +121,8 @@ class FeaturePointExtractor(FrameExtractor):
     @property
     def summary(self) -> str:
         """What the observations are taken for: ``"2 RGB frames of 84×84, camera shift, 32 points, 192 features"``"""
-        return f"{self.layout}, {self.n_points} points, {self.features_dim} features"
+        frozen = "" if any(weight.requires_grad for weight in self.encoder.parameters()) else ", frozen"
+        return f"{self.layout}, {self.n_points} points, {self.features_dim} features{frozen}"
 
     def encode_frames(self, frames: th.Tensor) -> th.Tensor:
         """

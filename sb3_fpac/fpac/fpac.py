@@ -18,6 +18,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.her import HerReplayBuffer
 
 from sb3_fpac.buffers import FixedEncoder, FrameBatch, FrameReplayBuffer, FrameStorage, end_episodes
+from sb3_fpac.fpac.blank import BlankCheck
 from sb3_fpac.fpac.checks import (
     check_actions,
     check_env,
@@ -218,6 +219,7 @@ class FPAC(CheckedLoading):
         self._update_settings: tuple[Any, ...] = ()
         self._losses = LossTracker()
         self._crowding = CrowdingCheck()
+        self._blank = BlankCheck()
         self._continuity = ContinuityCheck()
         self._while_stepping: WhileStepping | None = None
         self._train_in_next_step = False
@@ -249,6 +251,7 @@ class FPAC(CheckedLoading):
             self._while_stepping.job = partial(self._train_between_actions, gradient_steps, batch_size)
             self._train_in_next_step = False
             return
+        self._blank.update(self.replay_buffer)
         self.policy.set_training_mode(True)
         self._update_learning_rate(self._optimizers())
         encoders = self._encoders_of_frames()
@@ -388,7 +391,7 @@ class FPAC(CheckedLoading):
         super().save(*args, **kwargs)
 
     def _excluded_save_params(self) -> list[str]:
-        parts = ["_update", "_update_settings", "_losses", "_crowding", "_continuity"]
+        parts = ["_update", "_update_settings", "_losses", "_crowding", "_blank", "_continuity"]
         return [*super()._excluded_save_params(), *parts, "_while_stepping", "_train_in_next_step"]
 
 

@@ -153,6 +153,8 @@ def read_weights(path: str | Path) -> tuple[dict[str, Any], dict[str, th.Tensor]
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"There is no file {path}.")
+    if path.suffix == ".zip":
+        raise ValueError(f"{path} is a file of model.save: use FPAC.load, or load of its algorithm.")
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             contents = json.loads((file.metadata() or {})[METADATA])

@@ -7,6 +7,7 @@ Each is a 16-bit two's complement number in 1/64 pixel, high byte first. The res
 camera stood still.
 """
 
+from sb3_fpac.observations.blank_frames import why_blank
 from sb3_fpac.observations.camera_shift import (
     UNITS_PER_PIXEL,
     check_header_fits,
@@ -35,6 +36,7 @@ __all__ = [
     "problem_of_header",
     "read_layout",
     "split_keys",
+    "why_blank",
     "why_no_stack",
     "write_option",
 ]

@@ -48,6 +48,10 @@ def split_keys(space: spaces.Space, normalized: bool = False) -> tuple[dict[str,
     if not images:
         raise ValueError(f"No key of the observation space holds an image. {' '.join(problems)}")
     for key, part in vectors.items():
+        if part.shape == () and not isinstance(part, spaces.Discrete):
+            raise ValueError(
+                f"{key!r} is {part}, a single number: make it a vector of shape (1,), with Gymnasium's TransformObservation."
+            )
         if isinstance(part, spaces.Box) and is_nearly_image(part):
             raise ValueError(
                 f"{key!r} looks like an image, but images are expected as uint8 from 0 to 255 with the axes channels, height "

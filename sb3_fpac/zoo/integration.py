@@ -184,7 +184,13 @@ class _ContinuedRun:
         self.model = model
 
     def learn(self, total_timesteps: int, **kwargs: Any) -> None:
-        self.model.learn(total_timesteps - self.model.num_timesteps, reset_num_timesteps=False, **kwargs)
+        done = self.model.num_timesteps
+        if total_timesteps < done:  # a run that was interrupted at its very end has all of them
+            raise ValueError(
+                f"The checkpoint has {done} agent steps already, and -n is {total_timesteps}: with a ResumableCheckpoint, -n "
+                f"counts the whole run: pass a larger one."
+            )
+        self.model.learn(total_timesteps - done, reset_num_timesteps=False, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.model, name)
