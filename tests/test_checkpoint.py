@@ -537,7 +537,7 @@ def test_rl_zoo_goes_on_from_a_checkpoint(algo, policy, more, experiment):
     assert latest_checkpoint(f"logs/{algo}/Clockwork-v0_3/checkpoint").name == "step_56"
 
     manager = experiment(algo, {**hyperparams, "n_timesteps": 27}, f"logs/{algo}/Clockwork-v0_2/checkpoint/step_28/model.zip")
-    with pytest.raises(ValueError, match="has 28 agent steps already, and -n is 27: .* pass a larger one"):
+    with pytest.raises(ValueError, match=r"has 28 agent steps already, and -n is 27: .* pass a larger one"):
         manager.learn(manager.setup_experiment()[0])
 
     resumed.save("agent.zip")  # which is no checkpoint, and is trained for so many steps more

@@ -138,7 +138,8 @@ def test_json_is_alone_on_standard_output(monkeypatch, capsys, healthy):
     checks = json.loads(out)
     assert code == 1 and {frozenset(check) for check in checks} == {frozenset({"name", "ok", "text", "cure"})}
     bad = [check for check in checks if not check["ok"]]
-    assert [(check["name"], check["text"]) for check in bad] == [("frames", "all frames are black in 20 random steps")] and bad[0]["cure"]
+    black = "all frames are black in 20 random steps"
+    assert [(check["name"], check["text"]) for check in bad] == [("frames", black)] and bad[0]["cure"]
 
 
 def test_the_machine_alone(monkeypatch, capsys, healthy):

@@ -55,7 +55,9 @@ def resume(
     """
     checkpoint = None if folder is None else latest_checkpoint(folder)
     if checkpoint is None:
-        raise FileNotFoundError(f"There is no complete checkpoint in {folder or 'the folder'}: it needs a folder step_<n> with {MODEL}.")
+        raise FileNotFoundError(
+            f"There is no complete checkpoint in {folder or 'the folder'}: it needs a folder step_<n> with {MODEL}."
+        )
     states = _load_states(checkpoint, algorithm, trust)
     for name, expected in states["checksums"].items():
         check_bytes(checkpoint / name, expected)
