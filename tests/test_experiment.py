@@ -351,7 +351,7 @@ def test_a_variant_of_the_preset_differs_in_what_it_says_alone(tmp_path):
     run.write()
     train.train(run)
     model = FPAC.load(run.model)
-    assert model.policy.features_extractor.summary == "2 RGB frames of 64×64, 4 points, 24 features"
+    assert model.policy.features_extractor.summary == "2 RGB frames of 64×64, 4 points, 24 features, frozen"
     assert model.policy.layer_norm and model.policy.net_arch == [16]
     preset = dict(strides=[2], anti_aliasing=True, standardize=True)
     assert model.policy_kwargs["features_extractor_kwargs"].items() >= preset.items()
