@@ -121,8 +121,12 @@ class FeaturePointExtractor(FrameExtractor):
     @property
     def summary(self) -> str:
         """What the observations are taken for: ``"2 RGB frames of 84×84, camera shift, 32 points, 192 features"``"""
-        frozen = "" if any(weight.requires_grad for weight in self.encoder.parameters()) else ", frozen"
-        return f"{self.layout}, {self.n_points} points, {self.features_dim} features{frozen}"
+        return f"{self.layout}, {self.n_points} points, {self.features_dim} features{', frozen' * self.is_frozen}"
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether no weight is trained"""
+        return not any(weight.requires_grad for weight in self.parameters())
 
     def encode_frames(self, frames: th.Tensor) -> th.Tensor:
         """

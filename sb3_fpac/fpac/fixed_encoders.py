@@ -17,12 +17,8 @@ def fixed_encoders(images: Mapping[Any, FrameExtractor]) -> dict[str | None, Fix
     :return: Their encoders, by key
     """
     return {
-        key: _fixed(image) for key, image in images.items() if isinstance(image, FeaturePointExtractor) and _is_frozen(image)
+        key: _fixed(image) for key, image in images.items() if isinstance(image, FeaturePointExtractor) and image.is_frozen
     }
-
-
-def _is_frozen(extractor: FeaturePointExtractor) -> bool:
-    return not any(weight.requires_grad for weight in extractor.parameters())
 
 
 def _fixed(extractor: FeaturePointExtractor) -> FixedEncoder:

@@ -188,7 +188,7 @@ class _ContinuedRun:
         if total_timesteps < done:  # a run that was interrupted at its very end has all of them
             raise ValueError(
                 f"The checkpoint has {done} agent steps already, and -n is {total_timesteps}: with a ResumableCheckpoint, -n "
-                f"counts the whole run: pass a larger one."
+                "counts the whole run, so pass a larger one."
             )
         self.model.learn(total_timesteps - done, reset_num_timesteps=False, **kwargs)
 
