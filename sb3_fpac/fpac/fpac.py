@@ -18,7 +18,6 @@ from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.her import HerReplayBuffer
 
 from sb3_fpac.buffers import FixedEncoder, FrameBatch, FrameReplayBuffer, FrameStorage, end_episodes
-from sb3_fpac.fpac.blank import BlankCheck
 from sb3_fpac.fpac.checks import (
     check_actions,
     check_env,
@@ -31,12 +30,11 @@ from sb3_fpac.fpac.checks import (
     check_trained,
 )
 from sb3_fpac.fpac.compilation import Compile, compile_update, configure_optimizer
-from sb3_fpac.fpac.continuity import ContinuityCheck
-from sb3_fpac.fpac.crowding import CrowdingCheck
 from sb3_fpac.fpac.fixed_encoders import fixed_encoders
 from sb3_fpac.fpac.loading import CheckedLoading
 from sb3_fpac.fpac.loss_tracker import LossTracker, check_finite
 from sb3_fpac.fpac.policies import FPACPolicy
+from sb3_fpac.fpac.run_checks import RunChecks
 from sb3_fpac.fpac.sb3_setup import check_places, frame_options
 from sb3_fpac.fpac.update import Losses, PointExtractor, Update
 from sb3_fpac.fpac.weights import ALGORITHMS
@@ -218,9 +216,7 @@ class FPAC(CheckedLoading):
         self._update: Callable[[FrameBatch, bool, bool], Losses] | None = None
         self._update_settings: tuple[Any, ...] = ()
         self._losses = LossTracker()
-        self._crowding = CrowdingCheck()
-        self._blank = BlankCheck()
-        self._continuity = ContinuityCheck()
+        self._checks = RunChecks()
         self._while_stepping: WhileStepping | None = None
         self._train_in_next_step = False
         for optimizer in self._optimizers():
@@ -251,7 +247,7 @@ class FPAC(CheckedLoading):
             self._while_stepping.job = partial(self._train_between_actions, gradient_steps, batch_size)
             self._train_in_next_step = False
             return
-        self._blank.update(self.replay_buffer)
+        self._checks.before_updates(self.replay_buffer)
         self.policy.set_training_mode(True)
         self._update_learning_rate(self._optimizers())
         encoders = self._encoders_of_frames()
@@ -275,7 +271,7 @@ class FPAC(CheckedLoading):
             self._losses.add(losses)
         if self.device.type == "cpu":  # elsewhere, reading losses would wait for the device
             self._record_losses()
-            self._crowding.update()
+            self._checks.after_updates_on_cpu()
 
     def _train_between_actions(self, gradient_steps: int, batch_size: int) -> None:
         self.train(gradient_steps, batch_size)
@@ -366,16 +362,8 @@ class FPAC(CheckedLoading):
         dones: np.ndarray,
         infos: list[dict[str, Any]],
     ) -> None:
-        if not np.isfinite(reward).all():
-            raise FloatingPointError(
-                f"The environment returned the reward {reward.tolist()} at agent step {self.num_timesteps}: training was "
-                "stopped before the reward was stored."
-            )
         assert isinstance(replay_buffer, FrameStorage)
-        last_observations = [info["terminal_observation"] for info in infos if info.get("terminal_observation") is not None]
-        for observations in (new_obs, *last_observations):
-            replay_buffer.check_vectors(observations, self._when)
-        checked = self._continuity.before(replay_buffer, self._when)
+        checked = self._checks.before_storing(replay_buffer, new_obs, reward, infos, self._when)
         super()._store_transition(checked, buffer_action, new_obs, reward, dones, infos)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
@@ -391,8 +379,8 @@ class FPAC(CheckedLoading):
         super().save(*args, **kwargs)
 
     def _excluded_save_params(self) -> list[str]:
-        parts = ["_update", "_update_settings", "_losses", "_crowding", "_blank", "_continuity"]
-        return [*super()._excluded_save_params(), *parts, "_while_stepping", "_train_in_next_step"]
+        parts = ["_update", "_update_settings", "_losses", "_checks", "_while_stepping", "_train_in_next_step"]
+        return [*super()._excluded_save_params(), *parts]
 
 
 ALGORITHMS["FPAC"] = FPAC
