@@ -1,0 +1,56 @@
+"""What FPAC checks while it trains."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from sb3_fpac.buffers import FrameStorage
+from sb3_fpac.fpac.blank import BlankCheck
+from sb3_fpac.fpac.continuity import ContinuityCheck
+from sb3_fpac.fpac.crowding import CrowdingCheck
+
+
+class RunChecks:
+    """The checks of one run: what the environment returns, what the frames show, and whether the threads have processors."""
+
+    def __init__(self) -> None:
+        self._blank = BlankCheck()
+        self._continuity = ContinuityCheck()
+        self._crowding = CrowdingCheck()
+
+    def before_storing(
+        self, buffer: FrameStorage, new_obs: Any, reward: np.ndarray, infos: Sequence[dict[str, Any]], when: str
+    ) -> Any:
+        """
+        Check what a step has returned.
+
+        :param buffer: The replay buffer
+        :param new_obs: ``(n_envs, C, H, W)``, or a dict of arrays
+        :param reward: ``(n_envs,)``
+        :param infos: An info of every environment
+        :param when: The current step, for errors and warnings
+        :return: An object whose ``add`` stores in the buffer what continues the observation before
+        :raises FloatingPointError: if a reward or a number of an observation is infinite or undefined
+        """
+        if not np.isfinite(reward).all():
+            raise FloatingPointError(
+                f"The environment returned the reward {reward.tolist()} at {when}: training was stopped before the reward was "
+                "stored."
+            )
+        last_observations = [info["terminal_observation"] for info in infos if info.get("terminal_observation") is not None]
+        for observations in (new_obs, *last_observations):
+            buffer.check_vectors(observations, when)
+        return self._continuity.before(buffer, when)
+
+    def before_updates(self, buffer: FrameStorage) -> None:
+        """
+        Check once whether the frames show anything.
+
+        :param buffer: The replay buffer
+        """
+        self._blank.update(buffer)
+
+    def after_updates_on_cpu(self) -> None:
+        """Check now and then whether the threads have processors."""
+        self._crowding.update()
