@@ -545,3 +545,10 @@ def test_rl_zoo_goes_on_from_a_checkpoint(algo, policy, more, experiment):
     model, _ = manager.setup_experiment()
     manager.learn(model)
     assert model.num_timesteps == 14
+
+    manager = experiment(algo, hyperparams, "agent.zip")
+    manager.custom_hyperparams = dict(policy_kwargs=dict(SMALL))
+    manager.setup_experiment()
+    manager.custom_hyperparams = dict(policy_kwargs={**SMALL, "net_arch": [9]})
+    with pytest.raises(ValueError, match=r"-i continues an agent with the policy_kwargs of its training, .*others, .*\[9\]"):
+        manager.setup_experiment()

@@ -716,6 +716,11 @@ def test_an_extractor_that_knows_its_frames_wants_a_buffer_that_does():
     assert model.policy.features_extractor.n_frames == model.replay_buffer.n_frames == 6
 
 
+def cameras(front, wrist):
+    images = dict(front=spaces.Box(0, 255, front, np.uint8), wrist=spaces.Box(0, 255, wrist, np.uint8))
+    return Spaces(spaces.Dict(images))
+
+
 class WithActions(Noise):
     def __init__(self, space):
         super().__init__()
@@ -744,6 +749,11 @@ class WithActions(Noise):
         ("actions with bounds, got .*TransformAction", lambda: WithActions(spaces.Box(-np.inf, np.inf, (2,))), {}),
         ("actions with bounds", lambda: WithActions(spaces.Box(np.float32([0, -1]), np.float32([np.inf, 1]))), {}),
         ("only one value", lambda: WithActions(spaces.Box(np.float32([0, -1]), np.float32([0, 1]))), {}),
+        (
+            r"'wrist' of shape \(20, 24, 6\) has its channels last, and 'front' of shape \(6, 24, 20\) has them first",
+            lambda: cameras((6, 24, 20), (20, 24, 6)),
+            dict(policy="MultiInputPolicy"),
+        ),
         ("an id, got list: .*make_vec_env", lambda: [Noise()], {}),
         ("n_critics must be at least 1, got 0", Noise, dict(policy_kwargs=dict(n_critics=0))),
         ("must be a class, got 'Points'", Noise, dict(policy_kwargs=dict(features_extractor_class="Points"))),

@@ -10,6 +10,7 @@ import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from sb3_fpac.arguments import number, one_of, whole_number
@@ -145,6 +146,23 @@ def check_env(env: Any) -> None:
         raise ValueError(
             f"FPAC needs an environment, a VecEnv or an id, got {type(env).__name__}: for several environments use "
             "SB3's make_vec_env, or DummyVecEnv with a list of functions."
+        )
+
+
+def check_axes(space: spaces.Space) -> None:
+    """
+    Check that Stable-Baselines3 can put the channels of all images first, as it does with all of them or none.
+
+    :param space: Of the environment's observations
+    """
+    parts = space.spaces.items() if isinstance(space, spaces.Dict) else ()
+    images = {key: part for key, part in parts if isinstance(part, spaces.Box) and is_image_space(part)}
+    first = [key for key, part in images.items() if is_image_space_channels_first(part)]
+    last = [key for key in images if key not in first]
+    if first and last:
+        raise ValueError(
+            f"{last[0]!r} of shape {images[last[0]].shape} has its channels last, and {first[0]!r} of shape "
+            f"{images[first[0]].shape} has them first: let all images have them first, with Gymnasium's TransformObservation."
         )
 
 

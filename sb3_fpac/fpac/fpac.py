@@ -20,6 +20,7 @@ from stable_baselines3.her import HerReplayBuffer
 from sb3_fpac.buffers import FixedEncoder, FrameBatch, FrameReplayBuffer, FrameStorage, end_episodes
 from sb3_fpac.fpac.checks import (
     check_actions,
+    check_axes,
     check_env,
     check_hyperparameters,
     check_observations,
@@ -168,6 +169,7 @@ class FPAC(CheckedLoading):
     def _wrap_env(env: GymEnv, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
         check_env(env)
         check_actions(env.action_space)  # before SB3 does, which knows no cure
+        check_axes(env.observation_space)
         return SAC._wrap_env(env, verbose, monitor_wrapper)
 
     def _setup_model(self) -> None:

@@ -61,7 +61,7 @@ class CheckedLoading(SAC):
             arguments = inspect.signature(super().load).bind(path, *args, **kwargs).arguments
             saved = _read_arguments(archive, list(fixed), arguments.get("custom_objects"))
             for name in fixed:
-                if _plain(fixed[name]) != _plain(saved[name]):
+                if not are_same_arguments(fixed[name], saved[name]):
                     raise ValueError(
                         f"{cls.__name__}.load cannot change {name}, which was {saved[name]!r} in training, to "
                         f"{fixed[name]!r}: leave it out, or train a new agent with it."
@@ -126,6 +126,17 @@ class CheckedLoading(SAC):
         if contents["algorithm"] != "FPAC":
             raise ValueError(f"{path} is an agent of {contents['algorithm']}: use load_weights.")
         return make_agent(cls, contents, tensors, path, env, kwargs)
+
+
+def are_same_arguments(given: Any, saved: Any) -> bool:
+    """
+    Compare arguments of an agent, such as ``policy_kwargs``, with those of a saved one.
+
+    :param given: As the user writes it
+    :param saved: As the file has it
+    :return: True if they make the same agent
+    """
+    return bool(_plain(given) == _plain(saved))
 
 
 def _plain(value: Any) -> Any:

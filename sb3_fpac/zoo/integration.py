@@ -23,6 +23,7 @@ from sb3_fpac.callbacks import FeaturePointCallback, ResumableCheckpoint, latest
 from sb3_fpac.envs import TASKS
 from sb3_fpac.fpac.fpac import FPAC, SelfFPAC
 from sb3_fpac.fpac.hyperparams import fpac_fast
+from sb3_fpac.fpac.loading import are_same_arguments
 from sb3_fpac.zoo.sampler import convert_fpac_params, sample_fpac_params
 from sb3_fpac.zoo.trials import SampledOnTop, as_mapping, merged
 
@@ -152,6 +153,17 @@ def _resume_from_checkpoints(manager: Any) -> None:
                 callback.eval_env = self.create_envs(1, eval_env=True)  # with the wrappers of the run
 
     @wraps(load)
+    def load_agent(self: Any, hyperparams: dict[str, Any], env: VecEnv) -> BaseAlgorithm:
+        is_checked = "policy_kwargs" in (self.custom_hyperparams or {}) and _is_ours(self, hyperparams)
+        policy_kwargs = hyperparams.get("policy_kwargs")
+        model = load_or_resume(self, hyperparams, env)
+        if is_checked and not are_same_arguments(policy_kwargs, model.policy_kwargs):  # RL Zoo drops them
+            raise ValueError(
+                f"-i continues an agent with the policy_kwargs of its training, {model.policy_kwargs}, and -params has "
+                f"others, {policy_kwargs}: leave them out, or train a new agent."
+            )
+        return model
+
     def load_or_resume(self: Any, hyperparams: dict[str, Any], env: VecEnv) -> BaseAlgorithm:
         if not is_checkpoint(self):
             return load(self, hyperparams, env)
@@ -173,7 +185,7 @@ def _resume_from_checkpoints(manager: Any) -> None:
         learn(self, _ContinuedRun(model) if is_checkpoint(self) else model)
 
     manager.create_callbacks = create_callbacks_in_log_folder
-    manager._load_pretrained_agent = load_or_resume
+    manager._load_pretrained_agent = load_agent
     manager.learn = continue_learning
 
 
