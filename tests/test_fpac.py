@@ -768,6 +768,15 @@ def test_wrong_arguments_are_refused_in_one_sentence(message, env, kwargs):
     assert "\n" not in str(error.value)
 
 
+def test_learn_says_that_it_ended_before_the_first_update(recwarn):
+    model = make(Noise(), learning_starts=5)
+    with pytest.warns(UserWarning, match="not trained: learn ended at agent step 5, .* up to learning_starts=5"):
+        model.learn(5)
+    recwarn.clear()
+    model.learn(1, reset_num_timesteps=False)
+    assert model._n_updates == 1 and not [each for each in recwarn if "not trained" in str(each.message)]
+
+
 def test_an_environment_is_needed():
     with pytest.raises(ValueError, match="FPAC needs an environment, a VecEnv or an id, got NoneType"):
         FPAC("CnnPolicy", None)

@@ -349,7 +349,14 @@ class FPAC(CheckedLoading):
         reset_num_timesteps: bool = True,
         progress_bar: bool = False,
     ) -> SelfFPAC:
-        return super().learn(total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar)
+        super().learn(total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar)
+        if self._n_updates == self._n_updates_at_start and self.num_timesteps <= self.learning_starts:
+            warnings.warn(
+                f"The agent was not trained: learn ended at agent step {self.num_timesteps}, and actions are random up to "
+                f"learning_starts={self.learning_starts}. Pass a larger total_timesteps, or a smaller learning_starts.",
+                stacklevel=2,
+            )
+        return self
 
     def _update_info_buffer(self, infos: list[dict[str, Any]], dones: np.ndarray | None = None) -> None:
         super()._update_info_buffer(infos, dones)
