@@ -48,7 +48,7 @@ def main() -> None:
     except BrokenPipeError:  # of "| head"
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it at the end
         sys.exit("error: what read the output has ended.")
-    except (OSError, ValueError) as error:
+    except (ImportError, OSError, ValueError) as error:
         sys.exit(f"error: {error}")
 
 

@@ -145,7 +145,8 @@ def assert_frames_are_those_of(samples, batch, n_frames, camera_shift, n_steps):
 def assert_references_are_counted(buffer):
     n = buffer.size()
     slots = np.stack([buffer.observations[:n], buffer.next_observations[:n]])[..., : buffer.n_frames]
-    expected = np.bincount(slots.ravel(), minlength=len(buffer.pool._references))
+    latest = np.asarray(buffer.stores[None]._kept, dtype=int)
+    expected = np.bincount(np.concatenate([slots.ravel(), latest]), minlength=len(buffer.pool._references))
     np.testing.assert_array_equal(buffer.pool._references, expected)
     assert sorted(buffer.pool._free) == np.flatnonzero(expected == 0).tolist()
     assert buffer.pool.n_frames == np.count_nonzero(expected)
@@ -289,6 +290,37 @@ def test_frames_are_released_when_transitions_are_overwritten():
         claimed.append(buffer.pool.nbytes)
     assert max(frames) <= 2 * 60 and len(set(claimed[1:])) == 1
     assert_references_are_counted(buffer)
+
+
+@pytest.mark.parametrize("buffer_size", [2, 10])
+@pytest.mark.parametrize(
+    "message, changes",
+    [
+        ("action must have 2 values for 1 environments, got 3", dict(action=np.zeros((1, 3)))),
+        ("reward must have 1 values .*got 2", dict(reward=np.zeros(2))),
+        ("done must have 1 values .*got 0", dict(done=np.zeros(0))),
+        ("must have the shape", dict(next_obs=np.zeros((1, 6, 3, 3), np.uint8))),
+    ],
+)
+def test_a_refused_transition_leaves_the_buffer_as_it_was(message, changes, buffer_size):
+    space = spaces.Box(0, 255, (6, HEIGHT, WIDTH), np.uint8)
+    buffers = [FrameReplayBuffer(buffer_size, space, ACTIONS), ReplayBuffer(buffer_size, space, ACTIONS)]
+
+    def stack(i):
+        return np.full((1, 6, HEIGHT, WIDTH), np.repeat([i, i + 1], 3)[:, None, None], np.uint8)
+
+    for i in range(7):
+        if i in (2, 4):
+            step = dict(obs=stack(i), next_obs=stack(i + 1), action=np.zeros((1, 2)), reward=np.ones(1), done=np.zeros(1))
+            with pytest.raises(ValueError, match=message):
+                buffers[0].add(**{**step, **changes}, infos=[{}])
+            continue
+        for buffer in buffers:
+            buffer.add(stack(i), stack(i + 1), np.zeros((1, 2)), np.full(1, i), np.zeros(1), [{}])
+        assert_references_are_counted(buffers[0])
+    everything = np.arange(buffers[0].size())
+    ours, theirs = (buffer._get_samples(everything) for buffer in buffers)
+    assert all(np.array_equal(*each) for each in zip(ours[:5], theirs[:5], strict=True))
 
 
 def test_reset_frees_the_frames():

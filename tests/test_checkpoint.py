@@ -385,6 +385,20 @@ def test_diverged_networks_are_not_saved(algorithm, policy, env_class, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["step_10"]
 
 
+def test_a_checkpoint_of_a_later_step_is_not_deleted(tmp_path):
+    path = save_checkpoint(make(learning_starts=1000).learn(9), tmp_path)
+    with pytest.raises(ValueError, match="step_9 has more steps than this run, which is at agent step 7"):
+        save_checkpoint(make(learning_starts=1000).learn(7), tmp_path)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_resumed_agent_can_have_other_n_step_returns(tmp_path):
+    save_checkpoint(make(learning_starts=1000).learn(7), tmp_path)
+    model = resume(tmp_path, envs(), n_steps=3, gamma=0.9)
+    buffer = model.replay_buffer
+    assert model.n_steps == buffer.n_steps == 3 and model.gamma == buffer.gamma == 0.9
+
+
 def test_what_cannot_be_resumed_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="no complete checkpoint"):
         resume(tmp_path / "nowhere", envs())
@@ -466,7 +480,7 @@ def test_a_subclass_with_the_same_update_resumes(tmp_path):
 
 def test_a_run_does_not_start_over_another_ones_checkpoint(tmp_path):
     save_checkpoint(make(learning_starts=1000).learn(7), tmp_path)
-    with pytest.raises(ValueError, match="step_7 has more steps than this run, which starts at agent step 0"):
+    with pytest.raises(ValueError, match="step_7 has more steps than this run, which is at agent step 0"):
         make().learn(7, callback=ResumableCheckpoint(7, tmp_path))
     assert latest_checkpoint(tmp_path) == tmp_path / "step_7"
 

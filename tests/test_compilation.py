@@ -181,7 +181,7 @@ def graphed(model):
     """An update in graphs whose warm-ups, captures and replays happen on the CPU"""
     update = model._make_update(False)
     model._update = GraphedUpdate(update, th.device("cpu"))
-    model._update_settings = (4, model.gamma, model.tau, model.target_entropy, model.random_shift, model.compile, ())
+    model._update_settings = model._current_settings(4, {})
     return update
 
 

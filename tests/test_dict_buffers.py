@@ -133,6 +133,22 @@ def test_samples_are_those_of_sb3(case):
         assert_same(expected, seeded(ours.sample, 30, env=norm))
 
 
+def test_a_refused_image_leaves_all_images_as_they_were():
+    env = vec_env()
+    common = dict(n_envs=1, device="cpu")
+    ours = FrameReplayBuffer(30, env.observation_space, ACTIONS, **common, **STACKS)
+    theirs = DictReplayBuffer(30, env.observation_space, ACTIONS, **common)
+
+    class Refused:
+        def add(self, obs, next_obs, *rest):
+            with pytest.raises(ValueError, match="Image 'wrist': Observations must have the shape"):
+                ours.add(obs, {**next_obs, "wrist": next_obs["wrist"][:, :, 1:]}, *rest)
+
+    for part in (ours, theirs), (Refused(),), (ours, theirs):
+        play(env, 6, *part)
+    assert_same(seeded(theirs.sample, 40), seeded(ours.sample, 40))
+
+
 @pytest.mark.parametrize("n_steps", [2, 4])
 def test_n_step_returns_are_those_of_the_image_alone(n_steps):
     """SB3 has no n-step returns for Dict observations: each key is compared with a buffer of its own"""

@@ -12,11 +12,20 @@ import pytest
 import torch as th
 from gymnasium import spaces
 from helpers.environments import Noise, Robot, StackedNoise
+from helpers.processes import run_python
 from sb3_contrib import QRDQN, TQC, RecurrentPPO
 from stable_baselines3 import A2C, DQN, PPO, SAC, TD3
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
-from sb3_fpac import FPAC, FeaturePointCombinedExtractor, FeaturePointExtractor, FPACTQCPolicy, fpac_fast, fpac_kwargs
+from sb3_fpac import (
+    FPAC,
+    FeaturePointCombinedExtractor,
+    FeaturePointExtractor,
+    FPACTQCPolicy,
+    fpac_fast,
+    fpac_kwargs,
+    save_weights,
+)
 from sb3_fpac.export import ExportedAgent, check, export_onnx, export_torchscript
 
 BUFFER = dict(buffer_size=20, seed=0)
@@ -48,6 +57,10 @@ class Choices(StackedNoise):
         self.action_space = action_space or spaces.Discrete(3)
 
 
+class OwnPPO(PPO):
+    pass
+
+
 def robot_agent(env=None, **kwargs):
     policy_kwargs = dict(net_arch=[16], features_extractor_kwargs=BY_KEY)
     return FPAC("MultiInputPolicy", env or Robot(), policy_kwargs=policy_kwargs, **BUFFER, **kwargs)
@@ -70,6 +83,7 @@ AGENTS = {
     "normalized": normalized_robot_agent,
     "tqc": lambda: TQC(FPACTQCPolicy, WideActions(), **BUFFER),
     "ppo": lambda: PPO("CnnPolicy", WideActions(), policy_kwargs=POINTS, seed=0),
+    "ppo_subclass": lambda: OwnPPO("CnnPolicy", WideActions(), policy_kwargs=POINTS, seed=0),
     "ppo_two_encoders": lambda: PPO(
         "CnnPolicy", WideActions(), policy_kwargs=dict(POINTS, share_features_extractor=False), seed=0
     ),
@@ -258,6 +272,16 @@ class Spaces36(StackedNoise):
     def __init__(self):
         super().__init__()
         self.observation_space = spaces.Box(0, 255, (6, 36, 36), np.uint8)
+
+
+def test_export_without_onnx_names_what_is_missing(tmp_path):
+    agent = FPAC("CnnPolicy", "dmc-cartpole-swingup", buffer_size=10, policy_kwargs=dict(net_arch=[8]))
+    save_weights(agent, tmp_path / "agent.safetensors")
+    code = "import sys; sys.modules['onnx'] = None; from sb3_fpac.__main__ import main; main()"
+    options = ["--model", tmp_path / "agent.safetensors", "--env", "dmc-cartpole-swingup"]
+    done = run_python("-c", code, "export", *options, "-o", tmp_path / "policy.onnx", expect=1)
+    assert done.stderr.strip().splitlines()[-1] == 'error: onnx is missing: pip install "sb3-fpac[export]"'
+    assert not (tmp_path / "policy.onnx").exists()
 
 
 def test_importing_the_package_needs_no_onnx():

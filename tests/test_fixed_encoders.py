@@ -32,13 +32,13 @@ CASES = {
 }
 
 
-def make(case="one step", frozen=True, **kwargs):
+def make(case="one step", frozen=True, target_encoder="online", **kwargs):
     env, policy, options = CASES[case]
     n_steps = options.get("n_steps", 1)
     extractor_kwargs = dict(POINTS, frozen=frozen) | {name: value for name, value in options.items() if name != "n_steps"}
     if case == "goals":
         kwargs["replay_buffer_class"] = HerFrameReplayBuffer
-    policy_kwargs = dict(net_arch=[8, 8], features_extractor_kwargs=extractor_kwargs)
+    policy_kwargs = dict(net_arch=[8, 8], target_encoder=target_encoder, features_extractor_kwargs=extractor_kwargs)
     return FPAC(policy, env(), n_steps=n_steps, policy_kwargs=policy_kwargs, **{**SHORT, **kwargs})
 
 
@@ -80,7 +80,7 @@ def test_the_agent_is_the_one_that_encodes_frames_in_every_update(case, monkeypa
     model = make(case).learn(100)
     assert model.replay_buffer.full and model._encoders_of_frames()
     with monkeypatch.context() as patch:
-        patch.setattr(fpac, "fixed_encoders", lambda images: {})
+        patch.setattr(fpac, "fixed_encoders", lambda *images: {})
         other = make(case).learn(100)
         assert not other._encoders_of_frames()
     assert not same(snapshot(model.actor), snapshot(make(case).actor))
@@ -121,6 +121,7 @@ def test_every_frame_is_encoded_once(monkeypatch):
         lambda model: model.set_parameters(make(seed=1).get_parameters()),
         lambda model: images(model)[None].encoder.load_state_dict(images(make(seed=1))[None].encoder.state_dict()),
         lambda model: model.policy.load_from_vector(make(seed=1).policy.parameters_to_vector()),
+        lambda model: images(model)[None].encoder.to_maps.weight.data.mul_(-1),
         lambda model: setattr(images(model)[None], "temperature", 0.01),
     ],
 )
@@ -167,8 +168,19 @@ def test_what_may_be_encoded_once_can_change_in_training():
     assert not model._encoders_of_frames() and not same(snapshot(encoder), frozen)
 
 
-def test_an_encoder_that_is_unfrozen_after_the_optimizer_was_made_is_refused():
-    model = filled(make(), 30)
+def test_frames_are_encoded_for_both_encoders_if_the_target_critic_has_another():
+    model = filled(make(frozen=False, target_encoder="polyak"), 30)
+    train(model, 2)
+    images(model)[None].requires_grad_(False)
+    assert not model._encoders_of_frames()
+    target = model.critic_target.features_extractor
+    target.load_state_dict(model.policy.features_extractor.state_dict())
+    assert model._encoders_of_frames()
+
+
+@pytest.mark.parametrize("random_shift", [0, 2])
+def test_an_encoder_that_is_unfrozen_after_the_optimizer_was_made_is_refused(random_shift):
+    model = filled(make(random_shift=random_shift), 30)
     train(model, 3)
     images(model)[None].requires_grad_(True)
     with pytest.raises(

@@ -41,6 +41,7 @@ from sb3_fpac import (
 )
 from sb3_fpac.features.standardization import Standardization
 from sb3_fpac.fpac import crowding
+from sb3_fpac.fpac.loading import are_same_arguments
 from sb3_fpac.fpac.policies import SACCnnPolicy
 from sb3_fpac.fpac.update import Losses
 
@@ -603,6 +604,15 @@ def test_loading_takes_the_policy_kwargs_of_training_and_no_others(tmp_path):
         FPAC.load(tmp_path / "model", env=env, policy_kwargs={**preset["policy_kwargs"], "net_arch": [8]})
 
 
+@pytest.mark.parametrize("given", ["points.pt", dict(front="points.pt")])
+def test_pretrained_points_are_in_the_weights_of_a_saved_agent(given):
+    """What training was given as the path of a file, the agent has loaded"""
+    saved = dict(front=object()) if isinstance(given, dict) else object()
+    arguments = [dict(features_extractor_kwargs=dict(strides=(2,), pretrained=each)) for each in (given, saved, None)]
+    assert are_same_arguments(arguments[0], arguments[1])
+    assert not are_same_arguments(arguments[0], arguments[2]) and not are_same_arguments(arguments[2], arguments[1])
+
+
 def test_without_an_environment_a_loaded_model_predicts(tmp_path):
     model = make().learn(15)
     model.save(tmp_path / "model")
@@ -775,6 +785,30 @@ def test_learn_says_that_it_ended_before_the_first_update(recwarn):
     recwarn.clear()
     model.learn(1, reset_num_timesteps=False)
     assert model._n_updates == 1 and not [each for each in recwarn if "not trained" in str(each.message)]
+
+
+def test_arguments_have_the_positions_that_they_have_in_sac():
+    of_sac, of_fpac = (list(inspect.signature(each).parameters) for each in (SAC, FPAC))
+    assert of_fpac[: len(of_sac) - 1] == of_sac[:-1]
+
+
+def test_values_that_a_callback_changes_are_checked():
+    model = fill(make(Noise()), 30)
+    train(model, 1)
+    model.target_entropy = -3
+    train(model, 1)
+    assert model._update.target_entropy == -3
+    model.policy_delay = 0
+    with pytest.raises(ValueError, match="policy_delay must be at least 1, got 0"):
+        train(model, 1)
+
+
+def test_a_refused_set_of_parameters_makes_the_update_anew():
+    model, other = fill(make(Noise()), 30), make(Noise(), policy_kwargs=dict(net_arch=[9]))
+    train(model, 1)
+    with pytest.raises(RuntimeError, match="left as it was"):
+        model.set_parameters(other.get_parameters())
+    assert model._update is None
 
 
 def test_an_environment_is_needed():

@@ -381,10 +381,20 @@ def test_a_replay_buffer_is_checked_when_it_is_loaded(other, words, tmp_path):
     with pytest.raises(ValueError, match=f"buffer.pkl does not fit: {words}"):
         model.load_replay_buffer(path)
     assert model.replay_buffer is before
-    path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(ValueError, match=r"buffer\.pkl is damaged or half written"):
-        model.load_replay_buffer(path)
+    for content in (path.read_bytes()[:500], pickle.dumps(dict(no="buffer"))):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"buffer\.pkl is damaged or half written"):
+            model.load_replay_buffer(path)
+        assert model.replay_buffer is before
     model.learn(20)
+
+
+def test_the_episode_of_a_loaded_replay_buffer_ends(tmp_path):
+    model, other = (fpac(FrameStack(Noise()), n_steps=3, learning_starts=1000).learn(7) for _ in range(2))
+    other.save_replay_buffer(tmp_path / "buffer")
+    model.load_replay_buffer(tmp_path / "buffer")
+    model.learn(3, reset_num_timesteps=False)
+    assert model.replay_buffer.timeouts[:9, 0].tolist() == [0] * 6 + [1, 0, 0]
 
 
 @pytest.mark.parametrize(("saved", "own"), [((1, 0.99), (3, 0.9)), ((3, 0.9), (1, 0.99)), ((2, 0.5), (2, 0.9))])

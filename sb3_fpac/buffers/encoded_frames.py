@@ -44,7 +44,7 @@ class EncodedFrames:
         :param device: The device on which frames are encoded
         :return: ``(B, F, …)``
         """
-        if self._encoder is None or (self._encoder.version, self._device) != (encoder.version, device):
+        if (self._version, self._device) != (encoder.version, device):
             self._forget(encoder, device)
         wanted = slots.ravel()
         self._writes = _grown(self._writes, int(wanted.max()) + 1)
@@ -62,7 +62,7 @@ class EncodedFrames:
         return self._encoded[_indices(wanted, device)].unflatten(0, slots.shape)
 
     def _forget(self, encoder: FixedEncoder | None, device: th.device | None) -> None:
-        self._encoder = encoder  # kept, as its version may contain ids of what it has
+        self._version = None if encoder is None else encoder.version
         self._device = device
         self._encoded = None
         self._writes = np.zeros(0, dtype=np.int64)

@@ -18,7 +18,7 @@ from sb3_fpac.buffers.encoded_frames import FixedEncoder
 from sb3_fpac.buffers.frame_batch import FrameBatch
 from sb3_fpac.buffers.frame_pool import to_device
 from sb3_fpac.buffers.frame_store import FrameStore, check_device, check_memory
-from sb3_fpac.observations import Layout, check_keys, check_options, naming, options_of, split_keys
+from sb3_fpac.observations import Layout, check_keys, check_options, naming, naming_warnings, options_of, split_keys
 
 Samples = TypeVar("Samples", ReplayBufferSamples, DictReplayBufferSamples)
 
@@ -89,7 +89,7 @@ class FrameStorage(ReplayBuffer):
         self.stores = {}
         for key, image in images.items():
             kwargs = {"frame_channels": 3, "camera_shift": None, **options_of(key, options)}
-            with naming(key):
+            with naming(key), naming_warnings(key):
                 self.stores[key] = FrameStore(image, n_envs=n_envs, n_transitions=n_transitions, device=device, **kwargs)
         self._vector_shapes = {key: cast(tuple[int, ...], get_obs_shape(vector)) for key, vector in vectors.items()}
         check_memory(n_transitions, list(self.layouts.values()), device)
@@ -114,20 +114,28 @@ class FrameStorage(ReplayBuffer):
                     "they were stored."
                 )
 
-    def _put(self, obs: Any, next_obs: Any, last: References) -> tuple[References, References]:
-        """References to a transition's observations, whose frames have been stored"""
+    def _put(
+        self, obs: Any, next_obs: Any, action: np.ndarray, reward: np.ndarray, done: np.ndarray
+    ) -> tuple[References, References]:
+        """References to a transition's observations, whose frames have been stored; nothing is, if something does not fit"""
+        n_numbers = self.n_envs * self.action_dim, self.n_envs, self.n_envs
+        for name, values, n in zip(("action", "reward", "done"), (action, reward, done), n_numbers, strict=True):
+            if np.size(values) != n:
+                raise ValueError(f"{name} must have {n} values for {self.n_envs} environments, got {np.size(values)}.")
         if isinstance(self.observation_space, spaces.Dict):
             for observation in (obs, next_obs):
                 check_keys(observation, self.observation_space)
         references: References = {}
         next_references: References = {}
-        for vector_key, shape in self._vector_shapes.items():  # first, as storing frames cannot be undone
+        for vector_key, shape in self._vector_shapes.items():
             for of_observation, observation in ((references, obs), (next_references, next_obs)):
                 of_observation[vector_key] = self._vector(vector_key, observation[vector_key], shape)
-        for key, store in self.stores.items():
-            images = (obs, next_obs) if key is None else (obs[key], next_obs[key])
+        stacks = {}
+        for key, store in self.stores.items():  # all before the first frame is stored
             with naming(key):
-                references[key], next_references[key] = store.put(*images, last[key])
+                stacks[key] = [store.split(each) for each in ((obs, next_obs) if key is None else (obs[key], next_obs[key]))]
+        for key, store in self.stores.items():
+            references[key], next_references[key] = store.put(*stacks[key])
         return references, next_references
 
     def _vector(self, key: str, vector: Any, shape: tuple[int, ...]) -> np.ndarray:

@@ -28,6 +28,8 @@ class FrameStore:
     """
 
     _last_frames: np.ndarray  # of the latest next observations: (n_envs, S, c, H, W), or (n_envs, 0, c, H, W) at first
+    _last_slots: np.ndarray  # of these frames: (n_envs, S), or (n_envs, 0) at first
+    _kept: list[int]  # slots of the latest transition
 
     def __init__(
         self,
@@ -48,25 +50,44 @@ class FrameStore:
         self.n_references = self.n_frames + self.n_header_bytes
         self.pool = FramePool(frame_shape, device, n_transitions + (self.n_frames + 1) * n_envs)
         self._encoded = EncodedFrames(self.pool)
-        self._forget_last_frames()
+        self._forget_last()
 
-    def put(self, obs: np.ndarray, next_obs: np.ndarray, last_references: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def split(self, obs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """
-        Store the frames of a transition that are new.
+        Check observations, and take them apart.
 
         :param obs: ``(n_envs, C, H, W)``
-        :param next_obs: ``(n_envs, C, H, W)``
-        :param last_references: ``(n_envs, n_references)``: of the next observations of the previous transition
-        :return: References to the observations and to the next ones, int32, ``(n_envs, n_references)`` each
+        :return: Frames ``(n_envs, S, c, H, W)`` and the header's bytes, ``(n_envs, 4 (S − 1))`` or ``(n_envs, 0)``; uint8
         :raises ValueError: if an observation has another shape, or its header plane contains more than camera shifts
         """
-        frames, header = self._split(obs)
-        next_frames, next_header = self._split(next_obs)
+        obs = np.array(obs, dtype=np.uint8, order="C")  # a copy, since an environment may draw into the same memory
+        if obs.shape != self.shape:
+            raise ValueError(f"Observations must have the shape {self.shape}, got {obs.shape}.")
+        n_planes = int(self.layout.camera_shift)
+        plane = obs[:, :n_planes].reshape(self.n_envs, -1)
+        problem = problem_of_header(plane, self.n_frames - 1) if n_planes else None
+        if problem is not None:
+            raise ValueError(problem)
+        frames = obs[:, n_planes:].reshape(self.n_envs, self.n_frames, *self.pool.frame_shape)
+        return frames, plane[:, : self.n_header_bytes]
+
+    def put(
+        self, obs: tuple[np.ndarray, np.ndarray], next_obs: tuple[np.ndarray, np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """
+        Store the frames of a transition that are new. They are kept until the next transition, or for as long as
+        :meth:`acquire` keeps them.
+
+        :param obs: Observations, as :meth:`split` returns them
+        :param next_obs: The next ones
+        :return: References to the observations and to the next ones, int32, ``(n_envs, n_references)`` each
+        """
+        (frames, header), (next_frames, next_header) = obs, next_obs
         slots = np.empty((2, self.n_envs, self.n_frames), dtype=np.int32)
         for i in range(self.n_envs):
-            slots[0, i] = self._put(frames[i], self._last_frames[i], last_references[i])
+            slots[0, i] = self._put(frames[i], self._last_frames[i], self._last_slots[i])
             slots[1, i] = self._put(next_frames[i], frames[i, 1:], slots[0, i, 1:])
-        self._last_frames = next_frames
+        self._keep(next_frames, slots[1], slots.ravel().tolist())
         references, next_references = (
             np.concatenate(parts, axis=1) for parts in zip(slots, (header, next_header), strict=True)
         )
@@ -113,7 +134,7 @@ class FrameStore:
     def reset(self) -> None:
         """Forget all frames and free their memory."""
         self.pool.clear()
-        self._forget_last_frames()
+        self._forget_last()
 
     def some_frames(self, n_frames: int) -> np.ndarray:
         """
@@ -175,19 +196,6 @@ class FrameStore:
             camera_shifts = to_device(decode_camera_shift(header, self.n_frames - 1), device)
         return frames, camera_shifts
 
-    def _split(self, obs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(n_envs, C, H, W) → frames, (n_envs, S, c, H, W), and the header's bytes, (n_envs, 4 (S − 1)) or (n_envs, 0)"""
-        obs = np.array(obs, dtype=np.uint8, order="C")  # a copy, since an environment may draw into the same memory
-        if obs.shape != self.shape:
-            raise ValueError(f"Observations must have the shape {self.shape}, got {obs.shape}.")
-        n_planes = int(self.layout.camera_shift)
-        plane = obs[:, :n_planes].reshape(self.n_envs, -1)
-        problem = problem_of_header(plane, self.n_frames - 1) if n_planes else None
-        if problem is not None:
-            raise ValueError(problem)
-        frames = obs[:, n_planes:].reshape(self.n_envs, self.n_frames, *self.pool.frame_shape)
-        return frames, plane[:, : self.n_header_bytes]
-
     def _put(self, frames: np.ndarray, known_frames: np.ndarray, known_slots: np.ndarray) -> list[int]:
         """Slots of a stack: that of the known frame in its place or of the previous frame if equal, otherwise a new one"""
         slots: list[int] = []
@@ -207,8 +215,16 @@ class FrameStore:
         self.__dict__.update(state)
         self._encoded = EncodedFrames(self.pool)
 
-    def _forget_last_frames(self) -> None:
+    def _keep(self, next_frames: np.ndarray, next_slots: np.ndarray, slots: list[int]) -> None:
+        """Remember the next observations, and hold all slots of the transition in place of those of the one before"""
+        self.pool.acquire(slots)
+        self.pool.release(self._kept)
+        self._last_frames, self._last_slots, self._kept = next_frames, next_slots, slots
+
+    def _forget_last(self) -> None:
         self._last_frames = np.empty((self.n_envs, 0, *self.pool.frame_shape), dtype=np.uint8)
+        self._last_slots = np.empty((self.n_envs, 0), dtype=np.int32)
+        self._kept = []
 
 
 def check_device(device: th.device | str) -> th.device:

@@ -118,7 +118,7 @@ class HerFrameReplayBuffer(FrameStorage, HerReplayBuffer):
         :param infos: One for each environment; ``"TimeLimit.truncated"`` tells time-outs
         :raises ValueError: if an observation has another shape or other keys
         """
-        added = self._put(obs, next_obs, self._at(self.next_observations, self.pos - 1))
+        added = self._put(obs, next_obs, action, reward, done)
         overwritten = [self._at(rows, self.pos) for rows in (self.observations, self.next_observations)]
         was_full = self.full
         super().add(*added, action, reward, done, infos)  # type: ignore[arg-type]

@@ -75,12 +75,7 @@ class ResumableCheckpoint(BaseCallback):
     def _on_training_start(self) -> None:
         self._saved_at = self.num_timesteps
         make_folder(self.save_path)
-        further = [path for path in _checkpoints(self.save_path) if _steps(path) > self.num_timesteps]
-        if further:
-            raise ValueError(
-                f"{further[0]} has more steps than this run, which starts at agent step {self.num_timesteps}: "
-                "resume from it, delete it, or choose another save_path."
-            )
+        _check_is_furthest(self.save_path, self.num_timesteps)
 
     def _on_rollout_start(self) -> None:  # all steps so far have been stored and learned from
         assert isinstance(self.model, OffPolicyAlgorithm) and self.model.replay_buffer is not None
@@ -102,6 +97,7 @@ def save_checkpoint(model: OffPolicyAlgorithm, folder: str | Path) -> Path:
     :return: Its path
     :raises FloatingPointError: if training has diverged
     :raises FileExistsError: if there is a checkpoint of this step
+    :raises ValueError: if there is a checkpoint of a later step
     :raises OSError: if writing fails, such as on a full disk; what was written so far is deleted
     """
     check_finite(model.policy, f"agent step {model.num_timesteps}")
@@ -110,6 +106,7 @@ def save_checkpoint(model: OffPolicyAlgorithm, folder: str | Path) -> Path:
     for leftover in folder.glob("step_*.tmp"):
         shutil.rmtree(leftover)
     older = _checkpoints(folder)
+    _check_is_furthest(folder, model.num_timesteps)
 
     checkpoint = folder / f"step_{model.num_timesteps}"
     if checkpoint.exists():
@@ -130,6 +127,15 @@ def save_checkpoint(model: OffPolicyAlgorithm, folder: str | Path) -> Path:
     for path in older:
         shutil.rmtree(path.rename(path.with_suffix(".tmp")))  # a half-deleted checkpoint must not look complete
     return checkpoint
+
+
+def _check_is_furthest(folder: Path, n_steps: int) -> None:
+    further = [path for path in _checkpoints(folder) if _steps(path) > n_steps]
+    if further:
+        raise ValueError(
+            f"{further[0]} has more steps than this run, which is at agent step {n_steps}: resume from it, delete it, or "
+            "choose another folder."
+        )
 
 
 def _write(model: OffPolicyAlgorithm, folder: Path) -> None:

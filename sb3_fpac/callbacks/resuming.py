@@ -18,7 +18,6 @@ from sb3_fpac.callbacks.checkpoint import BUFFER, MODEL, NORMALIZATION, STATES, 
 from sb3_fpac.callbacks.random_states import restore_random_states
 from sb3_fpac.files import UntrustedFileError, check_bytes, check_zip, reading
 from sb3_fpac.fpac import FPAC
-from sb3_fpac.fpac.checks import check_loaded_buffer
 from sb3_fpac.trust import load_model, load_normalization, load_pickle
 
 
@@ -71,18 +70,16 @@ def resume(
 def _load_buffer(model: OffPolicyAlgorithm, path: Path, trust: bool) -> None:
     """As SB3's ``load_replay_buffer``, which would run what is in the file"""
     buffer = load_pickle(path, trust)
-    try:
-        if not isinstance(buffer, ReplayBuffer):
-            raise ValueError(f"it contains no replay buffer, but a {type(buffer).__name__}.")
-        if isinstance(model, FPAC):
-            check_loaded_buffer(buffer, model.replay_buffer)
-    except ValueError as error:
-        raise ValueError(f"{path} does not fit: {error}") from error
+    if not isinstance(buffer, ReplayBuffer):
+        raise ValueError(f"{path} does not fit: it contains no replay buffer, but a {type(buffer).__name__}.")
     if isinstance(buffer, HerReplayBuffer):
         assert model.env is not None
         buffer.set_env(model.env)
     buffer.device = model.device
-    model.replay_buffer = buffer
+    if isinstance(model, FPAC):
+        model.use_replay_buffer(buffer, path)
+    else:
+        model.replay_buffer = buffer
 
 
 def _continue_from(model: OffPolicyAlgorithm, checkpoint: Path, trust: bool) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.vec_env import VecTransposeImage
@@ -12,6 +11,7 @@ from stable_baselines3.common.vec_env import VecTransposeImage
 from sb3_fpac.doctor.check import Check, refusal
 from sb3_fpac.envs.cameras import camera_name, follows, mujoco_model_and_data
 from sb3_fpac.envs.drawn_cameras import drawn_cameras
+from sb3_fpac.fpac import checks as checks_of_fpac
 from sb3_fpac.observations import Layout, has_channels_first, options_of, read_layout, split_keys, why_no_stack
 
 _DRAW_IT = 'make it with render_mode="rgb_array", and wrap it in sb3_fpac.PixelFrames'
@@ -52,12 +52,10 @@ def check_observations(space: spaces.Space, frame_channels: int | dict[str, int]
     else:
         try:
             boxes, vectors = split_keys(space)
+            checks_of_fpac.check_axes(space)
         except ValueError as error:
             return [refusal(name, str(error))], {}
         images = dict(boxes.items())
-        if len({has_channels_first(box.shape) for box in boxes.values()}) > 1:
-            problem = "some images have the channels first and others last, which SB3 does not take"
-            return [Check(name, False, problem, "transpose some with Gymnasium's TransformObservation")], {}
     checks: list[Check] = []
     layouts: Layouts = {}
     for key, image in images.items():
@@ -92,13 +90,13 @@ def check_actions(space: spaces.Space) -> Check:
     Check that FPAC can choose such actions.
 
     :param space: Action space of the environment
-    :return: Ok for bounded Boxes
+    :return: Ok for what FPAC takes
     """
-    if not isinstance(space, spaces.Box):
-        cure = "use DQN, QR-DQN or PPO with sb3_fpac.FeaturePointExtractor"
-        return Check("actions", False, f"FPAC needs continuous actions, got {space}", cure)
-    if not (np.isfinite(space.low).all() and np.isfinite(space.high).all()):
-        return Check("actions", False, f"FPAC needs bounded actions, got {space}", "give the action space finite bounds")
+    try:
+        checks_of_fpac.check_actions(space)
+    except ValueError as error:
+        return refusal("actions", str(error))
+    assert isinstance(space, spaces.Box)
     n_actions = spaces.flatdim(space)
     text = f"{n_actions} number{'s' * (n_actions > 1)} from {space.low.min():g} to {space.high.max():g}"
     return Check("actions", True, text)

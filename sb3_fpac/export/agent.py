@@ -7,7 +7,7 @@ import numpy as np
 import torch as th
 from gymnasium import spaces
 from sb3_contrib import QRDQN
-from stable_baselines3 import DQN, TD3
+from stable_baselines3 import A2C, DQN, PPO, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.common.preprocessing import preprocess_obs
@@ -160,7 +160,7 @@ def _find_act(model: BaseAlgorithm) -> Any:
         return lambda policy, observation: policy.q_net(observation).argmax(dim=1)
     if isinstance(model, QRDQN):
         return lambda policy, observation: policy.quantile_net(observation).mean(dim=1).argmax(dim=1)
-    if type(model).__name__ in ("PPO", "A2C") and isinstance(policy, ActorCriticPolicy):
+    if isinstance(model, (A2C, PPO)) and isinstance(policy, ActorCriticPolicy):
         return _act_on_policy
     raise ValueError(
         f"{type(model).__name__} cannot be exported, because it needs more than an observation to act: SAC, TQC, FPAC, PPO, "

@@ -12,7 +12,7 @@ from torch import nn
 
 from sb3_fpac.arguments import flag
 from sb3_fpac.features.extractor import FeaturePointExtractor
-from sb3_fpac.observations import check_options, naming, options_of, split_keys
+from sb3_fpac.observations import check_options, naming, naming_warnings, options_of, split_keys
 
 _OF_THE_ENCODER = ("pretrained", "frozen", "strides", "anti_aliasing", "precision")
 
@@ -53,7 +53,7 @@ class FeaturePointCombinedExtractor(CombinedExtractor):
         BaseFeaturesExtractor.__init__(self, observation_space, features_dim=1)  # without the networks of CombinedExtractor
         extractors: dict[str, nn.Module] = {}
         for key, space in image_spaces.items():
-            with naming(key, hint="A dict by key gives every image its own value."):
+            with naming(key, hint="A dict by key gives every image its own value."), naming_warnings(key):
                 image = FeaturePointExtractor(space, normalized_image=normalized_image, **options_of(key, point_kwargs))
             image.key = key
             extractors[key] = image

@@ -28,7 +28,7 @@ _WHOLE_NUMBERS = dict(
 
 def check_hyperparameters(model: Any) -> None:
     """
-    Check FPAC's numbers, and make Python's numbers of NumPy's.
+    Check FPAC's numbers, and convert NumPy's numbers to Python's.
 
     :param model: FPAC, before its networks are made
     """
@@ -45,7 +45,7 @@ def check_hyperparameters(model: Any) -> None:
     elif not re.fullmatch(r"auto(_\d*\.?\d+(e-?\d+)?)?", model.ent_coef):
         raise ValueError(f"ent_coef must be a number, 'auto', or 'auto_' and α's initial value, got {model.ent_coef!r}.")
     if model.target_entropy != "auto":
-        number("target_entropy", model.target_entropy)
+        model.target_entropy = number("target_entropy", model.target_entropy)
     one_of("compile", model.compile, (True, False, "auto"))
     whole_number("n_critics", model.policy_kwargs.get("n_critics", 2), at_least=1)
 

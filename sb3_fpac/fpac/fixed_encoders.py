@@ -4,25 +4,34 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch as th
+from torch.nn.utils import parameters_to_vector
 
 from sb3_fpac.buffers import FixedEncoder
 from sb3_fpac.features import FeaturePointExtractor, FrameExtractor
 
 
-def fixed_encoders(images: Mapping[Any, FrameExtractor]) -> dict[str | None, FixedEncoder]:
+def fixed_encoders(
+    images: Mapping[Any, FrameExtractor], target_images: Mapping[Any, FrameExtractor]
+) -> dict[str | None, FixedEncoder]:
     """
-    Find the encoders of feature points that are frozen.
+    Find the encoders of feature points that are frozen, and are those of the target critic, too.
 
     :param images: The extractor of every image, by key; the key of a single image is None
+    :param target_images: Those of the target critic
     :return: Their encoders, by key
     """
-    return {
-        key: _fixed(image) for key, image in images.items() if isinstance(image, FeaturePointExtractor) and image.is_frozen
-    }
+    fixed: dict[str | None, FixedEncoder] = {}
+    for key, image in images.items():
+        if not isinstance(image, FeaturePointExtractor) or not image.is_frozen:
+            continue
+        target, version = target_images[key], _version(image)
+        if target is image or _version(target) == version:
+            fixed[key] = FixedEncoder(th.no_grad()(image.encode_frames), version)
+    return fixed
 
 
-def _fixed(extractor: FeaturePointExtractor) -> FixedEncoder:
-    # PyTorch counts the changes of a weight, except of one whose .data is replaced, as load_from_vector does
-    weights = [(id(weight), weight._version, weight.data_ptr()) for weight in extractor.parameters()]
-    settings = extractor.temperature, extractor.softmax, extractor.encoder.precision
-    return FixedEncoder(th.no_grad()(extractor.encode_frames), (*weights, *settings))
+def _version(image: FrameExtractor) -> tuple[Any, ...]:
+    """The weights themselves: PyTorch does not count changes through ``.data``"""
+    weights = parameters_to_vector(image.parameters()).detach().cpu().numpy().tobytes()
+    settings = (image.temperature, image.softmax) if isinstance(image, FeaturePointExtractor) else ()
+    return (weights, image.encoder.precision, *settings)

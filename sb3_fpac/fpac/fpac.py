@@ -3,7 +3,7 @@
 import copy
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -72,14 +72,14 @@ class FPAC(CheckedLoading):
     :param replay_buffer_kwargs: Keyword arguments of the replay buffer, such as ``dict(storage_device="cuda")``
     :param n_steps: Steps of n-step returns
     :param ent_coef: α: ``"auto_0.1"`` is learned and starts at 0.1
-    :param policy_delay: Actor and α are updated on every n-th update of the critic, counted over all of training
     :param target_update_interval: The target critic moves on every n-th update, counted over all of training
+    :param policy_kwargs: Keyword arguments of :class:`~sb3_fpac.fpac.policies.FPACPolicy`, whose ``actor_update_interval`` is
+        ``policy_delay``
+    :param policy_delay: Actor and α are updated on every n-th update of the critic, counted over all of training
     :param random_shift: Padding, in pixels, of DrQ's random shift (arXiv 2004.13649), which uses 4; 0: no shift. All frames of
         a transition are shifted alike. Several images are shifted each on its own, by one padding or a dict by key.
     :param compile: ``True``: compile the losses with ``torch.compile`` and, on CUDA, replay updates as a graph; ``False``:
         neither; ``"auto"``: True on CUDA. If compilation fails, training continues without it, with a warning.
-    :param policy_kwargs: Keyword arguments of :class:`~sb3_fpac.fpac.policies.FPACPolicy`, whose ``actor_update_interval`` is
-        ``policy_delay``
     :raises ValueError: if the observations are not stacks of images, or an argument is out of range
     :raises MemoryError: if the full replay buffer does not fit into memory
     """
@@ -114,15 +114,15 @@ class FPAC(CheckedLoading):
         use_sde: bool = False,
         sde_sample_freq: int = -1,
         use_sde_at_warmup: bool = False,
-        policy_delay: int = 2,
-        random_shift: int | dict[str, int] = 0,
-        compile: Compile = "auto",
         stats_window_size: int = 100,
         tensorboard_log: str | None = None,
         policy_kwargs: dict[str, Any] | None = None,
         verbose: int = 0,
         seed: int | None = None,
         device: th.device | str = "auto",
+        policy_delay: int = 2,
+        random_shift: int | dict[str, int] = 0,
+        compile: Compile = "auto",
         _init_setup_model: bool = True,
     ) -> None:
         check_policy(policy, policy_kwargs or {}, policy_delay)
@@ -210,8 +210,10 @@ class FPAC(CheckedLoading):
         return optimizers if self.ent_coef_optimizer is None else [*optimizers, self.ent_coef_optimizer]
 
     def set_parameters(self, *args: Any, **kwargs: Any) -> None:
-        super().set_parameters(*args, **kwargs)
-        self._reset_update()
+        try:
+            super().set_parameters(*args, **kwargs)
+        finally:
+            self._reset_update()
 
     def _reset_update(self) -> None:
         """New tensors need new graphs, and loaded optimizers may come from another device"""
@@ -253,7 +255,7 @@ class FPAC(CheckedLoading):
         self.policy.set_training_mode(True)
         self._update_learning_rate(self._optimizers())
         encoders = self._encoders_of_frames()
-        settings = (batch_size, self.gamma, self.tau, self.target_entropy, self.random_shift, self.compile, tuple(encoders))
+        settings = self._current_settings(batch_size, encoders)
         if settings != self._update_settings:  # as callbacks may change them
             check_hyperparameters(self)
             check_random_shift(self.random_shift, self.replay_buffer.layouts)
@@ -275,6 +277,13 @@ class FPAC(CheckedLoading):
             self._record_losses()
             self._checks.after_updates_on_cpu()
 
+    def _current_settings(self, batch_size: int, encoders: Mapping[str | None, FixedEncoder]) -> tuple[Any, ...]:
+        """What the update is made of, and what is checked again if it changes"""
+        intervals = self.policy_delay, self.target_update_interval
+        trained = tuple(weight.requires_grad for weight in self.policy.features_extractor.parameters())
+        numbers = batch_size, self.gamma, self.tau, self.target_entropy
+        return (*numbers, *intervals, self.random_shift, self.compile, tuple(encoders), trained)
+
     def _train_between_actions(self, gradient_steps: int, batch_size: int) -> None:
         self.train(gradient_steps, batch_size)
         self.policy.set_training_mode(False)  # as collect_rollouts has it
@@ -282,7 +291,8 @@ class FPAC(CheckedLoading):
     def _encoders_of_frames(self) -> dict[str | None, FixedEncoder]:
         """A frame is encoded only once if its encoder is frozen, and it is not shifted at random"""
         images = cast(PointExtractor, self.policy.features_extractor).images
-        return fixed_encoders({key: image for key, image in images.items() if not self._random_shift_of(key)})
+        target_images = cast(PointExtractor, self.critic_target.features_extractor).images
+        return fixed_encoders({key: image for key, image in images.items() if not self._random_shift_of(key)}, target_images)
 
     def _make_update(self, compile_losses: bool) -> Update:
         assert isinstance(self.target_entropy, float)

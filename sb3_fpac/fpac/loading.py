@@ -9,11 +9,12 @@ import zipfile
 from typing import Any, TypeVar
 
 from stable_baselines3 import SAC
+from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.save_util import json_to_data, open_path
 from stable_baselines3.common.type_aliases import GymEnv
 
 from sb3_fpac.arguments import keywords
-from sb3_fpac.buffers import FrameStorage
+from sb3_fpac.buffers import FrameStorage, end_episodes
 from sb3_fpac.files import check_zip, reading
 from sb3_fpac.fpac.checks import check_loaded_buffer
 from sb3_fpac.fpac.weights import make_agent, read_weights
@@ -25,7 +26,7 @@ _FIXED = ("ent_coef", "policy_kwargs", "use_sde")
 
 
 class CheckedLoading(SAC):
-    """Base class of FPAC: a file that is damaged, or does not fit, is an error that says so, and changes nothing."""
+    """Base class of FPAC. Loading a file that is damaged or does not fit raises an error and leaves the model unchanged."""
 
     replay_buffer: FrameStorage
 
@@ -89,8 +90,8 @@ class CheckedLoading(SAC):
 
     def load_replay_buffer(self, path: str | pathlib.Path | io.BufferedIOBase, truncate_last_traj: bool = True) -> None:
         """
-        Load a replay buffer that :meth:`save_replay_buffer` saved. Its ``n_steps`` and ``gamma``, which are used when
-        transitions are sampled, become the model's.
+        Load a replay buffer that :meth:`save_replay_buffer` saved. It gets the ``n_steps`` and ``gamma`` of this model, which
+        are used when transitions are sampled, and its last episode ends.
 
         :param path: The file
         :param truncate_last_traj: As in SAC; no effect on a FrameReplayBuffer
@@ -98,14 +99,30 @@ class CheckedLoading(SAC):
             or another number of environments
         """
         previous = self.replay_buffer
-        with reading(path):
-            super().load_replay_buffer(path, truncate_last_traj)
         try:
-            check_loaded_buffer(self.replay_buffer, previous)
-        except ValueError as error:
+            with reading(path):
+                super().load_replay_buffer(path, truncate_last_traj)
+            loaded = self.replay_buffer
+        finally:
             self.replay_buffer = previous
+        self.use_replay_buffer(loaded, path)
+
+    def use_replay_buffer(self, buffer: ReplayBuffer, path: str | pathlib.Path | io.BufferedIOBase) -> None:
+        """
+        Go on with a replay buffer from a file, in a new episode.
+
+        :param buffer: It has the device and, for goals, the environment of this model
+        :param path: The file, for the error
+        :raises ValueError: if it does not fit; the model then keeps its own
+        """
+        try:
+            check_loaded_buffer(buffer, self.replay_buffer)
+        except ValueError as error:
             raise ValueError(f"{path} does not fit: {error}") from error
-        self.replay_buffer.n_steps, self.replay_buffer.gamma = previous.n_steps, previous.gamma
+        assert isinstance(buffer, FrameStorage)
+        buffer.n_steps, buffer.gamma = self.replay_buffer.n_steps, self.replay_buffer.gamma
+        end_episodes(buffer)
+        self.replay_buffer = buffer
 
     @classmethod
     def from_weights(
@@ -140,9 +157,13 @@ def are_same_arguments(given: Any, saved: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """As JSON has it, and without what SB3 adds to policy_kwargs"""
+    """As JSON has it, without what SB3 adds to policy_kwargs, and for pre-trained points only whether there are any"""
     if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items() if key != "use_sde"}
+        plain = {key: _plain(each) for key, each in value.items() if key != "use_sde"}
+        if plain.get("pretrained") is not None:
+            by_key = value["pretrained"]
+            plain["pretrained"] = sorted(by_key) if isinstance(by_key, dict) else True
+        return plain
     return [_plain(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 

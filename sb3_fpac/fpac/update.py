@@ -84,6 +84,8 @@ class Update:
         """
         self.has_learned = False
         batch = self._flattened(self._shifted(batch))
+        if self.actor.use_sde:
+            self.actor.reset_noise()
         noise = self._draw_noise(batch) if update_actor else None
         next_noise = self._draw_noise(batch)
         ent_coef = self._current_ent_coef()
@@ -152,10 +154,7 @@ class Update:
         return self.ent_coef
 
     def _draw_noise(self, batch: FrameBatch) -> th.Tensor | None:
-        if self.actor.use_sde:
-            self.actor.reset_noise()
-            return None
-        return th.randn_like(batch.actions)
+        return None if self.actor.use_sde else th.randn_like(batch.actions)
 
     def critic_loss(self, batch: FrameBatch, ent_coef: th.Tensor, next_noise: th.Tensor | None) -> tuple[th.Tensor, th.Tensor]:
         """

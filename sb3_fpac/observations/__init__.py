@@ -16,7 +16,16 @@ from sb3_fpac.observations.camera_shift import (
     problem_of_header,
 )
 from sb3_fpac.observations.grey_frames import look_like_grey_frames
-from sb3_fpac.observations.keys import check_keys, check_options, is_nearly_image, naming, options_of, split_keys, write_option
+from sb3_fpac.observations.keys import (
+    check_keys,
+    check_options,
+    is_nearly_image,
+    naming,
+    naming_warnings,
+    options_of,
+    split_keys,
+    write_option,
+)
 from sb3_fpac.observations.layout import Layout, check_channels_are_fewest, has_channels_first, read_layout, why_no_stack
 
 __all__ = [
@@ -32,6 +41,7 @@ __all__ = [
     "is_nearly_image",
     "look_like_grey_frames",
     "naming",
+    "naming_warnings",
     "options_of",
     "problem_of_header",
     "read_layout",

@@ -115,20 +115,32 @@ def write_option(key: str | None, name: str, value: Any) -> str:
 @contextmanager
 def naming(key: str | None, hint: str = "") -> Iterator[None]:
     """
-    Let errors and warnings about an image name its key.
+    Let errors about an image name its key.
 
     :param key: Key of the image; None: the image has none
     :param hint: A sentence for the end of the errors
     :raises ValueError: in place of one without the key
     """
+    try:
+        yield
+    except ValueError as error:
+        if key is None:
+            raise
+        raise ValueError(" ".join(filter(None, [f"Image {key!r}: {error}", hint]))) from error
+
+
+@contextmanager
+def naming_warnings(key: str | None) -> Iterator[None]:
+    """
+    Let warnings about an image name its key. Python then forgets which warnings it has shown, so this is not for every step.
+
+    :param key: Key of the image; None: the image has none
+    """
     if key is None:
         yield
         return
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            yield
-    except ValueError as error:
-        raise ValueError(" ".join(filter(None, [f"Image {key!r}: {error}", hint]))) from error
+    with warnings.catch_warnings(record=True) as caught:
+        yield
     for each in caught:
         warnings.warn(f"Image {key!r}: {each.message}", each.category, stacklevel=4)
 

@@ -8,7 +8,7 @@ from gymnasium import spaces
 
 from sb3_fpac.arguments import whole_number
 from sb3_fpac.features.map_geometry import MapGeometry
-from sb3_fpac.observations import has_channels_first, naming, read_layout, split_keys, why_no_stack
+from sb3_fpac.observations import has_channels_first, naming, naming_warnings, read_layout, split_keys, why_no_stack
 
 
 def collect_frames(
@@ -42,7 +42,7 @@ def collect_frames(
     key, space = choose_image(env.observation_space, key)
     first = has_channels_first(space.shape)
     shape = space.shape if first else (space.shape[2], *space.shape[:2])
-    with naming(key):
+    with naming(key), naming_warnings(key):
         layout = read_layout(spaces.Box(0, 255, shape, np.uint8), frame_channels)
         check_frame_size(layout.height, layout.width, MapGeometry(strides, anti_aliasing))
     env.action_space.seed(seed)
