@@ -1,6 +1,6 @@
 """
-Checks of single arguments: each returns the value as Python's own type, or raises a ValueError that names the argument. And
-which arguments there are.
+Checks of single arguments: each returns the value as Python's own type, or raises a ValueError that names the argument.
+``keywords`` lists the arguments of a class.
 """
 
 import inspect

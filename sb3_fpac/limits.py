@@ -1,7 +1,4 @@
-"""
-Processors and memory that this process may use, which in a container are fewer than the machine has, and what other programs
-use.
-"""
+"""Processors and memory that this process may use (in a container, fewer than the machine has), and what others use."""
 
 import math
 import os

@@ -74,9 +74,6 @@ def test_it_is_sac_with_fpac_policy_number_by_number(case):
             **(dict(policy_delay=1) if algorithm is FPAC else {}),
             policy_kwargs=dict(target_encoder=case.get("target", "online"), optimizer_kwargs=dict(eps=1e-5)),
         )
-        if case.get("use_sde") and algorithm is SAC:  # the only difference: FPAC draws gSDE's noise once more
-            reset_noise = model.actor.reset_noise
-            model.actor.reset_noise = lambda reset_noise=reset_noise: (reset_noise(), reset_noise())
         models.append(model)
     ours, theirs = models
     assert same(snapshot(ours.policy), snapshot(theirs.policy))

@@ -180,9 +180,6 @@ def test_it_is_sac_with_fpac_policy_number_by_number(case):
                 **(dict(actor_update_interval=1) if algorithm is SAC else {}),
             ),
         )
-        if case.get("use_sde") and algorithm is SAC:  # the only difference: FPAC draws gSDE's noise once more
-            reset_noise = model.actor.reset_noise
-            model.actor.reset_noise = lambda reset_noise=reset_noise: (reset_noise(), reset_noise())
         models.append(model)
     ours, theirs = models
     assert same(snapshot(ours.policy), snapshot(theirs.policy))

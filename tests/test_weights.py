@@ -173,7 +173,7 @@ def test_what_is_no_data_is_not_saved(tmp_path):
 
 
 def test_spaces_come_back_as_they_were(tmp_path):
-    from sb3_fpac.fpac.weights import _decoded, _encoded
+    from sb3_fpac.fpac.json_values import decode, encode
 
     for space in (
         Robot(goals=True).observation_space,
@@ -183,7 +183,7 @@ def test_spaces_come_back_as_they_were(tmp_path):
         spaces.Box(np.iinfo(np.int64).min, np.iinfo(np.int64).max, (2, 2), np.int64),
         spaces.Box(np.array([0, 3]), np.array([7, 2**62 + 1]), dtype=np.int64),
     ):
-        again = _decoded(json.loads(json.dumps(_encoded(space, "space"))), "file")
+        again = decode(json.loads(json.dumps(encode(space, "space"))), "file")
         assert again == space and Spaces(again).observation_space == space
 
 

@@ -16,6 +16,7 @@ from sb3_fpac.optional import needs_viz
 with needs_viz():
     from rich.console import Console
 
+    from sb3_fpac.evaluation.steps import step_unit
     from sb3_fpac.experiment.config import Experiment, load_experiment
     from sb3_fpac.experiment.estimate import table
     from sb3_fpac.experiment.evaluations import all_evaluations
@@ -26,7 +27,6 @@ with needs_viz():
     from sb3_fpac.experiment.process import RunResult, last_lines, threads_for
     from sb3_fpac.experiment.progress import ProgressTable
     from sb3_fpac.experiment.scores import comma_separated, markdown, read_curves
-    from sb3_fpac.experiment.tasks import step_unit
 
 _ON_A_CLUSTER: dict[str, Any] = dict(cpus=4, gpus=0, retries=3)
 Launcher = Callable[[Sequence[Path]], Generator[RunResult | None, None, None]]

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from sb3_fpac.envs import TASKS
 from sb3_fpac.evaluation.run_files import (
     CONFIG_FILE,
     EVALUATIONS,
@@ -18,6 +17,7 @@ from sb3_fpac.evaluation.run_files import (
     read_system_info,
     read_yaml,
 )
+from sb3_fpac.evaluation.steps import action_repeat, step_unit
 
 WINDOW = 10  # training episodes in place of one evaluation, if there are no evaluations
 
@@ -71,7 +71,7 @@ class Run:
     @property
     def step_unit(self) -> str:
         """The unit of :attr:`steps` for labels"""
-        return "env steps" if self.env_id in TASKS else "steps"
+        return step_unit(self.env_id)
 
 
 def read_run(folder: str | Path) -> Run:
@@ -111,7 +111,7 @@ def read_run(folder: str | Path) -> Run:
         config["trained_agent"] = trained_agent  # another agent's weights, not a continued run
     config |= {name: planned[name] for name in ("pretrain", "matmul_precision") if planned.get(name) is not None}
     env_id = args["env"]
-    repeat = env_kwargs.get("action_repeat") or TASKS[env_id].action_repeat if env_id in TASKS else 1
+    repeat = action_repeat(env_id, env_kwargs)
     evaluated = (folder / EVALUATIONS).is_file()
     start = checkpoint or 0
     if evaluated:

@@ -4,9 +4,9 @@ import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from sb3_fpac.evaluation.steps import step_unit
 from sb3_fpac.experiment.measurement import Cost
 from sb3_fpac.experiment.plan import RunConfig, read_progress
-from sb3_fpac.experiment.tasks import step_unit
 
 _BUSY = 0.5  # processors
 

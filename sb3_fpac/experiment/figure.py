@@ -9,10 +9,10 @@ import numpy as np
 
 from sb3_fpac.envs import TASKS
 from sb3_fpac.evaluation.published import published_marks, published_remarks, published_scores
+from sb3_fpac.evaluation.steps import step_unit
 from sb3_fpac.evaluation.tables import step_label
 from sb3_fpac.experiment.config import Experiment
 from sb3_fpac.experiment.scores import Curves
-from sb3_fpac.experiment.tasks import step_unit
 from sb3_fpac.optional import needs_viz
 
 with needs_viz():

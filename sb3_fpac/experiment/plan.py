@@ -1,6 +1,5 @@
 """The runs of an experiment: the configuration of each, its folder, and its progress."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -10,9 +9,11 @@ import yaml
 
 from sb3_fpac.envs.torso_height import TORSO_HEIGHT
 from sb3_fpac.evaluation.run_files import CONFIG_FILE, read_episodes, read_evaluations, trained_steps
+from sb3_fpac.evaluation.steps import action_repeat
 from sb3_fpac.experiment.config import Experiment, Variant, with_tasks
 from sb3_fpac.experiment.options import RunOptions
-from sb3_fpac.experiment.tasks import action_repeat, find_task
+from sb3_fpac.experiment.tasks import find_task
+from sb3_fpac.files import writing
 from sb3_fpac.zoo import config_file
 
 _CHANGEABLE = ("label", "env_steps", "save_freq", "keep_checkpoint", "device")  # between two starts of a run
@@ -100,10 +101,8 @@ class RunConfig:
                 raise ValueError(
                     f"{self.folder} was started with another {', '.join(differing)}: delete it, or choose another with -f."
                 )
-        self.folder.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".part")
-        unfinished.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-        os.replace(unfinished, path)
+        with writing(path) as unfinished:
+            unfinished.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 
 class Progress(NamedTuple):

@@ -1,12 +1,12 @@
 """Truncates the files of an interrupted run to what its checkpoint contains, from which it continues."""
 
 import math
-import os
 from pathlib import Path
 
 import numpy as np
 
 from sb3_fpac.evaluation.run_files import EPISODES, EVALUATIONS, Evaluations, monitor_files, read_episodes, read_evaluations
+from sb3_fpac.files import writing
 
 
 def truncate_evaluations(folder: Path, steps: int) -> Evaluations:
@@ -21,9 +21,8 @@ def truncate_evaluations(folder: Path, steps: int) -> Evaluations:
     n_kept = sum(step <= steps for step in evaluations.steps)
     kept = Evaluations(evaluations.steps[:n_kept], evaluations.returns[:n_kept], evaluations.lengths[:n_kept])
     if n_kept:
-        with (folder / "evaluations.part").open("wb") as file:
-            np.savez(file, timesteps=kept.steps, results=kept.returns, ep_lengths=kept.lengths)
-        os.replace(folder / "evaluations.part", folder / EVALUATIONS)
+        with writing(folder / EVALUATIONS) as unfinished:
+            np.savez(unfinished, timesteps=kept.steps, results=kept.returns, ep_lengths=kept.lengths)
     else:
         (folder / EVALUATIONS).unlink(missing_ok=True)
     return kept
@@ -46,9 +45,8 @@ def truncate_episodes(folder: Path, steps: int) -> None:
     if path.is_file() and begun_at < steps:
         n_kept = sum(begun_at < episode.step <= steps for episode in read_episodes(folder, skip_unfinished=True))
         lines = path.read_text().splitlines(keepends=True)
-        unfinished = folder / "episodes.part"
-        unfinished.write_text("".join(lines[: 2 + n_kept]))  # the first two lines are the header
-        os.replace(unfinished, folder / _part(steps))
+        with writing(folder / _part(steps)) as unfinished:
+            unfinished.write_text("".join(lines[: 2 + n_kept]))  # the first two lines are the header
     path.unlink(missing_ok=True)
 
 

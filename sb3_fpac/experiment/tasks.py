@@ -1,7 +1,6 @@
 """The environments of an experiment: tasks of DeepMind Control, ids of Gymnasium, and those of a user's own module."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sb3_fpac.envs import TASKS
 from sb3_fpac.zoo.environments import find_env
@@ -38,24 +37,3 @@ def find_task(name: str) -> FoundTask:
         ) from error
     registers_itself = not module or env_id.startswith(f"{module}.")
     return FoundTask(env_id, [] if registers_itself else [module])
-
-
-def action_repeat(env_id: str, env_kwargs: Mapping[str, Any]) -> int:
-    """
-    Tell how many env steps an agent step has.
-
-    :param env_id: As in :class:`FoundTask`
-    :param env_kwargs: Keyword arguments of the environment
-    :return: The action repeat of the task; 1 for other environments, whose steps are counted as SB3 counts them
-    """
-    return env_kwargs.get("action_repeat") or TASKS[env_id].action_repeat if env_id in TASKS else 1
-
-
-def step_unit(env_id: str) -> str:
-    """
-    Name what is counted.
-
-    :param env_id: As in :class:`FoundTask`
-    :return: ``"env steps"``, or ``"steps"`` as SB3 counts them
-    """
-    return "env steps" if env_id in TASKS else "steps"

@@ -48,7 +48,7 @@ class PretrainedPoints:
         """
         Write the points to a file.
 
-        :param path: The file, such as ``points.pt``; its folder must exist
+        :param path: The file, such as ``points.pt``; a missing folder is made
         """
         content = io.BytesIO()  # PyTorch itself does not say that the disk is full
         th.save(dict(format=_FORMAT, **{key: getattr(self, key) for key in _KEYS}), content)

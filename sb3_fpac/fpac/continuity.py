@@ -20,11 +20,11 @@ _WRONG_END = (
 
 class ContinuityCheck:
     """
-    Drops what no step of the environment has led to. When ``learn`` is interrupted in the middle of a step and called again,
-    or when an evaluation plays in the environment of the training, the next stack of frames does not continue the last one:
-    the transition is not stored, and the episodes in the buffer end before it. If this happens twice in a row, the
-    observations are no stacks of frames. If it happens at the ends of two episodes in a row, the environment loses their last
-    observations.
+    Drops transitions whose observations do not follow each other. When ``learn`` is interrupted in the middle of a step
+    and called again, or when an evaluation plays in the environment of the training, the next stack of frames does not
+    continue the last one: the transition is not stored, and the episodes in the buffer end before it. If this happens
+    twice in a row, the observations are no stacks of frames. If it happens at the ends of two episodes in a row, the
+    environment loses their last observations.
     """
 
     def __init__(self) -> None:

@@ -65,7 +65,7 @@ def check_header_fits(n_past_frames: int, height: int, width: int) -> None:
 
 def problem_of_header(planes: "np.ndarray | th.Tensor", n_past_frames: int, cure: str = "camera_shift=False") -> str | None:
     """
-    Say why header planes are none.
+    Explain why planes are not header planes.
 
     :param planes: ``(B, H, W)`` or ``(B, H · W)``; NumPy or torch
     :param n_past_frames: S − 1

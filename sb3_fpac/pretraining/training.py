@@ -39,7 +39,7 @@ class Pretraining:
         """
         Write the file of the points.
 
-        :param path: The file, such as ``points.pt``; its folder must exist
+        :param path: The file, such as ``points.pt``; a missing folder is made
         """
         self.points.save(path)
 
