@@ -97,6 +97,7 @@ class HerFrameReplayBuffer(FrameStorage, HerReplayBuffer):
             copy_info_dict=copy_info_dict,
         )
         self.observation_space = observation_space
+        self._rewards_are_checked = False
 
     def add(  # type: ignore[override]
         self,
@@ -116,8 +117,11 @@ class HerFrameReplayBuffer(FrameStorage, HerReplayBuffer):
         :param reward: ``(n_envs,)``
         :param done: ``(n_envs,)``
         :param infos: One for each environment; ``"TimeLimit.truncated"`` tells time-outs
-        :raises ValueError: if an observation has another shape or other keys
+        :raises ValueError: if an observation has another shape or other keys or, at the first transition, if the environment
+            has no ``compute_reward`` that returns a finite reward for each of several goals
         """
+        if not self._rewards_are_checked:
+            self._check_rewards(next_obs, infos)
         added = self._put(obs, next_obs, action, reward, done)
         overwritten = [self._at(rows, self.pos) for rows in (self.observations, self.next_observations)]
         was_full = self.full
@@ -125,6 +129,24 @@ class HerFrameReplayBuffer(FrameStorage, HerReplayBuffer):
         self._acquire(*added)
         if was_full:
             self._release(*overwritten)
+
+    def _check_rewards(self, obs: dict[str, np.ndarray], infos: list[dict[str, Any]]) -> None:
+        """Two goals in one call, as later a batch"""
+        assert self.env is not None
+        if not self.env.has_attr("compute_reward"):
+            raise ValueError(
+                "HER asks the environment for the rewards of other goals: give it a method "
+                "compute_reward(achieved_goal, desired_goal, info)."
+            )
+        goals = (np.repeat(obs[goal][:1], 2, axis=0) for goal in _GOALS)
+        (rewards,) = self.env.env_method("compute_reward", *goals, infos[:1] * 2, indices=[0])
+        if not isinstance(rewards, np.ndarray) or rewards.shape != (2,) or not np.isfinite(rewards).all():
+            raise ValueError(
+                f"compute_reward must return an array of one finite reward for each goal, got {rewards!r} for two goals of "
+                f"{self._vector_shapes['desired_goal'][-1]} numbers: compute along the last axis, such as "
+                "np.linalg.norm(achieved_goal - desired_goal, axis=-1)."
+            )
+        self._rewards_are_checked = True
 
     def sample(self, batch_size: int, env: VecNormalize | None = None) -> DictReplayBufferSamples:  # type: ignore[override]
         """

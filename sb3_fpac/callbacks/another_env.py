@@ -56,6 +56,25 @@ def another_env(training_env: VecEnv) -> gym.Env | VecEnv:
     return vec_env
 
 
+def share_environments(*envs: gym.Env | VecEnv) -> bool:
+    """
+    Check whether playing in one of two environments plays in the other.
+
+    :param envs: Two environments
+    :return: True if they have an environment in common, whatever is around it
+    """
+    ours, theirs = (_innermost(env) for env in envs)
+    return bool(ours & theirs)
+
+
+def _innermost(env: gym.Env | VecEnv) -> set[int]:
+    if isinstance(env, gym.Env):
+        return {id(env.unwrapped)}
+    while isinstance(env, VecEnvWrapper):
+        env = env.venv
+    return {id(each.unwrapped) for each in env.envs} if isinstance(env, DummyVecEnv) else {id(env)}
+
+
 def _vec_wrappers(env: VecEnv) -> list[VecEnvWrapper]:
     """The wrappers of a vectorized environment that another one needs, the outermost first"""
     wrappers: list[VecEnvWrapper] = []

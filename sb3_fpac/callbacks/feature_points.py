@@ -11,7 +11,7 @@ from stable_baselines3.common.logger import Image, TensorBoardOutputFormat
 from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
 
 from sb3_fpac.arguments import whole_number
-from sb3_fpac.callbacks.another_env import another_env
+from sb3_fpac.callbacks.another_env import another_env, share_environments
 from sb3_fpac.files import UnwritableFileError, make_folder
 from sb3_fpac.visualization.agents import find_extractor, observation_tensor
 from sb3_fpac.visualization.episode import Episode, record_episode
@@ -69,6 +69,11 @@ class FeaturePointCallback(BaseCallback):
     def _on_training_start(self) -> None:
         find_extractor(self.model)
         make_folder(self.save_path)
+        if self.eval_env is not None and share_environments(self.eval_env, self.training_env):
+            raise ValueError(
+                "eval_env is the environment of training, whose episodes it would interrupt: make another one, such as by "
+                "gym.make, or leave eval_env out if gym.make made that of training."
+            )
         self._env = another_env(self.training_env) if self.eval_env is None else self.eval_env
         self._share_statistics()
         obs = self._env.reset() if isinstance(self._env, VecEnv) else self._env.reset()[0]

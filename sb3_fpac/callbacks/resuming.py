@@ -57,6 +57,8 @@ def resume(
         raise FileNotFoundError(
             f"There is no complete checkpoint in {folder or 'the folder'}: it needs a folder step_<n> with {MODEL}."
         )
+    if env is None:
+        raise ValueError("resume needs the environment of the training: pass env.")
     states = _load_states(checkpoint, algorithm, trust)
     for name, expected in states["checksums"].items():
         check_bytes(checkpoint / name, expected)

@@ -11,7 +11,7 @@ from stable_baselines3.common.vec_env import VecTransposeImage
 from sb3_fpac.doctor.check import Check, refusal
 from sb3_fpac.envs.cameras import camera_name, follows, mujoco_model_and_data
 from sb3_fpac.envs.drawn_cameras import drawn_cameras
-from sb3_fpac.fpac import checks as checks_of_fpac
+from sb3_fpac.fpac import env_checks
 from sb3_fpac.observations import Layout, has_channels_first, options_of, read_layout, split_keys, why_no_stack
 
 _DRAW_IT = 'make it with render_mode="rgb_array", and wrap it in sb3_fpac.PixelFrames'
@@ -52,7 +52,7 @@ def check_observations(space: spaces.Space, frame_channels: int | dict[str, int]
     else:
         try:
             boxes, vectors = split_keys(space)
-            checks_of_fpac.check_axes(space)
+            env_checks.check_axes(space)
         except ValueError as error:
             return [refusal(name, str(error))], {}
         images = dict(boxes.items())
@@ -93,7 +93,7 @@ def check_actions(space: spaces.Space) -> Check:
     :return: Ok for what FPAC takes
     """
     try:
-        checks_of_fpac.check_actions(space)
+        env_checks.check_actions(space)
     except ValueError as error:
         return refusal("actions", str(error))
     assert isinstance(space, spaces.Box)

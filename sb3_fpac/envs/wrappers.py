@@ -89,6 +89,11 @@ class FrameStack(gym.Wrapper, RecordConstructorArgs):
         check_channels_are_fewest(*low.shape)
         self.observation_space = spaces.Box(low, high, dtype=np.uint8)
 
+    @property
+    def frame_stack(self) -> int:
+        """Number of frames"""
+        return self.n
+
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
         observation, info = self.env.reset(seed=seed, options=options)
         self._frames.extend(map(self._channels_first, observation if self._is_stack else [observation] * self.n))
@@ -121,13 +126,20 @@ class CameraShift(gym.Wrapper, RecordConstructorArgs):
     :param camera: Number or name of a MuJoCo camera, for dm_control and Gymnasium's MuJoCo environments (see
         :class:`~sb3_fpac.MujocoCamera`); or a function that returns the view of the current frame, for a robot. It is called
         as ``camera(env, height, width)`` after every reset and step, with the wrapped environment and the size of the frames.
-    :param n_frames: S, frames in the stack
+    :param n_frames: S, frames in the stack; None: as many as FrameStack or PixelFrames below stacks, or else two
     :raises ValueError: if the observations are not such stacks, or contain a single frame, or there is no such camera
     """
 
-    def __init__(self, env: gym.Env, camera: int | str | Callable[[gym.Env, int, int], CameraView], n_frames: int = 2) -> None:
+    def __init__(
+        self, env: gym.Env, camera: int | str | Callable[[gym.Env, int, int], CameraView], n_frames: int | None = None
+    ) -> None:
         space = env.observation_space
+        stacked = _n_stacked(env)
+        if n_frames is None:
+            n_frames = 2 if stacked is None else stacked
         n_frames = whole_number("n_frames", n_frames, at_least=2)  # it compares frames
+        if stacked not in (None, n_frames):
+            raise ValueError(f"CameraShift has n_frames={n_frames}, but FrameStack has n={stacked}: leave n_frames out.")
         if not isinstance(space, spaces.Box) or len(space.shape) != 3 or space.dtype != np.uint8 or space.shape[0] % n_frames:
             raise ValueError(
                 f"CameraShift needs channel-first stacks of {n_frames} uint8 frames, as from FrameStack, got {space}."
@@ -189,6 +201,16 @@ def with_camera_shift(stack: gym.Env, camera: int | str, n_frames: int, camera_s
         model, _ = mujoco_model_and_data(stack)
         camera_shift = n_frames > 1 and follows(model, find_camera(model, camera))
     return CameraShift(stack, camera, n_frames) if camera_shift else stack
+
+
+def _n_stacked(env: gym.Env) -> int | None:
+    """Frames in the stacks of a FrameStack whose observations are those of the environment; None: there is no FrameStack"""
+    below = env
+    while isinstance(below, gym.Wrapper) and below.observation_space.shape == env.observation_space.shape:
+        if isinstance(below, FrameStack):
+            return below.frame_stack
+        below = below.env
+    return None
 
 
 def check_is_bytes(image: np.ndarray) -> None:

@@ -206,3 +206,10 @@ class FrameExtractor(BaseFeaturesExtractor):
                 f"{observations.max():.4g} instead of 0 to {highest:.0f}: use a uint8 space, or with normalize_images=False "
                 "pass features_extractor_kwargs=dict(normalized_image=True)."
             )
+        if observations.numel() and 0 < observations.max() <= highest / 255 * (1 + 1e-6):
+            highest_byte = float(observations.max() * self._scale * 255)
+            warnings.warn(
+                f"{self._of_image}The first images have values up to {highest_byte:.3g} of 255, as if they had been "
+                "divided by 255 before: pass images as the environment returns them.",
+                stacklevel=2,
+            )

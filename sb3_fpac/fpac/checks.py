@@ -4,21 +4,16 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import gymnasium as gym
-import numpy as np
 import torch as th
-from gymnasium import spaces
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
-from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from sb3_fpac.arguments import number, one_of, whole_number
 from sb3_fpac.buffers import FrameStorage
 from sb3_fpac.features.combined_extractor import FeaturePointCombinedExtractor
 from sb3_fpac.features.frame_extractor import FrameExtractor
 from sb3_fpac.fpac.policies import FPACPolicy
-from sb3_fpac.observations import Layout, check_options, split_keys, why_no_stack
+from sb3_fpac.observations import Layout, check_options
 
 _WHOLE_NUMBERS = dict(
     buffer_size=1, learning_starts=0, batch_size=1, gradient_steps=-1, n_steps=1, policy_delay=1, target_update_interval=1
@@ -34,12 +29,14 @@ def check_hyperparameters(model: Any) -> None:
     """
     for name, lowest in _WHOLE_NUMBERS.items():
         setattr(model, name, whole_number(name, getattr(model, name), lowest))
-    is_pair = isinstance(model.train_freq, (tuple, list)) and len(model.train_freq) == 2  # with SB3's "step" or "episode"
+    if isinstance(model.train_freq, list):  # as YAML has it
+        model.train_freq = tuple(model.train_freq)
+    is_pair = isinstance(model.train_freq, tuple) and len(model.train_freq) == 2  # with SB3's "step" or "episode"
     whole_number("train_freq", model.train_freq[0] if is_pair else model.train_freq, at_least=1)
     for name in ("gamma", "tau"):
         setattr(model, name, number(name, getattr(model, name), at_least=0, at_most=1))
     if not callable(model.learning_rate):
-        number("learning_rate", model.learning_rate, at_least=0)
+        model.learning_rate = number("learning_rate", model.learning_rate, at_least=0)
     if not isinstance(model.ent_coef, str):
         number("ent_coef", model.ent_coef, at_least=0)
     elif not re.fullmatch(r"auto(_\d*\.?\d+(e-?\d+)?)?", model.ent_coef):
@@ -48,6 +45,18 @@ def check_hyperparameters(model: Any) -> None:
         model.target_entropy = number("target_entropy", model.target_entropy)
     one_of("compile", model.compile, (True, False, "auto"))
     whole_number("n_critics", model.policy_kwargs.get("n_critics", 2), at_least=1)
+
+
+def check_gamma(replay_buffer_kwargs: Mapping[str, Any], gamma: float) -> None:
+    """
+    Check that n-step returns have the discount factor of the agent.
+
+    :param replay_buffer_kwargs: As in FPAC
+    :param gamma: As in FPAC
+    """
+    of_buffer = replay_buffer_kwargs.get("gamma", gamma)
+    if of_buffer != gamma:
+        raise ValueError(f"replay_buffer_kwargs has gamma={of_buffer}, and FPAC {gamma}: pass FPAC(…, gamma={of_buffer}).")
 
 
 def check_random_shift(random_shift: Any, layouts: Mapping[Any, Layout]) -> Any:
@@ -98,6 +107,9 @@ def check_policy(policy: str | type[BasePolicy], policy_kwargs: dict[str, Any], 
             "FPAC learns from images with 'CnnPolicy', or from Dicts of images and vectors with 'MultiInputPolicy', got "
             f"{got} as its policy: use SAC for anything else, also with feature points."
         )
+    for name, options in (("policy_kwargs", policy_kwargs), ("features_extractor_kwargs", _extractor_kwargs(policy_kwargs))):
+        if not isinstance(options, Mapping):
+            raise ValueError(f"{name} must be a dict, got {options!r}.")
     extractor = policy_kwargs.get("features_extractor_class", FrameExtractor)
     if not isinstance(extractor, type):
         raise ValueError(f"features_extractor_class must be a class, got {extractor!r}.")
@@ -111,93 +123,9 @@ def check_policy(policy: str | type[BasePolicy], policy_kwargs: dict[str, Any], 
         )
 
 
-def check_actions(space: spaces.Space) -> None:
-    """
-    Check that actions are continuous.
-
-    :param space: Of the environment's actions
-    """
-    if not isinstance(space, spaces.Box):
-        raise ValueError(
-            f"FPAC needs continuous actions, a Box, got {space}: use DQN, QR-DQN or PPO with "
-            "policy_kwargs=dict(features_extractor_class=FeaturePointExtractor)."
-        )
-    if not np.issubdtype(space.dtype, np.floating):
-        raise ValueError(
-            f"FPAC needs actions that are floats, got {space}: wrap the environment in Gymnasium's TransformAction, with a "
-            "Box of float32 and a function that rounds."
-        )
-    if not space.is_bounded():
-        raise ValueError(
-            f"FPAC needs actions with bounds, got {space}: wrap the environment in Gymnasium's TransformAction, with a Box "
-            "from -1 to 1 and a function that scales its actions."
-        )
-    if (space.low == space.high).any():
-        raise ValueError(f"An action has only one value in {space}: leave it out, with Gymnasium's TransformAction.")
-
-
-def check_env(env: Any) -> None:
-    """
-    Check that an environment is one.
-
-    :param env: What FPAC is given, unless it is an id
-    """
-    if not isinstance(env, (gym.Env, VecEnv)):
-        raise ValueError(
-            f"FPAC needs an environment, a VecEnv or an id, got {type(env).__name__}: for several environments use "
-            "SB3's make_vec_env, or DummyVecEnv with a list of functions."
-        )
-
-
-def check_axes(space: spaces.Space) -> None:
-    """
-    Check that Stable-Baselines3 can put the channels of all images first, as it does with all of them or none.
-
-    :param space: Of the environment's observations
-    """
-    parts = space.spaces.items() if isinstance(space, spaces.Dict) else ()
-    images = {key: part for key, part in parts if isinstance(part, spaces.Box) and is_image_space(part)}
-    first = [key for key, part in images.items() if is_image_space_channels_first(part)]
-    last = [key for key in images if key not in first]
-    if first and last:
-        raise ValueError(
-            f"{last[0]!r} of shape {images[last[0]].shape} has its channels last, and {first[0]!r} of shape "
-            f"{images[first[0]].shape} has them first: let all images have them first, with Gymnasium's TransformObservation."
-        )
-
-
-def check_observations(space: spaces.Space, normalization: VecNormalize | None) -> None:
-    """
-    Check that the agent sees images as they are.
-
-    :param space: A stack of images, or a Dict of images and vectors
-    :param normalization: The VecNormalize of the environment, which may normalize rewards and vectors; None: there is none
-    """
-    check_normalization(space, normalization)
-    if isinstance(space, spaces.Dict):
-        split_keys(space)
-        return
-    problem = why_no_stack(space)
-    if problem is not None:
-        raise ValueError(f"FPAC learns from one stack of images. {problem}")
-
-
-def check_normalization(space: spaces.Space, normalization: VecNormalize | None) -> None:
-    """
-    Check that VecNormalize leaves images as they are.
-
-    :param space: Of an agent with feature points
-    :param normalization: The VecNormalize of its environment; None: there is none
-    """
-    if normalization is None or not normalization.norm_obs:
-        return
-    if not isinstance(space, spaces.Dict):
-        raise ValueError("VecNormalize must leave images as they are: use VecNormalize(…, norm_obs=False).")
-    for key in normalization.norm_obs_keys or []:
-        if len(space[key].shape or ()) == 3:  # VecNormalize has made the image a Box of floats
-            raise ValueError(
-                f"VecNormalize must leave images as they are, but normalizes {key!r}: pass it norm_obs_keys without images."
-            )
+def _extractor_kwargs(policy_kwargs: Any) -> Any:
+    given = policy_kwargs.get("features_extractor_kwargs") if isinstance(policy_kwargs, Mapping) else None
+    return {} if given is None else given
 
 
 def check_replay_buffer_class(replay_buffer_class: type[ReplayBuffer]) -> type[FrameStorage]:

@@ -10,7 +10,8 @@ from sb3_fpac.observations import naming
 
 _OTHER_STEPS = (
     "The environment did not go on from the agent's observation: something else has reset or stepped it, such as an "
-    "evaluation, or learn was interrupted in the middle of a step. Evaluate in an environment of its own."
+    "evaluation, learn was interrupted in the middle of a step, or the environment has filled the stack anew. Evaluate in an "
+    "environment of its own."
 )
 _WRONG_END = (
     "The last observation of an episode does not continue the one before. An environment must return a new array from every "
@@ -18,17 +19,20 @@ _WRONG_END = (
 )
 
 
+_MOST_IN_A_ROW = 3  # a frame that shows something else, such as a camera that was off, breaks two
+
+
 class ContinuityCheck:
     """
     Drops transitions whose observations do not follow each other. When ``learn`` is interrupted in the middle of a step
     and called again, or when an evaluation plays in the environment of the training, the next stack of frames does not
     continue the last one: the transition is not stored, and the episodes in the buffer end before it. If this happens
-    twice in a row, the observations are no stacks of frames. If it happens at the ends of two episodes in a row, the
+    three times in a row, the observations are no stacks of frames. If it happens at the ends of two episodes in a row, the
     environment loses their last observations.
     """
 
     def __init__(self) -> None:
-        self._was_broken = False
+        self._in_a_row: np.ndarray | None = None  # by environment, how many of its latest transitions were broken
         self._ended_broken: np.ndarray | None = None  # by environment, whether its latest episode did
 
     def before(self, buffer: FrameStorage, when: str) -> Any:
@@ -51,26 +55,28 @@ class ContinuityCheck:
         :param done: ``(n_envs,)``: whether an episode ends
         :param when: The current step, for the warning
         :return: Whether every next stack of frames continues the one before
-        :raises ValueError: if the transition before was not stored either, or none is, or the end of the episode before
+        :raises ValueError: if two transitions before were not stored either, or none is, or the end of the episode before
         """
         done = np.asarray(done, dtype=bool)
-        if self._ended_broken is None:
-            self._ended_broken = np.zeros_like(done)
+        if self._ended_broken is None or self._in_a_row is None:
+            self._ended_broken, self._in_a_row = np.zeros_like(done), np.zeros(done.shape, dtype=int)
         broken = np.zeros_like(done)
         for key, store in buffer.stores.items():
             of_key = ~store.are_continued(*((obs, next_obs) if key is None else (obs[key], next_obs[key])))
             with naming(key):
-                if (of_key & ~done).any() and (self._was_broken or buffer.size() == 0):
+                within = of_key & ~done
+                if within.any() and (buffer.size() == 0 or self._in_a_row[within].max() + 1 == _MOST_IN_A_ROW):
                     raise store.not_continued()
                 if (of_key & done & self._ended_broken).any():
                     raise ValueError(_WRONG_END)
             broken |= of_key
         self._ended_broken[done] = broken[done]
-        self._was_broken = bool((broken & ~done).any())
+        within = broken & ~done
+        self._in_a_row = np.where(within, self._in_a_row + 1, 0)
         if not broken.any():
             return True
         end_episodes(buffer)
-        cause = _OTHER_STEPS if self._was_broken else _WRONG_END
+        cause = _OTHER_STEPS if within.any() else _WRONG_END
         warnings.warn(f"The transition before {when} is not stored. {cause}", stacklevel=2)
         return False
 

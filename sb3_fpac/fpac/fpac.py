@@ -17,13 +17,11 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Rollout
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.her import HerReplayBuffer
 
+from sb3_fpac.arguments import number
 from sb3_fpac.buffers import FixedEncoder, FrameBatch, FrameReplayBuffer, FrameStorage, end_episodes
 from sb3_fpac.fpac.checks import (
-    check_actions,
-    check_axes,
-    check_env,
+    check_gamma,
     check_hyperparameters,
-    check_observations,
     check_policy,
     check_random_shift,
     check_replay_buffer_class,
@@ -31,6 +29,7 @@ from sb3_fpac.fpac.checks import (
     check_trained,
 )
 from sb3_fpac.fpac.compilation import Compile, compile_update, configure_optimizer
+from sb3_fpac.fpac.env_checks import check_env, check_observations
 from sb3_fpac.fpac.fixed_encoders import fixed_encoders
 from sb3_fpac.fpac.loading import CheckedLoading
 from sb3_fpac.fpac.loss_tracker import LossTracker, check_finite
@@ -168,8 +167,6 @@ class FPAC(CheckedLoading):
     @staticmethod
     def _wrap_env(env: GymEnv, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
         check_env(env)
-        check_actions(env.action_space)  # before SB3 does, which knows no cure
-        check_axes(env.observation_space)
         return SAC._wrap_env(env, verbose, monitor_wrapper)
 
     def _setup_model(self) -> None:
@@ -177,6 +174,9 @@ class FPAC(CheckedLoading):
             check_env(self.env)
         check_hyperparameters(self)
         check_places(self)  # before the buffer takes its options from there
+        self.replay_buffer_class = self.replay_buffer_class or FrameReplayBuffer  # load may replace it by None
+        self.replay_buffer_kwargs = self.replay_buffer_kwargs or {}
+        check_gamma(self.replay_buffer_kwargs, self.gamma)
         if self.replay_buffer is None:
             self.replay_buffer = self._make_replay_buffer()
         with warnings.catch_warnings():
@@ -227,7 +227,7 @@ class FPAC(CheckedLoading):
             configure_optimizer(optimizer, self.device)
 
     def _update_learning_rate(self, optimizers: list[th.optim.Optimizer] | th.optim.Optimizer) -> None:
-        learning_rate = self.lr_schedule(self._current_progress_remaining)
+        learning_rate = number("learning_rate", self.lr_schedule(self._current_progress_remaining), at_least=0)
         self.logger.record("train/learning_rate", learning_rate)
         for optimizer in optimizers if isinstance(optimizers, list) else [optimizers]:
             for group in optimizer.param_groups:

@@ -98,6 +98,8 @@ class CheckedLoading(SAC):
         :raises ValueError: if the file is damaged, or contains no FrameReplayBuffer, or one of other spaces, frames
             or another number of environments
         """
+        if isinstance(path, (str, pathlib.Path)) and zipfile.is_zipfile(path):
+            raise ValueError(f"{path} is a model, and no replay buffer: use {type(self).__name__}.load.")
         previous = self.replay_buffer
         try:
             with reading(path):

@@ -20,8 +20,8 @@ from sb3_fpac.buffers import FrameStorage
 from sb3_fpac.features.combined_extractor import FeaturePointCombinedExtractor
 from sb3_fpac.features.extractor import FeaturePointExtractor
 from sb3_fpac.features.frame_extractor import FrameExtractor
-from sb3_fpac.fpac.checks import check_normalization
 from sb3_fpac.fpac.critic_trained_encoder import OWN_OPTIONS, CriticTrainedEncoder
+from sb3_fpac.fpac.env_checks import check_normalization, check_stacking
 from sb3_fpac.fpac.policies import FPACPolicy, FPACTQCPolicy
 from sb3_fpac.fpac.unnormalized import unnormalized_vectors
 from sb3_fpac.limits import free_memory, total_memory
@@ -141,10 +141,10 @@ def frame_options(policy_kwargs: dict[str, Any]) -> dict[str, Any]:
 
 def register_setup() -> None:
     """
-    Let SB3's algorithms call :func:`check_policy_kwargs`, :func:`check_places`, :func:`check_normalization` and
-    :func:`check_memory` before they are set up, and print :func:`describe` afterwards, with ``verbose=1``. A buffer of frames
-    gets :func:`frame_options`. Agents with feature points, or with such a buffer, store the images that they saw under
-    VecNormalize.
+    Let SB3's algorithms call :func:`check_policy_kwargs`, :func:`check_places`, :func:`check_normalization`,
+    :func:`check_stacking` and :func:`check_memory` before they are set up, and print :func:`describe` afterwards, with
+    ``verbose=1``. A buffer of frames gets :func:`frame_options`. Agents with feature points, or with such a buffer, store
+    the images that they saw under VecNormalize.
     """
     for algorithm in _SET_UP:
         setup = algorithm._setup_model
@@ -163,6 +163,7 @@ def _checked(setup: Callable[[Any], None]) -> Callable[[Any], None]:
         if has_points:
             check_places(self)
             check_normalization(self.observation_space, self._vec_normalize_env)
+            check_stacking(self.env, has_replay_buffer=isinstance(self, OffPolicyAlgorithm))
         if isinstance(self, OffPolicyAlgorithm):
             check_memory(self)
             if has_points and issubclass(self.replay_buffer_class or ReplayBuffer, FrameStorage):

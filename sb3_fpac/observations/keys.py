@@ -48,6 +48,10 @@ def split_keys(space: spaces.Space, normalized: bool = False) -> tuple[dict[str,
     if not images:
         raise ValueError(f"No key of the observation space holds an image. {' '.join(problems)}")
     for key, part in vectors.items():
+        if np.any(getattr(part, "start", 0)):
+            raise ValueError(f"{key!r} is {part}, but SB3 counts from 0: subtract it, with Gymnasium's TransformObservation.")
+        if isinstance(part, spaces.MultiDiscrete) and part.nvec.ndim != 1:
+            raise ValueError(f"{key!r} is {part}, but SB3 takes one axis: flatten it, with Gymnasium's TransformObservation.")
         if part.shape == () and not isinstance(part, spaces.Discrete):
             raise ValueError(
                 f"{key!r} is {part}, a single number: make it a vector of shape (1,), with Gymnasium's TransformObservation."

@@ -13,6 +13,7 @@ from sb3_contrib.common.maskable.utils import get_action_masks, is_masking_suppo
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
+from sb3_fpac.arguments import whole_number
 from sb3_fpac.features.extractor import FeaturePointExtractor
 from sb3_fpac.visualization.agents import Observations, encoder_input, find_images, image_of
 
@@ -149,8 +150,10 @@ def record_episode(
     :param on_step: Called after every step, for example by a progress bar
     :return: The episode
     :raises ValueError: if the agent has no feature points, the observations are not the agent's, there are several
-        environments, or a reward is not finite
+        environments, ``max_steps`` is less than 1, or a reward is not finite
     """
+    if max_steps is not None:
+        max_steps = whole_number("max_steps", max_steps, at_least=1)
     if not isinstance(env, VecEnv):
         single = env
         env = DummyVecEnv([lambda: single])

@@ -19,6 +19,8 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
+import sb3_fpac
+from sb3_fpac.buffers import FrameReplayBuffer, HerFrameReplayBuffer
 from sb3_fpac.callbacks import FeaturePointCallback, ResumableCheckpoint, latest_checkpoint, resume
 from sb3_fpac.envs import TASKS
 from sb3_fpac.fpac.fpac import FPAC, SelfFPAC
@@ -78,8 +80,11 @@ def config_file(algo: str) -> Path:
 
 def _adapt_experiments() -> None:
     """RL Zoo has no hooks for hyperparameters or for diverged trials"""
+    from rl_zoo3 import exp_manager
     from rl_zoo3.exp_manager import ExperimentManager
 
+    # RL Zoo evaluates what a YAML file says of the replay buffer
+    vars(exp_manager).update(sb3_fpac=sb3_fpac, FrameReplayBuffer=FrameReplayBuffer, HerFrameReplayBuffer=HerFrameReplayBuffer)
     read, objective = ExperimentManager.read_hyperparameters, ExperimentManager.objective
 
     @wraps(read)

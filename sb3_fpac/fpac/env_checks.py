@@ -1,0 +1,137 @@
+"""Which environments FPAC refuses: each function raises a ValueError that names the cause and the cure."""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecFrameStack, VecNormalize
+
+from sb3_fpac.envs.wrappers import CameraShift, FrameStack
+from sb3_fpac.observations import split_keys, why_no_stack
+
+
+def check_env(env: Any) -> None:
+    """
+    Check that an environment is one, with images and actions that FPAC can take.
+
+    :param env: What FPAC is given, unless it is an id
+    """
+    if not isinstance(env, (gym.Env, VecEnv)):
+        raise ValueError(
+            f"FPAC needs an environment, a VecEnv or an id, got {type(env).__name__}: for several environments use "
+            "SB3's make_vec_env, or DummyVecEnv with a list of functions."
+        )
+    check_actions(env.action_space)  # before SB3 does, which knows no cure
+    if isinstance(env, gym.Env) and isinstance(env.observation_space, spaces.Dict):
+        split_keys(env.observation_space)
+    check_axes(env.observation_space)
+    if isinstance(env, VecEnv):
+        check_stacking(env, has_replay_buffer=True)
+
+
+def check_actions(space: spaces.Space) -> None:
+    """
+    Check that actions are continuous.
+
+    :param space: Of the environment's actions
+    """
+    if not isinstance(space, spaces.Box):
+        raise ValueError(
+            f"FPAC needs continuous actions, a Box, got {space}: use DQN, QR-DQN or PPO with "
+            "policy_kwargs=dict(features_extractor_class=FeaturePointExtractor)."
+        )
+    if not np.issubdtype(space.dtype, np.floating):
+        raise ValueError(
+            f"FPAC needs actions that are floats, got {space}: wrap the environment in Gymnasium's TransformAction, with a "
+            "Box of float32 and a function that rounds."
+        )
+    if not space.is_bounded():
+        raise ValueError(
+            f"FPAC needs actions with bounds, got {space}: wrap the environment in Gymnasium's TransformAction, with a Box "
+            "from -1 to 1 and a function that scales its actions."
+        )
+    if (space.low == space.high).any():
+        raise ValueError(f"An action has only one value in {space}: leave it out, with Gymnasium's TransformAction.")
+
+
+def check_axes(space: spaces.Space) -> None:
+    """
+    Check that Stable-Baselines3 can put the channels of all images first, as it does with all of them or none.
+
+    :param space: Of the environment's observations
+    """
+    parts = space.spaces.items() if isinstance(space, spaces.Dict) else ()
+    images = {key: part for key, part in parts if isinstance(part, spaces.Box) and is_image_space(part)}
+    first = [key for key, part in images.items() if is_image_space_channels_first(part)]
+    last = [key for key in images if key not in first]
+    if first and last:
+        raise ValueError(
+            f"{last[0]!r} of shape {images[last[0]].shape} has its channels last, and {first[0]!r} of shape "
+            f"{images[first[0]].shape} has them first: let all images have them first, with Gymnasium's TransformObservation."
+        )
+
+
+def check_observations(space: spaces.Space, normalization: VecNormalize | None) -> None:
+    """
+    Check that the agent sees images as they are.
+
+    :param space: A stack of images, or a Dict of images and vectors
+    :param normalization: The VecNormalize of the environment, which may normalize rewards and vectors; None: there is none
+    """
+    check_normalization(space, normalization)
+    if isinstance(space, spaces.Dict):
+        split_keys(space)
+        return
+    problem = why_no_stack(space)
+    if problem is not None:
+        raise ValueError(f"FPAC learns from one stack of images. {problem}")
+
+
+def check_normalization(space: spaces.Space, normalization: VecNormalize | None) -> None:
+    """
+    Check that VecNormalize leaves images as they are.
+
+    :param space: Of an agent with feature points
+    :param normalization: The VecNormalize of its environment; None: there is none
+    """
+    if normalization is None or not normalization.norm_obs:
+        return
+    if not isinstance(space, spaces.Dict):
+        raise ValueError("VecNormalize must leave images as they are: use VecNormalize(…, norm_obs=False).")
+    for key in normalization.norm_obs_keys or []:
+        if len(space[key].shape or ()) == 3:  # VecNormalize has made the image a Box of floats
+            raise ValueError(
+                f"VecNormalize must leave images as they are, but normalizes {key!r}: pass it norm_obs_keys without images."
+            )
+
+
+def check_stacking(env: VecEnv | None, has_replay_buffer: bool) -> None:
+    """
+    Check that VecFrameStack stacks frames, and not stacks, camera shifts or, for a replay buffer, normalized vectors.
+
+    :param env: Of an agent with feature points
+    :param has_replay_buffer: Whether the agent stores what it sees without the normalization
+    """
+    stacks = False
+    while isinstance(env, VecEnvWrapper):
+        if stacks and has_replay_buffer and isinstance(env, VecNormalize) and env.norm_obs:
+            raise ValueError(
+                "VecFrameStack stacks what VecNormalize has normalized, which the replay buffer cannot undo: put VecNormalize "
+                "around VecFrameStack."
+            )
+        stacks = stacks or (isinstance(env, VecFrameStack) and env.stacked_obs.n_stack > 1)
+        env = env.venv
+    if not stacks or env is None:
+        return
+    if any(env.env_is_wrapped(CameraShift)):
+        raise ValueError(
+            "VecFrameStack stacks observations that have a header plane with the camera shift: leave VecFrameStack out, and "
+            "stack frames below CameraShift, with FrameStack or frame_stack."
+        )
+    if all(env.env_is_wrapped(FrameStack)) and max(env.get_attr("frame_stack")) > 1:
+        raise ValueError(
+            "VecFrameStack stacks observations that are stacks of frames already: leave VecFrameStack out, and raise n of "
+            "FrameStack, or frame_stack."
+        )

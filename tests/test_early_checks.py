@@ -1,0 +1,196 @@
+"""What is refused or noticed early: stacks of stacks, cameras that are off, arguments and spaces that do not fit."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium import spaces
+from helpers.environments import Noise, Robot
+from stable_baselines3 import PPO
+from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecNormalize
+
+from sb3_fpac import FPAC, CameraShift, CameraView, FeaturePointExtractor, FrameReplayBuffer, FrameStack, HerFrameReplayBuffer
+from sb3_fpac.callbacks import FeaturePointCallback
+
+POINTS = dict(features_extractor_class=FeaturePointExtractor, features_extractor_kwargs=dict(n_points=4))
+SMALL = dict(buffer_size=60, learning_starts=12, batch_size=4, seed=0, compile=False, policy_kwargs=dict(net_arch=[8]))
+
+
+def fpac(env, policy="CnnPolicy", **kwargs):
+    return FPAC(policy, env, **{**SMALL, **kwargs})
+
+
+# ------------------------------------------------------------------------------------------------------- stacks over stacks
+
+
+def two_frames():
+    return DummyVecEnv([lambda: FrameStack(Noise())])
+
+
+@pytest.mark.parametrize("algorithm", [fpac, lambda env: PPO("CnnPolicy", env, policy_kwargs=POINTS, n_steps=8, batch_size=8)])
+def test_stacks_of_stacks_are_refused(algorithm):
+    with pytest.raises(ValueError, match="stacks of frames already: leave VecFrameStack out, and raise n of FrameStack"):
+        algorithm(VecFrameStack(two_frames(), 2, "first"))
+    one = DummyVecEnv([lambda: FrameStack(Noise(), 1)])
+    assert algorithm(VecFrameStack(one, 2, "first")).policy.features_extractor.n_frames == 2
+    assert algorithm(VecFrameStack(two_frames(), 1, "first")).policy.features_extractor.n_frames == 2
+
+
+@pytest.mark.parametrize("n_stack", [2, 3])
+def test_stacks_of_camera_shifts_are_refused(n_stack):
+    env = VecFrameStack(DummyVecEnv([lambda: gym.make("dmc-cheetah-run", size=24)]), n_stack)
+    for algorithm in (fpac, lambda env: PPO("CnnPolicy", env, policy_kwargs=POINTS, n_steps=8, batch_size=8)):
+        with pytest.raises(ValueError, match="have a header plane with the camera shift: leave VecFrameStack out"):
+            algorithm(env)
+    env.close()
+
+
+def test_normalized_vectors_cannot_be_stacked_for_a_replay_buffer():
+    venv = VecNormalize(DummyVecEnv([lambda: Robot(("front", "joints"))]), norm_obs_keys=["joints"])
+    with pytest.raises(ValueError, match="put VecNormalize around VecFrameStack"):
+        fpac(VecFrameStack(venv, 2), policy="MultiInputPolicy")
+
+
+def test_the_camera_shift_has_as_many_frames_as_the_stack():
+    def camera(env, height, width):
+        return CameraView(np.zeros(3), lambda point: np.zeros(2))
+
+    stack = FrameStack(Noise((40, 40, 3)), 4)
+    env = CameraShift(stack, camera)
+    assert FeaturePointExtractor(env.observation_space).n_frames == 4
+    env.reset(seed=0)
+    assert len(env._views) == 4
+    with pytest.raises(ValueError, match="n_frames=2, but FrameStack has n=4: leave n_frames out"):
+        CameraShift(stack, camera, n_frames=2)
+    other = gym.wrappers.TransformObservation(stack, lambda obs: obs[6:], spaces.Box(0, 255, (6, 40, 40), np.uint8))
+    assert len(CameraShift(other, camera)._views) == 0 and CameraShift(other, camera)._views.maxlen == 2
+
+
+# ------------------------------------------------------------------------------------------------ a camera that is off once
+
+
+class Off(gym.Wrapper):
+    """At some steps, the whole stack is black"""
+
+    def __init__(self, at):
+        super().__init__(FrameStack(Noise()))
+        self.at, self.n = at, 0
+
+    def step(self, action):
+        self.n += 1
+        obs, *rest = self.env.step(action)
+        return (np.zeros_like(obs) if self.n in self.at else obs, *rest)
+
+
+@pytest.mark.parametrize("at", [[(15,)], [(15,), (16,)], [(15, 18)]])
+def test_a_camera_that_is_off_for_a_moment_does_not_end_the_training(at):
+    """A black stack breaks two transitions: the one into it, and the one out of it"""
+    env = DummyVecEnv([lambda steps=steps: Off(steps) for steps in at])
+    model = fpac(env, learning_starts=8)
+    with pytest.warns(UserWarning, match="is not stored.*filled the stack anew"):
+        model.learn(60)
+    assert model.num_timesteps >= 60 and 0 < model.replay_buffer.size() * len(at) < 60
+
+
+def test_images_that_were_divided_before_are_noticed():
+    model = fpac(FrameStack(Noise()))
+    obs = np.stack([model.observation_space.sample()])
+    model.predict(obs)
+    other = fpac(FrameStack(Noise()))
+    with pytest.warns(UserWarning, match="up to 1 of 255, as if they had been divided by 255 before"):
+        other.predict(obs / np.float32(obs.max()))
+
+
+# ------------------------------------------------------------------------------------------------------ faults of arguments
+
+
+def test_a_learning_rate_that_becomes_negative_is_refused():
+    model = fpac(FrameStack(Noise()), learning_rate=lambda progress: 1e-3 * (progress - 0.5), learning_starts=5)
+    with pytest.raises(ValueError, match="learning_rate must be at least 0, got -"):
+        model.learn(40)
+
+
+@pytest.mark.parametrize(
+    "kwargs, message",
+    [
+        (dict(replay_buffer_kwargs=dict(n_steps=3, gamma=0.5)), r"replay_buffer_kwargs has gamma=0.5, and FPAC 0.99: pass"),
+        (dict(policy_kwargs="dict(net_arch=[8])"), r"policy_kwargs must be a dict, got 'dict\(net_arch=\[8\]\)'"),
+        (dict(policy_kwargs=dict(features_extractor_kwargs=[])), r"features_extractor_kwargs must be a dict, got \[\]"),
+    ],
+)
+def test_arguments_of_another_kind_are_refused(kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        fpac(FrameStack(Noise()), **kwargs)
+
+
+def test_arguments_as_yaml_and_numpy_have_them_are_taken():
+    model = fpac(FrameStack(Noise()), train_freq=[1, "episode"], learning_rate=np.float32(1e-3))
+    assert model.train_freq.unit.value == "episode" and type(model.learning_rate) is float
+
+
+def test_load_takes_none_for_the_defaults_of_the_buffer(tmp_path):
+    fpac(FrameStack(Noise())).save(tmp_path / "model")
+    env = FrameStack(Noise())
+    model = FPAC.load(tmp_path / "model", env=env, replay_buffer_class=None, replay_buffer_kwargs=None)
+    model.learn(15)
+    model.save(tmp_path / "again")
+    assert isinstance(FPAC.load(tmp_path / "again", env=env).replay_buffer, FrameReplayBuffer)
+    with pytest.raises(ValueError, match=r"again\.zip is a model, and no replay buffer: use FPAC\.load"):
+        model.load_replay_buffer(tmp_path / "again.zip")
+
+
+@pytest.mark.parametrize(
+    "space, message",
+    [
+        (spaces.Discrete(3, start=1), r"'mode' is Discrete\(3, start=1\), but SB3 counts from 0: subtract it"),
+        (spaces.MultiDiscrete([2, 2], start=[0, 1]), "'mode' is .*, but SB3 counts from 0"),
+        (spaces.MultiDiscrete([[2, 3], [4, 5]]), "(?s)'mode' is .*, but SB3 takes one axis: flatten it"),
+        (spaces.Text(3), r"'mode' is Text.*: flatten it or leave it out"),
+    ],
+)
+def test_vectors_that_sb3_cannot_take_are_refused_by_name(space, message):
+    class Mode(Robot):
+        def __init__(self):
+            super().__init__(("front",))
+            self.observation_space = spaces.Dict({**self.observation_space.spaces, "mode": space})
+
+    with pytest.raises(ValueError, match=message):
+        fpac(Mode(), policy="MultiInputPolicy")
+
+
+@pytest.mark.parametrize(
+    "compute_reward, message",
+    [
+        (lambda self, achieved, desired, info: -np.linalg.norm(achieved - desired), "one finite reward for each goal, got"),
+        (lambda self, achieved, desired, info: -1.0, "one finite reward for each goal, got -1.0"),
+        (lambda self, achieved, desired, info: achieved[:, 0] * np.nan, "one finite reward for each goal"),
+        (None, "give it a method compute_reward"),
+    ],
+)
+def test_rewards_of_goals_are_checked_at_the_first_step(compute_reward, message):
+    class Goals(Robot):
+        pass
+
+    class Without(gym.Wrapper):
+        def get_wrapper_attr(self, name):
+            if name == "compute_reward":
+                raise AttributeError(name)
+            return super().get_wrapper_attr(name)
+
+    env = Goals(("front", "achieved_goal", "desired_goal"), goals=True)
+    if compute_reward is None:
+        env = Without(env)
+    else:
+        Goals.compute_reward = compute_reward
+    model = fpac(env, policy="MultiInputPolicy", replay_buffer_class=HerFrameReplayBuffer)
+    with pytest.raises(ValueError, match=message):
+        model.learn(3)
+
+
+def test_points_are_not_drawn_in_the_environment_of_training(tmp_path):
+    env = FrameStack(Noise())
+    model = fpac(env)
+    other = FrameStack(Noise())
+    for eval_env in (env, env.env, model.get_env(), DummyVecEnv([lambda: env])):
+        with pytest.raises(ValueError, match="eval_env is the environment of training, whose episodes it would interrupt"):
+            model.learn(3, callback=FeaturePointCallback(freq=20, save_path=tmp_path, eval_env=eval_env))
+    model.learn(3, callback=FeaturePointCallback(freq=20, save_path=tmp_path, eval_env=other))
