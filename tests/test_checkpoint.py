@@ -17,6 +17,7 @@ import pytest
 import torch as th
 import yaml
 from gymnasium import spaces
+from helpers.environments import Robot
 from sb3_contrib import TQC
 from stable_baselines3 import PPO, SAC, TD3
 from stable_baselines3.common.callbacks import BaseCallback
@@ -24,7 +25,7 @@ from stable_baselines3.common.noise import OrnsteinUhlenbeckActionNoise
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
-from sb3_fpac import FPAC
+from sb3_fpac import FPAC, HerFrameReplayBuffer
 from sb3_fpac.callbacks import ResumableCheckpoint, checkpoint, latest_checkpoint, resume, save_checkpoint
 from sb3_fpac.callbacks.random_states import random_states
 
@@ -511,6 +512,19 @@ def experiment(tmp_path, monkeypatch) -> Callable[..., Any]:
         return ExperimentManager(argparse.Namespace(), algo, "Clockwork-v0", "logs", **options)  # type: ignore[arg-type]
 
     return make_experiment
+
+
+@pytest.mark.parametrize("name", ["HerFrameReplayBuffer", "sb3_fpac.HerFrameReplayBuffer"])
+def test_rl_zoo_finds_the_replay_buffer_of_a_yaml_file(name, experiment, monkeypatch):
+    goals = gym.envs.registration.EnvSpec("Clockwork-v0", lambda: Robot(goals=True))
+    monkeypatch.setitem(gym.envs.registry, "Clockwork-v0", goals)
+    kwargs = dict(net_arch=[8], features_extractor_kwargs=dict(n_points=3, frame_channels=dict(front=3, wrist=1)))
+    hyperparams = dict(policy="MultiInputPolicy", policy_kwargs=repr(kwargs), n_timesteps=20, replay_buffer_class=name)
+    manager = experiment("fpac", {**hyperparams, "learning_starts": 10, "batch_size": 4, "buffer_size": 50, "compile": False})
+    model, saved = manager.setup_experiment()
+    assert type(model.replay_buffer) is HerFrameReplayBuffer and saved["replay_buffer_class"] == name
+    manager.learn(model)
+    assert model._n_updates == 10
 
 
 @pytest.mark.parametrize(

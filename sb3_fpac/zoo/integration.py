@@ -19,7 +19,6 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
-import sb3_fpac
 from sb3_fpac.buffers import FrameReplayBuffer, HerFrameReplayBuffer
 from sb3_fpac.callbacks import FeaturePointCallback, ResumableCheckpoint, latest_checkpoint, resume
 from sb3_fpac.envs import TASKS
@@ -84,7 +83,8 @@ def _adapt_experiments() -> None:
     from rl_zoo3.exp_manager import ExperimentManager
 
     # RL Zoo evaluates what a YAML file says of the replay buffer
-    vars(exp_manager).update(sb3_fpac=sb3_fpac, FrameReplayBuffer=FrameReplayBuffer, HerFrameReplayBuffer=HerFrameReplayBuffer)
+    buffers = dict(FrameReplayBuffer=FrameReplayBuffer, HerFrameReplayBuffer=HerFrameReplayBuffer)
+    vars(exp_manager).update(sb3_fpac=sys.modules["sb3_fpac"], **buffers)
     read, objective = ExperimentManager.read_hyperparameters, ExperimentManager.objective
 
     @wraps(read)
