@@ -139,7 +139,8 @@ class HerFrameReplayBuffer(FrameStorage, HerReplayBuffer):
                 "compute_reward(achieved_goal, desired_goal, info)."
             )
         goals = (np.repeat(obs[goal][:1], 2, axis=0) for goal in _GOALS)
-        (rewards,) = self.env.env_method("compute_reward", *goals, infos[:1] * 2, indices=[0])
+        of_goals = infos[:1] * 2 if self.copy_info_dict else [{}, {}]  # as SB3 passes them
+        (rewards,) = self.env.env_method("compute_reward", *goals, of_goals, indices=[0])
         if not isinstance(rewards, np.ndarray) or rewards.shape != (2,) or not np.isfinite(rewards).all():
             raise ValueError(
                 f"compute_reward must return an array of one finite reward for each goal, got {rewards!r} for two goals of "
