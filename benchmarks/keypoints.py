@@ -57,7 +57,8 @@ def returns(task: Task, env_steps: int, seed: int) -> list[float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--tasks", default=["cartpole-swingup", "ball-in-cup-catch", "reacher-easy"], nargs="+")
+    tasks = ["cartpole-swingup", "ball-in-cup-catch", "reacher-easy", "finger-spin", "walker-walk"]
+    parser.add_argument("--tasks", default=tasks, nargs="+")
     parser.add_argument("--env-steps", default=100_000, type=int)
     parser.add_argument("--seed", default=1, type=int)
     args = parser.parse_args()
