@@ -125,7 +125,7 @@ PUBLIC = [
     (pixel_frames, "size", [*NO_COUNT, (20,), (20, -1), (20, "3"), (20, 20, 3)]),
     *((pixel_frames, name, NO_COUNT) for name in ("action_repeat", "frame_stack")),
     (action_repeat, "n", NO_COUNT),
-    (camera_shift, "n_frames", [1, *NO_COUNT]),
+    (camera_shift, "n_frames", [1, *(value for value in NO_COUNT if value is not None)]),
     *((dmc, name, NO_COUNT) for name in ("size", "render_size", "frame_stack")),
     (dmc, "action_repeat", [0, -1, 2.0, NAN, "2", True]),
     (dmc, "time_limit", [0, -1.0, NAN, INFINITY, "1", True]),

@@ -313,7 +313,7 @@ def test_frames_in_which_there_is_nothing_to_see_are_noticed_before_the_first_up
     model = fpac(FrameStack(Shows(show)), learning_starts=100, buffer_size=300)
     with pytest.warns(UserWarning, match=f"in the 101 agent steps in the replay buffer, {problem}") as warned:
         model.learn(150)
-    assert len(warned) == 1 and model._n_updates == 50
+    assert len([each for each in warned if "replay buffer" in str(each.message)]) == 1 and model._n_updates == 50
 
 
 def test_an_agent_that_starts_without_waiting_is_checked_after_a_hundred_steps():

@@ -209,7 +209,7 @@ class FrameExtractor(BaseFeaturesExtractor):
         if observations.numel() and 0 < observations.max() <= highest / 255 * (1 + 1e-6):
             highest_byte = float(observations.max() * self._scale * 255)
             warnings.warn(
-                f"{self._of_image}The first images have values up to {highest_byte:.3g} of 255, as if they had been "
-                "divided by 255 before: pass images as the environment returns them.",
+                f"{self._of_image}The first images have values up to {highest_byte:.3g} of 255, as if they were 0 and 1, "
+                "or had been divided by 255 before: pass values from 0 to 255.",
                 stacklevel=2,
             )
