@@ -56,15 +56,15 @@ def another_env(training_env: VecEnv) -> gym.Env | VecEnv:
     return vec_env
 
 
-def share_environments(*envs: gym.Env | VecEnv) -> bool:
+def share_environments(one: gym.Env | VecEnv, other: gym.Env | VecEnv) -> bool:
     """
     Check whether playing in one of two environments plays in the other.
 
-    :param envs: Two environments
+    :param one: An environment
+    :param other: Another, or the same
     :return: True if they have an environment in common, whatever is around it
     """
-    ours, theirs = (_innermost(env) for env in envs)
-    return bool(ours & theirs)
+    return not _innermost(one).isdisjoint(_innermost(other))
 
 
 def _innermost(env: gym.Env | VecEnv) -> set[int]:

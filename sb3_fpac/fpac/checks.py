@@ -107,9 +107,11 @@ def check_policy(policy: str | type[BasePolicy], policy_kwargs: dict[str, Any], 
             "FPAC learns from images with 'CnnPolicy', or from Dicts of images and vectors with 'MultiInputPolicy', got "
             f"{got} as its policy: use SAC for anything else, also with feature points."
         )
-    for name, options in (("policy_kwargs", policy_kwargs), ("features_extractor_kwargs", _extractor_kwargs(policy_kwargs))):
-        if not isinstance(options, Mapping):
-            raise ValueError(f"{name} must be a dict, got {options!r}.")
+    if not isinstance(policy_kwargs, Mapping):
+        raise ValueError(f"policy_kwargs must be a dict, got {policy_kwargs!r}.")
+    extractor_kwargs = policy_kwargs.get("features_extractor_kwargs")
+    if not (extractor_kwargs is None or isinstance(extractor_kwargs, Mapping)):
+        raise ValueError(f"features_extractor_kwargs must be a dict, got {extractor_kwargs!r}.")
     extractor = policy_kwargs.get("features_extractor_class", FrameExtractor)
     if not isinstance(extractor, type):
         raise ValueError(f"features_extractor_class must be a class, got {extractor!r}.")
@@ -121,11 +123,6 @@ def check_policy(policy: str | type[BasePolicy], policy_kwargs: dict[str, Any], 
             f"FPAC delays the actor with policy_delay={policy_delay}, but policy_kwargs has "
             f"actor_update_interval={interval}: leave it out."
         )
-
-
-def _extractor_kwargs(policy_kwargs: Any) -> Any:
-    given = policy_kwargs.get("features_extractor_kwargs") if isinstance(policy_kwargs, Mapping) else None
-    return {} if given is None else given
 
 
 def check_replay_buffer_class(replay_buffer_class: type[ReplayBuffer]) -> type[FrameStorage]:

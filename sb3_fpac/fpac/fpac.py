@@ -138,7 +138,7 @@ class FPAC(CheckedLoading):
             train_freq=train_freq,
             gradient_steps=gradient_steps,
             action_noise=action_noise,
-            replay_buffer_class=replay_buffer_class or FrameReplayBuffer,
+            replay_buffer_class=replay_buffer_class,
             replay_buffer_kwargs=replay_buffer_kwargs,
             optimize_memory_usage=optimize_memory_usage,
             n_steps=n_steps,
@@ -174,9 +174,6 @@ class FPAC(CheckedLoading):
             check_env(self.env)
         check_hyperparameters(self)
         check_places(self)  # before the buffer takes its options from there
-        self.replay_buffer_class = self.replay_buffer_class or FrameReplayBuffer  # load may replace it by None
-        self.replay_buffer_kwargs = self.replay_buffer_kwargs or {}
-        check_gamma(self.replay_buffer_kwargs, self.gamma)
         if self.replay_buffer is None:
             self.replay_buffer = self._make_replay_buffer()
         with warnings.catch_warnings():
@@ -191,11 +188,14 @@ class FPAC(CheckedLoading):
 
     def _make_replay_buffer(self) -> FrameStorage:
         check_observations(self.observation_space, self._vec_normalize_env)
-        replay_buffer_class = check_replay_buffer_class(self.replay_buffer_class or FrameReplayBuffer)
+        buffer_class = check_replay_buffer_class(self.replay_buffer_class or FrameReplayBuffer)
+        self.replay_buffer_class = buffer_class
+        self.replay_buffer_kwargs = self.replay_buffer_kwargs or {}  # None in load, as in the constructor
+        check_gamma(self.replay_buffer_kwargs, self.gamma)
         kwargs = frame_options(self.policy_kwargs)
-        if issubclass(replay_buffer_class, HerReplayBuffer):
+        if issubclass(buffer_class, HerReplayBuffer):
             kwargs["env"] = self.env
-        return replay_buffer_class(
+        return buffer_class(
             self.buffer_size,
             self.observation_space,
             self.action_space,
@@ -360,12 +360,7 @@ class FPAC(CheckedLoading):
         progress_bar: bool = False,
     ) -> SelfFPAC:
         super().learn(total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar)
-        if self._n_updates == self._n_updates_at_start and self.num_timesteps <= self.learning_starts:
-            warnings.warn(
-                f"The agent was not trained: learn ended at agent step {self.num_timesteps}, and actions are random up to "
-                f"learning_starts={self.learning_starts}. Pass a larger total_timesteps, or a smaller learning_starts.",
-                stacklevel=2,
-            )
+        self._checks.after_learn(self._n_updates - self._n_updates_at_start, self.num_timesteps, self.learning_starts)
         return self
 
     def _update_info_buffer(self, infos: list[dict[str, Any]], dones: np.ndarray | None = None) -> None:

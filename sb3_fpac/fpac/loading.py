@@ -108,10 +108,11 @@ class CheckedLoading(SAC):
         finally:
             self.replay_buffer = previous
         self.use_replay_buffer(loaded, path)
+        end_episodes(self.replay_buffer)
 
     def use_replay_buffer(self, buffer: ReplayBuffer, path: str | pathlib.Path | io.BufferedIOBase) -> None:
         """
-        Go on with a replay buffer from a file, in a new episode.
+        Go on with a replay buffer from a file.
 
         :param buffer: It has the device and, for goals, the environment of this model
         :param path: The file, for the error
@@ -123,7 +124,6 @@ class CheckedLoading(SAC):
             raise ValueError(f"{path} does not fit: {error}") from error
         assert isinstance(buffer, FrameStorage)
         buffer.n_steps, buffer.gamma = self.replay_buffer.n_steps, self.replay_buffer.gamma
-        end_episodes(buffer)
         self.replay_buffer = buffer
 
     @classmethod

@@ -1,5 +1,6 @@
 """What FPAC checks while it trains."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,10 @@ from sb3_fpac.fpac.crowding import CrowdingCheck
 
 
 class RunChecks:
-    """The checks of one run: what the environment returns, what the frames show, and whether the threads have processors."""
+    """
+    The checks of one run: what the environment returns, what the frames show, whether the threads have
+    processors, and whether there were updates.
+    """
 
     def __init__(self) -> None:
         self._blank = BlankCheck()
@@ -54,3 +58,18 @@ class RunChecks:
     def after_updates_on_cpu(self) -> None:
         """Check now and then whether the threads have processors."""
         self._crowding.update()
+
+    def after_learn(self, n_updates: int, n_steps: int, learning_starts: int) -> None:
+        """
+        Warn if ``learn`` ended before the first update.
+
+        :param n_updates: Updates of this call of ``learn``
+        :param n_steps: Agent steps
+        :param learning_starts: As in FPAC
+        """
+        if n_updates == 0 and n_steps <= learning_starts:
+            warnings.warn(
+                f"The agent was not trained: learn ended at agent step {n_steps}, and actions are random up to "
+                f"learning_starts={learning_starts}. Pass a larger total_timesteps, or a smaller learning_starts.",
+                stacklevel=3,
+            )
