@@ -1,9 +1,10 @@
 """
 What the heads of `fpac_fast` learn from exact positions: SB3's SAC from the keypoints of a task (the projected centres of its
 parts, and their velocities), with the hyperparameters of the preset, its heads of 256 and its LayerNorm. Its
-returns beside those of the preset from pixels show whether the points or the heads limit the agent.
+returns beside those of the preset from pixels show whether the points or the heads limit the agent. `--observation state` is
+the true state instead.
 
-Usage: python benchmarks/keypoints.py [--tasks ball-in-cup-catch reacher-easy] [--env-steps 100000] [--seed 1]
+Usage: python benchmarks/keypoints.py [--tasks ball-in-cup-catch reacher-easy] [--observation state] [--env-steps 100000]
 """
 
 import argparse
@@ -36,18 +37,19 @@ class LayerNormPolicy(MlpPolicy):
         return critic
 
 
-def make_env(task: Task, seed: int) -> gym.Env:
-    env = Monitor(gym.make(task.env_id, observation="keypoints", relative_keypoints=False))
+def make_env(task: Task, observation: str, seed: int) -> gym.Env:
+    options = dict(relative_keypoints=False) if observation == "keypoints" else {}
+    env = Monitor(gym.make(task.env_id, observation=observation, **options))
     env.reset(seed=seed)
     return env
 
 
-def returns(task: Task, env_steps: int, seed: int) -> list[float]:
+def returns(task: Task, observation: str, env_steps: int, seed: int) -> list[float]:
     """Mean returns of evaluations that are evenly spaced over training"""
     hyperparams = {**fpac_hyperparams, **fpac_fast}
     hyperparams["policy_kwargs"] = dict(net_arch=fpac_fast["policy_kwargs"]["net_arch"], activation_fn=nn.SiLU)
-    model = SAC(LayerNormPolicy, make_env(task, seed), seed=seed, device="cpu", **hyperparams)
-    test_env = make_env(task, seed + 1000)
+    model = SAC(LayerNormPolicy, make_env(task, observation, seed), seed=seed, device="cpu", **hyperparams)
+    test_env = make_env(task, observation, seed + 1000)
     means = []
     for _ in range(N_EVALUATIONS):
         model.learn(env_steps // task.action_repeat // N_EVALUATIONS, reset_num_timesteps=False)
@@ -59,6 +61,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     tasks = ["cartpole-swingup", "ball-in-cup-catch", "reacher-easy", "finger-spin", "walker-walk"]
     parser.add_argument("--tasks", default=tasks, nargs="+")
+    parser.add_argument("--observation", default="keypoints", choices=["keypoints", "state"])
     parser.add_argument("--env-steps", default=100_000, type=int)
     parser.add_argument("--seed", default=1, type=int)
     args = parser.parse_args()
@@ -69,7 +72,7 @@ def main() -> None:
     print(f"\n| mean return of {N_EPISODES} episodes at env steps | {' | '.join(f'{n:,}' for n in steps)} |")
     print(f"| --- |{' ---: |' * N_EVALUATIONS}")
     for name in args.tasks:
-        means = returns(TASKS[f"dmc-{name}"], args.env_steps, args.seed)
+        means = returns(TASKS[f"dmc-{name}"], args.observation, args.env_steps, args.seed)
         print(f"| {name} | {' | '.join(f'{mean:.0f}' for mean in means)} |", flush=True)
 
 
