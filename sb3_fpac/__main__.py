@@ -47,14 +47,14 @@ def main() -> None:
             module.run(args)
     except BrokenPipeError:  # of "| head"
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it at the end
-        sys.exit("error: what read the output has ended.")
+        sys.exit("error: the program that reads the output has ended.")
     except (ImportError, OSError, ValueError) as error:
         sys.exit(f"error: {error}")
 
 
 @contextmanager
 def _prints_of_others(args: argparse.Namespace) -> Iterator[None]:
-    """RL Zoo and SB3 print, too: with ``--quiet`` nowhere, with ``--json`` where programs do not read"""
+    """Send what RL Zoo and SB3 print to nowhere (``--quiet``) or to stderr (``--json``)"""
     if getattr(args, "quiet", False):
         with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
             yield

@@ -21,7 +21,7 @@ from helpers.models import filled as fill
 from helpers.models import same, snapshot, train
 from stable_baselines3 import SAC
 from stable_baselines3.common.buffers import ReplayBuffer
-from stable_baselines3.common.callbacks import EvalCallback
+from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
 from stable_baselines3.common.logger import KVWriter, Logger
 from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.torch_layers import NatureCNN
@@ -461,18 +461,21 @@ def test_without_action_repeat_env_steps_are_agent_steps():
     assert model.num_env_steps == model.num_timesteps == 24
 
 
-def test_updates_per_second_are_those_of_this_call_of_learn():
-    model = filled()
+def test_updates_per_second_are_those_of_this_call_of_learn(monkeypatch):
+    class Clock(BaseCallback):
+        seconds = 1000
+
+        def _on_step(self):
+            self.seconds += 2
+            return True
+
+    clock = Clock()
+    model = filled().learn(5)
     dumps = logged_by(model)
-    model.learn(40)
-    model._n_updates += 10**9  # of an earlier call
-    before = time.time()
-    model.learn(41, log_interval=1)
-    seconds = time.time() - before
-    model._n_updates_at_start -= 1  # by hand, as at a dump after the last update
-    assert 0 < dumps[-1]["time/updates_per_second"] < 10**6
+    monkeypatch.setattr(time, "time_ns", lambda: clock.seconds * 10**9)
+    model.learn(8, clock)
     model.dump_logs()
-    assert dumps[-1]["time/updates_per_second"] == pytest.approx(42 / seconds, rel=0.3)
+    assert dumps[-1]["time/updates_per_second"] == 0.5
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """One encoder, moved by the critic's loss and by nothing else, under SB3's stock ``train``."""
 
 import copy
+import functools
 import pickle
 
 import numpy as np
@@ -24,6 +25,7 @@ from sb3_fpac import (
     fpac_hyperparams,
     fpac_kwargs,
 )
+from sb3_fpac.fpac.sb3_setup import _wrap
 
 BOTH = pytest.mark.parametrize("algorithm, policy", [(SAC, FPACPolicy), (TQC, FPACTQCPolicy)])
 TARGETS = pytest.mark.parametrize("target_encoder", ["online", "polyak"])
@@ -446,11 +448,29 @@ def test_an_mlp_agent_saved_beside_the_package_needs_no_package(tmp_path):
     assert "'stable_baselines3.sac.policies.SACPolicy'" in run_python("-c", program, cwd=tmp_path).stdout
 
 
-def test_two_models_with_one_dict_of_kwargs_each_can_differ(tmp_path):
-    with_sde = SAC("CnnPolicy", PixelEnv(), policy_kwargs={**fpac_kwargs, **SMALL}, use_sde=True, **SHORT)
-    SAC("CnnPolicy", PixelEnv(), policy_kwargs={**fpac_kwargs, **SMALL}, **SHORT)
+def test_two_models_with_one_dict_of_kwargs_can_differ(tmp_path):
+    policy_kwargs = {**fpac_kwargs, **SMALL}
+    with_sde = SAC("CnnPolicy", PixelEnv(), policy_kwargs=policy_kwargs, use_sde=True, **SHORT)
+    SAC("CnnPolicy", PixelEnv(), policy_kwargs=policy_kwargs, **SHORT)
     with_sde.save(tmp_path / "sde")
     assert SAC.load(tmp_path / "sde").actor.use_sde
+
+
+def test_methods_that_another_library_has_wrapped_are_still_checked():
+    class Algorithm:
+        def _setup_model(self):
+            return ["set up"]
+
+    def logged(method):
+        return functools.wraps(method)(lambda self: [*method(self), "logged"])
+
+    def checked(method):
+        return functools.wraps(method)(lambda self: ["checked", *method(self)])
+
+    Algorithm._setup_model = logged(Algorithm._setup_model)
+    for _ in range(2):
+        _wrap(Algorithm, "_setup_model", checked)
+    assert Algorithm()._setup_model() == ["checked", "set up", "logged"]
 
 
 def test_parameters_can_be_carried_over():

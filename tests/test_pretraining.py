@@ -325,6 +325,24 @@ def test_points_are_made_for_an_encoder_with_anti_aliasing(tmp_path):
         collect_frames(Noise((3, 6, 6)), 10, **kwargs)
 
 
+def test_numpy_arguments_give_a_file_like_any_other(tmp_path):
+    points = pretrain(
+        collect_frames(Noise((6, SIZE, SIZE)), 4), np.int64(3), np.float64(0.4), n_updates=1, strides=(np.int64(2),)
+    ).points
+    points.save(tmp_path / "points.pt")
+    assert PretrainedPoints.load(tmp_path / "points.pt") == points
+    assert (points.n_points, points.temperature, points.strides) == (3, 0.4, (2,))
+
+
+def test_a_file_that_does_not_fit_into_memory_is_no_other_file(file, monkeypatch):
+    def no_memory(*args, **kwargs):
+        raise MemoryError
+
+    monkeypatch.setattr(th, "load", no_memory)
+    with pytest.raises(MemoryError):
+        PretrainedPoints.load(file)
+
+
 def test_what_does_not_fit_is_refused(pretraining, file, tmp_path):
     def extractor(pretrained=pretraining.points, channels=6, size=SIZE, **kwargs):
         return FeaturePointExtractor(
@@ -343,7 +361,7 @@ def test_what_does_not_fit_is_refused(pretraining, file, tmp_path):
         extractor("no.pt")
     with pytest.raises(ValueError, match="There is no file"):
         extractor(tmp_path)
-    with pytest.raises(ValueError, match="pretrained must be a path or PretrainedPoints, got Pretraining"):
+    with pytest.raises(ValueError, match=r"got Pretraining: pass pretrain\(…\)\.points"):
         extractor(pretraining)
     for name, content in (("text.pt", b"text"), ("empty.pt", b""), ("half.pt", file.read_bytes()[:3000])):
         (tmp_path / name).write_bytes(content)

@@ -174,6 +174,25 @@ def test_whatever_the_features_are_made_of(channels, points):
             assert change == pytest.approx(float(expected), rel=1e-3)
 
 
+@pytest.mark.parametrize("normalization", ["standardize", "whiten"])
+def test_a_point_is_held_before_the_features_are_normalized(normalization):
+    model = linear_ppo(points={normalization: True})
+    extractor, obs = find_extractor(model), images(n=9)
+    model.policy.set_training_mode(True)
+    for _ in range(3):
+        extractor(encoder_input(model, obs))  # fills the running statistics
+    ranking = rank_points(model, obs)
+    model.policy.set_training_mode(False)
+    points = extractor.points(encoder_input(model, obs))  # (9, 2, K, 3)
+    for k, change in enumerate(ranking.action):
+        held = points.clone()
+        held[:, :, k] = points[:, :, k].mean(dim=0)
+        differences = (extractor.state(points) - extractor.state(held)).detach().double()
+        expected = (differences @ model.policy.action_net.weight.detach().double().T).pow(2).sum(dim=1).mean().sqrt()
+        assert change == pytest.approx(float(expected), rel=1e-3)
+    assert extractor.normalization is not None
+
+
 class PointsAndBrightness(BaseFeaturesExtractor):
     def __init__(self, observation_space: spaces.Box, **kwargs) -> None:
         points = FeaturePointExtractor(observation_space, **kwargs)

@@ -312,11 +312,16 @@ def test_algorithms_of_others_show_what_was_saved(tmp_path):
 
 def test_dicts_in_texts_are_read_and_not_executed(tmp_path):
     text = "dict(net_arch=[16, 2], activation_fn=nn.ReLU, kwargs=dict(a=-1))"
-    assert flatten({"policy_kwargs": text}) == {
-        "policy_kwargs.net_arch": [16, 2],
-        "policy_kwargs.activation_fn": "nn.ReLU",
-        "policy_kwargs.kwargs.a": -1,
-    }
+    literal = " {'net_arch': [16, 2], 'activation_fn': nn.ReLU, 'kwargs': {'a': -1}}"
+    assert (
+        flatten({"policy_kwargs": literal})
+        == flatten({"policy_kwargs": text})
+        == {
+            "policy_kwargs.net_arch": [16, 2],
+            "policy_kwargs.activation_fn": "nn.ReLU",
+            "policy_kwargs.kwargs.a": -1,
+        }
+    )
     for text in (f"dict(a=open('{tmp_path}/x', 'w'))", "dict(**other)", "dict(", "dict([1])"):
         assert flatten({"x": text}) == {"x": text}
     assert not (tmp_path / "x").exists()

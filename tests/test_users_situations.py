@@ -303,7 +303,7 @@ STRIPES = np.arange(0, 255, 15)[:, None, None]
     ("show", "problem"),
     [
         (lambda step: 0, "all frames are black: save a frame as a picture"),
-        (lambda step: (STRIPES + step) % 2, "the values are 0 and 1, of bytes from 0 to 255: multiply by 255"),
+        (lambda step: (STRIPES + step) % 2, "all pixels are 0 or 1, and not from 0 to 255: multiply by 255"),
         (lambda step: 10 * step + 5, "every frame is of a single colour"),
         (lambda step: STRIPES, "nothing changes: check that it is drawn after each step"),
     ],

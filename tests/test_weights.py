@@ -12,7 +12,8 @@ from helpers.environments import Choices, Robot, Spaces, StackedNoise
 from helpers.models import same, snapshot
 from safetensors import safe_open
 from safetensors.torch import save_file
-from stable_baselines3 import DQN, PPO, SAC
+from sb3_contrib import TQC
+from stable_baselines3 import A2C, DQN, PPO, SAC
 from torch import nn
 
 from sb3_fpac import FPAC, FeaturePointExtractor, FPACPolicy, fpac_fast, fpac_kwargs, load_weights, save_weights
@@ -22,9 +23,23 @@ BY_KEY = dict(frame_channels=dict(front=3, wrist=1), camera_shift=dict(front=Tru
 
 
 POINTS = dict(features_extractor_class=FeaturePointExtractor)
+SETTINGS = (
+    *("gamma", "n_steps", "policy_delay", "random_shift", "learning_rate", "batch_size", "tau", "ent_coef", "train_freq"),
+    *(
+        "gradient_steps",
+        "target_update_interval",
+        "learning_starts",
+        "gae_lambda",
+        "n_epochs",
+        "top_quantiles_to_drop_per_net",
+    ),
+)
 AGENTS = {
     "fpac": (lambda env: FPAC("CnnPolicy", env, **SHORT), StackedNoise),
-    "preset": (lambda env: FPAC("CnnPolicy", env, **SHORT, **fpac_fast), StackedNoise),
+    "preset": (
+        lambda env: FPAC("CnnPolicy", env, ent_coef=0.2, tau=0.02, target_update_interval=1, **SHORT, **fpac_fast),
+        StackedNoise,
+    ),
     "gsde": (lambda env: FPAC("CnnPolicy", env, use_sde=True, **SHORT), StackedNoise),
     "dict": (
         lambda env: FPAC(
@@ -39,6 +54,8 @@ AGENTS = {
     "sac": (lambda env: SAC("CnnPolicy", env, policy_kwargs=fpac_kwargs, **SHORT), StackedNoise),
     "sac_policy": (lambda env: SAC(FPACPolicy, env, **SHORT), StackedNoise),
     "ppo": (lambda env: PPO("CnnPolicy", env, policy_kwargs=POINTS, n_steps=8, batch_size=4, seed=0), StackedNoise),
+    "a2c": (lambda env: A2C("CnnPolicy", env, policy_kwargs=dict(POINTS), n_steps=8, seed=0), StackedNoise),
+    "tqc": (lambda env: TQC("CnnPolicy", env, policy_kwargs=dict(fpac_kwargs), train_freq=(2, "step"), **SHORT), StackedNoise),
     "dqn": (lambda env: DQN("CnnPolicy", env, policy_kwargs=POINTS, **SHORT), Choices),
 }
 
@@ -58,17 +75,23 @@ def test_loaded_agents_act_as_the_saved_ones(name, with_env, tmp_path):
     obs, _ = env().reset(seed=3)
     np.testing.assert_array_equal(*(each.predict(obs, deterministic=True)[0] for each in (model, loaded)))
     if with_env:
-        for setting in ("gamma", "n_steps", "policy_delay", "random_shift"):
+        for setting in SETTINGS:
             assert getattr(loaded, setting, None) == getattr(model, setting, None)
         loaded.learn(20)
 
 
-def test_most_hyperparameters_of_learning_must_be_passed_again(tmp_path):
+def test_hyperparameters_are_those_of_the_file_unless_they_are_passed(tmp_path):
     path = save_weights(FPAC("CnnPolicy", StackedNoise(), **SHORT, **fpac_fast), tmp_path / "agent.safetensors")
-    for passed, learning_rate in ((dict(), 3e-4), (dict(learning_rate=1e-3), 1e-3)):
+    for passed, learning_rate in ((dict(), 1e-3), (dict(learning_rate=1e-4), 1e-4)):
         loaded = FPAC.from_weights(path, StackedNoise(), **passed)
-        assert (loaded.learning_rate, loaded.n_steps, loaded.batch_size) == (learning_rate, 3, 128)
+        assert (loaded.learning_rate, loaded.n_steps, loaded.batch_size) == (learning_rate, 3, 4)
         assert loaded.actor.optimizer.param_groups[0]["lr"] == learning_rate
+
+
+def test_a_schedule_and_what_is_of_the_machine_are_not_in_the_file(tmp_path):
+    model = FPAC("CnnPolicy", StackedNoise(), **{**SHORT, "learning_rate": lambda remaining: 1e-4 * remaining, "seed": 7})
+    loaded = FPAC.from_weights(save_weights(model, tmp_path / "agent.safetensors"), StackedNoise())
+    assert (loaded.learning_rate, loaded.buffer_size, loaded.seed) == (3e-4, 100_000, None)
 
 
 def test_subclasses_are_loaded_as_what_loads_them(tmp_path):
@@ -167,7 +190,7 @@ def test_what_is_no_data_is_not_saved(tmp_path):
         pass
 
     model = FPAC("CnnPolicy", StackedNoise(), policy_kwargs=dict(features_extractor_class=Extractor), **SHORT)
-    with pytest.raises(ValueError, match=r"features_extractor_class.* is no data\. It is code.*use model\.save"):
+    with pytest.raises(ValueError, match=r"features_extractor_class.* cannot be stored as data\. It is code.*use model\.save"):
         save_weights(model, tmp_path / "agent.safetensors")
     assert list(tmp_path.iterdir()) == []
 

@@ -215,7 +215,7 @@ def test_a_yaml_of_ones_own_lies_above_the_preset(tmp_path, capsys, as_text):
     assert used == dict(net_arch=[16], layer_norm=True)
     assert (hyperparams["learning_rate"], hyperparams["n_steps"], hyperparams["tau"]) == (1e-3, 5, 0.02)
     assert saved["n_steps"] == 5 and saved["learning_rate"] == 1e-3 and saved["batch_size"] == 128
-    assert "With those of the preset below them: {'learning_rate': 0.001" in capsys.readouterr().out
+    assert "Merged with those of the preset: {'learning_rate': 0.001" in capsys.readouterr().out
     assert fpac_fast["policy_kwargs"]["net_arch"] == [256, 256]
 
     _, of_paper, _ = read_by_rl_zoo(tmp_path, "fpac", entry)

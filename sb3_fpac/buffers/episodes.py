@@ -10,7 +10,7 @@ from stable_baselines3.her import HerReplayBuffer
 def is_mid_episode(buffer: ReplayBuffer) -> np.ndarray:
     """
     :param buffer: Replay buffer
-    :return: Whether the latest transition of every environment was followed by another one in its episode, ``(n_envs,)`` bool
+    :return: Whether the episode of every environment's latest transition is still running, ``(n_envs,)`` bool
     """
     is_empty = buffer.pos == 0 and not buffer.full
     return (buffer.dones[buffer.pos - 1] == 0) & (not is_empty)

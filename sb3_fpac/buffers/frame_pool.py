@@ -91,7 +91,7 @@ class FramePool:
 
     def writes(self, slots: np.ndarray) -> np.ndarray:
         """
-        Return a number for each slot that is another one after every :meth:`put` to it.
+        Return a number for each slot that changes with every :meth:`put` to it.
 
         :param slots: ``(N,)``
         :return: ``(N,)``, positive

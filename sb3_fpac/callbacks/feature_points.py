@@ -25,7 +25,7 @@ class FeaturePointCallback(BaseCallback):
     (``maps_<steps>.png``). If training logs to TensorBoard, it also logs both there, with histograms of presence and of speed
     (in pixels per agent step), for Dict observations by key. It does not change training.
 
-    Needs ``pip install "sb3-fpac[viz]"``. In a YAML of RL Zoo, where a relative path starts at the run's log folder::
+    Needs the extra ``viz``. In a YAML of RL Zoo, where a relative path starts at the run's log folder::
 
         callback:
           - sb3_fpac.callbacks.FeaturePointCallback:

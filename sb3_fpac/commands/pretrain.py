@@ -38,10 +38,10 @@ def run(args: argparse.Namespace) -> None:
             episodes = collect_frames(
                 env,
                 args.frames,
-                args.seed,
-                args.frame_channels,
-                args.strides,
-                args.anti_aliasing,
+                seed=args.seed,
+                frame_channels=args.frame_channels,
+                strides=args.strides,
+                anti_aliasing=args.anti_aliasing,
                 on_frame=progress.update,
                 key=args.key,
             )

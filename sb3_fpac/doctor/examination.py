@@ -58,7 +58,7 @@ def _examine(env: gym.Env, plan: Plan) -> Iterator[Check]:
         with opengl_errors():
             played = play(env, layouts)
     except Exception as error:  # Gymnasium's checker, nothing to draw with, wrappers, or a fault of its own
-        yield refusal("steps", _flat(error))
+        yield refusal("steps", _flat(error)) if isinstance(error, _OF_WRAPPERS) else Check("steps", False, _flat(error))
         return
     found = list(check_played(played, layouts))
     yield from found
@@ -71,5 +71,4 @@ def _examine(env: gym.Env, plan: Plan) -> Iterator[Check]:
 def _flat(error: Exception) -> str:
     """One line; an error that no wrapper raises is called by its name"""
     text = " ".join(str(error).split())
-    expected = isinstance(error, (gym.error.Error, AssertionError, ImportError, RuntimeError, TypeError, ValueError))
-    return text if expected else f"{type(error).__name__}: {text}"
+    return text if isinstance(error, _OF_WRAPPERS) else f"{type(error).__name__}: {text}"

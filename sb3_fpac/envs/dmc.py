@@ -160,7 +160,7 @@ class Pixels(gym.ObservationWrapper, RecordConstructorArgs):
     """
 
     def __init__(self, env: gym.Env, size: int, camera_id: int | str, supersampling: int = 1) -> None:
-        self._camera = find_camera(mujoco_model_and_data(env)[0], camera_id)
+        self.camera = find_camera(mujoco_model_and_data(env)[0], camera_id)
         RecordConstructorArgs.__init__(self, size=size, camera_id=camera_id, supersampling=supersampling)
         gym.ObservationWrapper.__init__(self, env)
         self._drawn_size, self._supersampling = size * supersampling, supersampling
@@ -169,7 +169,7 @@ class Pixels(gym.ObservationWrapper, RecordConstructorArgs):
     def observation(self, observation: Any) -> np.ndarray:
         check_process()
         physics = self.env.unwrapped.physics  # type: ignore[attr-defined]
-        image = physics.render(height=self._drawn_size, width=self._drawn_size, camera_id=self._camera)
+        image = physics.render(height=self._drawn_size, width=self._drawn_size, camera_id=self.camera)
         return mean_of_blocks(image, self._supersampling)
 
 

@@ -19,9 +19,9 @@ def drawn_cameras(env: gym.Env) -> dict[str | None, int]:
     """
     while isinstance(env, gym.Wrapper):
         if isinstance(env, Gathered):
-            return {key: camera for key, way in env._ways.items() for camera in drawn_cameras(way).values()}
+            return {key: camera for key, way in env.ways.items() for camera in drawn_cameras(way).values()}
         if isinstance(env, (Pixels, MujocoFrames)):
-            return {None: env._camera} if isinstance(env._camera, int) else {}
+            return {None: env.camera} if isinstance(env.camera, int) else {}
         env = env.env
     camera = _camera_of_render(env) if env.render_mode == "rgb_array" else None
     return {} if camera is None else {None: camera}

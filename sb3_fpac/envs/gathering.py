@@ -30,20 +30,20 @@ class Gathered(gym.Wrapper):
     def __init__(self, env: gym.Env, ways: Mapping[str, Callable[[gym.Env], gym.Env]]) -> None:
         gym.Wrapper.__init__(self, env)
         self._moment = _Moment(env)
-        self._ways = {key: way(self._moment) for key, way in ways.items()}
-        self.observation_space = spaces.Dict({key: way.observation_space for key, way in self._ways.items()})
+        self.ways = {key: way(self._moment) for key, way in ways.items()}
+        self.observation_space = spaces.Dict({key: way.observation_space for key, way in self.ways.items()})
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict, dict[str, Any]]:
         observation, info = self.env.reset(seed=seed, options=options)
         self._moment.observation = observation
         self._prepare()
-        return {key: way.reset()[0] for key, way in self._ways.items()}, info
+        return {key: way.reset()[0] for key, way in self.ways.items()}, info
 
     def step(self, action: Any) -> tuple[dict[str, Any], SupportsFloat, bool, bool, dict[str, Any]]:
         observation, reward, terminated, truncated, info = self.env.step(action)
         self._moment.observation = observation
         self._prepare()
-        return {key: way.step(action)[0] for key, way in self._ways.items()}, reward, terminated, truncated, info
+        return {key: way.step(action)[0] for key, way in self.ways.items()}, reward, terminated, truncated, info
 
     def _prepare(self) -> None:
         """Is called before the observations of every reset and step"""

@@ -108,13 +108,13 @@ class MujocoFrames(gym.ObservationWrapper):
     ) -> None:
         super().__init__(env)
         model, _ = mujoco_model_and_data(env)
-        self._camera = check_pose(camera) if isinstance(camera, Mapping) else find_camera(model, camera)
+        self.camera = check_pose(camera) if isinstance(camera, Mapping) else find_camera(model, camera)
         self._drawing, self._supersampling = drawing, supersampling
         self._height, self._width = supersampling * height, supersampling * width
         self.observation_space = spaces.Box(0, 255, (height, width, 3), np.uint8)
 
     def observation(self, observation: Any) -> np.ndarray:
-        image = self._drawing.draw(self.env, self._camera, self._height, self._width)
+        image = self._drawing.draw(self.env, self.camera, self._height, self._width)
         return mean_of_blocks(image, self._supersampling)
 
 

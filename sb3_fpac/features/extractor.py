@@ -55,8 +55,8 @@ class FeaturePointExtractor(FrameExtractor):
         (Zhang, arXiv 1904.11486), so that points move evenly when what they follow moves by a pixel or less
     :param standardize: Whether every feature is standardized by its running mean and standard deviation
     :param whiten: Whether the features are, beyond that, decorrelated by their running correlations
-    :param pretrained: Initial weights of the encoder, from :func:`~sb3_fpac.pretrain`: a :class:`~sb3_fpac.PretrainedPoints`,
-        or the path of its file. FPAC and the policies of SAC and TQC replace the path by the contents of the file, so that
+    :param pretrained: Initial weights of the encoder: the :class:`~sb3_fpac.PretrainedPoints` of ``pretrain(…).points``,
+        or the path of their file. FPAC and the policies of SAC and TQC replace the path by the contents of the file, so that
         saved agents load without the file. Other algorithms save the path.
     :param frozen: Whether the encoder keeps its weights, pre-trained or random. Its gradient is then not computed, and
         :class:`~sb3_fpac.fpac.FPAC` encodes every frame once, unless ``random_shift`` shifts it.
@@ -90,7 +90,14 @@ class FeaturePointExtractor(FrameExtractor):
         if flag("frozen", frozen) and precision == "auto":
             precision = "float32"  # the points of random weights vary by little more than the rounding of bfloat16
         super().__init__(
-            observation_space, n_points, frame_channels, camera_shift, normalized_image, precision, strides, anti_aliasing
+            observation_space,
+            n_points,
+            frame_channels=frame_channels,
+            camera_shift=camera_shift,
+            normalized_image=normalized_image,
+            precision=precision,
+            strides=strides,
+            anti_aliasing=anti_aliasing,
         )
         self._features_dim = n_points * self.n_frames * (3 if presence else 2)
         self.n_points = n_points
@@ -198,7 +205,10 @@ class FeaturePointExtractor(FrameExtractor):
         if isinstance(pretrained, (str, Path)):
             pretrained = PretrainedPoints.load(pretrained)
         if not isinstance(pretrained, PretrainedPoints):
-            raise ValueError(f"pretrained must be a path or PretrainedPoints, got {type(pretrained).__name__}.")
+            raise ValueError(
+                f"pretrained must be a path or PretrainedPoints, got {type(pretrained).__name__}: pass pretrain(…).points "
+                "or the path of its file."
+            )
         _, height, width = self._observation_space.shape  # type: ignore[misc]
         pretrained.check(
             n_points=self.n_points,

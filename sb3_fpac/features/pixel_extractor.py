@@ -39,7 +39,14 @@ class PixelExtractor(FrameExtractor):
         anti_aliasing: bool = False,
     ) -> None:
         super().__init__(
-            observation_space, n_maps, frame_channels, camera_shift, normalized_image, precision, strides, anti_aliasing
+            observation_space,
+            n_maps,
+            frame_channels=frame_channels,
+            camera_shift=camera_shift,
+            normalized_image=normalized_image,
+            precision=precision,
+            strides=strides,
+            anti_aliasing=anti_aliasing,
         )
         map_height, map_width = self.map_size
         self._features_dim = self.n_frames * n_maps * map_height * map_width

@@ -1,8 +1,10 @@
 """Pre-trained feature points and their file format."""
 
 import io
+import pickle
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -19,8 +21,8 @@ _FORMAT = "sb3-fpac feature points"
 @dataclass(frozen=True, eq=False)
 class PretrainedPoints:
     """
-    The weights of an encoder and the settings of their pre-training, as :func:`~sb3_fpac.pretrain` returns them and
-    ``FeaturePointExtractor(pretrained=…)`` takes them. A saved agent contains them and does not need the file.
+    The weights of an encoder and the settings of their pre-training, for
+    ``FeaturePointExtractor(pretrained=…)``: ``pretrain(…).points``. A saved agent contains them and does not need the file.
     """
 
     weights: dict[str, th.Tensor] = field(repr=False)
@@ -69,12 +71,11 @@ class PretrainedPoints:
                 f"There is no file of pre-trained feature points {str(path)!r}: create one with python -m sb3_fpac pretrain, "
                 "or correct the path."
             )
-        if zipfile.is_zipfile(path):
+        content: Any = None
+        if zipfile.is_zipfile(path):  # as torch.save writes it
             check_zip(path)  # PyTorch does not compare checksums
-        try:
-            content: Any = th.load(path, map_location="cpu", weights_only=True)
-        except Exception:  # PyTorch raises many kinds for truncated or foreign files
-            content = None
+            with suppress(RuntimeError, pickle.UnpicklingError):  # another archive, or one with code
+                content = th.load(path, map_location="cpu", weights_only=True)
         if not isinstance(content, dict) or content.get("format") != _FORMAT or not content.keys() >= _KEYS:
             raise ValueError(
                 f"{str(path)!r} holds no pre-trained feature points: give the .pt file of python -m sb3_fpac pretrain."

@@ -9,9 +9,9 @@ from sb3_fpac.buffers import FrameStorage, end_episodes
 from sb3_fpac.observations import naming
 
 _OTHER_STEPS = (
-    "The environment did not go on from the agent's observation: something else has reset or stepped it, such as an "
-    "evaluation, learn was interrupted in the middle of a step, or the environment has filled the stack anew. Evaluate in an "
-    "environment of its own."
+    "The next observation does not continue the agent's last one: something else has reset or stepped the environment, such "
+    "as an evaluation, or learn was interrupted in the middle of a step, or the environment has filled the stack anew. "
+    "Evaluate in an environment of its own."
 )
 _WRONG_END = (
     "The last observation of an episode does not continue the one before. An environment must return a new array from every "
@@ -55,7 +55,8 @@ class ContinuityCheck:
         :param done: ``(n_envs,)``: whether an episode ends
         :param when: The current step, for the warning
         :return: Whether every next stack of frames continues the one before
-        :raises ValueError: if two transitions before were not stored either, or none is, or the end of the episode before
+        :raises ValueError: if this is the third broken transition in a row, the buffer is empty, or the end of the episode
+            before was broken, too
         """
         done = np.asarray(done, dtype=bool)
         if self._ended_broken is None or self._in_a_row is None:

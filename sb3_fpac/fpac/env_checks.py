@@ -14,7 +14,7 @@ from sb3_fpac.observations import split_keys, why_no_stack
 
 def check_env(env: Any) -> None:
     """
-    Check that an environment is one, with images and actions that FPAC can take.
+    Check that the argument is an environment, with images and actions that FPAC can take.
 
     :param env: What FPAC is given, unless it is an id
     """

@@ -14,7 +14,7 @@ def fixed_encoders(
     images: Mapping[Any, FrameExtractor], target_images: Mapping[Any, FrameExtractor]
 ) -> dict[str | None, FixedEncoder]:
     """
-    Find the encoders of feature points that are frozen, and are those of the target critic, too.
+    Find the frozen encoders of feature points whose weights the target critic has, too.
 
     :param images: The extractor of every image, by key; the key of a single image is None
     :param target_images: Those of the target critic

@@ -178,10 +178,11 @@ class FPAC(CheckedLoading):
             self.replay_buffer = self._make_replay_buffer()
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "`n_steps=", UserWarning)  # the buffer gets n_steps
-            policy_kwargs = self.policy_kwargs
-            self.policy_kwargs = {**policy_kwargs, "actor_update_interval": 1}  # the update delays the actor
+            given = self.policy_kwargs
+            self.policy_kwargs = {**given, "actor_update_interval": 1}  # the update delays the actor
             super()._setup_model()
-            self.policy_kwargs = policy_kwargs
+            interval = {name: value for name, value in given.items() if name == "actor_update_interval"}
+            self.policy_kwargs = {name: self.policy_kwargs[name] for name in given} | interval
         check_same_layout(self.policy.features_extractor, self.replay_buffer)  # type: ignore[arg-type]
         self.random_shift = check_random_shift(self.random_shift, self.replay_buffer.layouts)
         self._reset_update()

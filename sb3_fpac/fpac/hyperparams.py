@@ -13,11 +13,7 @@ fpac_kwargs: dict[str, Any] = dict(
     last_layer_init=3e-3,
     actor_update_interval=2,
 )
-"""
-``policy_kwargs`` that make SB3's ``"CnnPolicy"`` the policy of the paper (Table I), for SAC and TQC.
-
-SB3 changes the dict that it is passed (``use_sde``): pass ``dict(fpac_kwargs)`` to models that differ in it.
-"""
+"""``policy_kwargs`` that make SB3's ``"CnnPolicy"`` the policy of the paper (Table I), for SAC and TQC."""
 
 fpac_hyperparams: dict[str, Any] = dict(
     learning_rate=3e-4,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch as th
 from gymnasium import spaces
+from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 from torch import nn
 
 from sb3_fpac.features import FeaturePointCombinedExtractor, FeaturePointExtractor, PixelExtractor
@@ -17,6 +18,7 @@ CLASSES: dict[str, type] = {
     for each in (
         *(FeaturePointExtractor, FeaturePointCombinedExtractor, PixelExtractor, FPACPolicy, FPACTQCPolicy),
         *(nn.SiLU, nn.ReLU, nn.Tanh, nn.ELU, nn.GELU, nn.LeakyReLU, th.optim.Adam, th.optim.AdamW),
+        *(th.optim.RMSprop, RMSpropTFLike),  # A2C's
     )
 }
 """All classes that a file can name"""
@@ -25,7 +27,7 @@ _SPACES = {each.__name__: each for each in (spaces.Box, spaces.Discrete, spaces.
 
 def encode(value: Any, name: str) -> Any:
     """
-    Write a value as JSON. What is no JSON becomes a dict with the single key of its kind.
+    Write a value as JSON. A value that JSON lacks becomes a dict, whose only key names its type.
 
     :param value: Numbers, texts, lists, tuples, dicts, spaces, and the classes of :data:`CLASSES`
     :param name: What it is, for the error
@@ -47,7 +49,7 @@ def encode(value: Any, name: str) -> Any:
     if type(value).__name__ in _SPACES:
         return {type(value).__name__: _encoded_space(value)}
     hint = " It is code, which such a file does not contain: use model.save." if callable(value) else ""
-    raise ValueError(f"{name} is {value!r}, which is no data.{hint}")
+    raise ValueError(f"{name} is {value!r}, which cannot be stored as data.{hint}")
 
 
 def _encoded_space(space: Any) -> dict[str, Any]:

@@ -137,7 +137,8 @@ class CheckedLoading(SAC):
         :param path: The file, ``agent.safetensors``
         :param env: Its environment; None: the agent can only act
         :param kwargs: Keyword arguments of FPAC, which replace those of the file: ``device``, ``buffer_size``, … The file has
-            no ``learning_rate``, ``batch_size`` or ``tau``: they have their defaults unless they are passed.
+            the hyperparameters that are numbers or texts. Others, such as a schedule of the learning rate, have their defaults
+            unless they are passed.
         :return: The agent, with new optimizers and an empty replay buffer
         :raises ValueError: if the file is damaged or that of another algorithm, or the environment has other spaces
         """

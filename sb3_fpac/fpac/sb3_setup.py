@@ -27,6 +27,7 @@ from sb3_fpac.fpac.unnormalized import unnormalized_vectors
 from sb3_fpac.limits import free_memory, total_memory
 
 _OF_BOTH = ("frame_channels", "camera_shift")  # the extractor and the replay buffer
+_MARK = "_is_of_sb3_fpac"  # of what wraps a method of SB3
 _SET_UP = (OffPolicyAlgorithm, OnPolicyAlgorithm, MaskablePPO, RecurrentPPO)  # the classes that define _setup_model
 
 
@@ -144,15 +145,20 @@ def register_setup() -> None:
     Let SB3's algorithms call :func:`check_policy_kwargs`, :func:`check_places`, :func:`check_normalization`,
     :func:`check_stacking` and :func:`check_memory` before they are set up, and print :func:`describe` afterwards, with
     ``verbose=1``. A buffer of frames gets :func:`frame_options`. Agents with feature points, or with such a buffer, store
-    the images that they saw under VecNormalize.
+    the images that they saw under VecNormalize. Their ``policy_kwargs`` are their own, as SB3 and the policies change them.
     """
     for algorithm in _SET_UP:
-        setup = algorithm._setup_model
-        if not hasattr(setup, "__wrapped__"):
-            algorithm._setup_model = _checked(setup)  # type: ignore[method-assign, assignment]
-    store = OffPolicyAlgorithm._store_transition
-    if not hasattr(store, "__wrapped__"):
-        OffPolicyAlgorithm._store_transition = _storing_what_is_seen(store)  # type: ignore[method-assign]
+        _wrap(algorithm, "_setup_model", _checked)
+    _wrap(OffPolicyAlgorithm, "_store_transition", _storing_what_is_seen)
+
+
+def _wrap(algorithm: type[BaseAlgorithm], name: str, wrapper: Callable[[Any], Any]) -> None:
+    """Once, also if this module is reloaded"""
+    method = getattr(algorithm, name)
+    if not getattr(method, _MARK, False):
+        wrapped = wrapper(method)
+        setattr(wrapped, _MARK, True)
+        setattr(algorithm, name, wrapped)
 
 
 def _checked(setup: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -161,6 +167,7 @@ def _checked(setup: Callable[[Any], None]) -> Callable[[Any], None]:
         check_policy_kwargs(self)
         has_points = _has_points(self)
         if has_points:
+            self.policy_kwargs = _own(self.policy_kwargs)
             check_places(self)
             check_normalization(self.observation_space, self._vec_normalize_env)
             check_stacking(self.env, has_replay_buffer=isinstance(self, OffPolicyAlgorithm))
@@ -174,6 +181,11 @@ def _checked(setup: Callable[[Any], None]) -> Callable[[Any], None]:
             print(description)
 
     return checked_setup
+
+
+def _own(policy_kwargs: dict[str, Any]) -> dict[str, Any]:
+    """A copy without copies of pre-trained weights"""
+    return {name: dict(value) if isinstance(value, dict) else value for name, value in policy_kwargs.items()}
 
 
 def _storing_what_is_seen(store: Callable[..., None]) -> Callable[..., None]:

@@ -6,6 +6,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch as th
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -13,7 +14,7 @@ from sb3_contrib import QRDQN, TQC
 from stable_baselines3 import A2C, DDPG, DQN, PPO, SAC, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
-from stable_baselines3.common.type_aliases import GymEnv
+from stable_baselines3.common.type_aliases import GymEnv, TrainFreq
 from stable_baselines3.common.utils import check_for_correct_spaces
 
 from sb3_fpac.files import DamagedFileError, writing
@@ -24,7 +25,10 @@ METADATA = "sb3_fpac"
 _FORMAT = 1
 ALGORITHMS: dict[str, type[BaseAlgorithm]] = {each.__name__: each for each in (SAC, TQC, PPO, A2C, TD3, DDPG, DQN, QRDQN)}
 """All algorithms that a file can name; FPAC adds itself"""
-_SETTINGS = {"gamma", "n_steps", "policy_delay", "random_shift", "target_entropy", "use_sde"}
+_NOT_OF_THE_AGENT = {
+    *("policy", "policy_kwargs", "replay_buffer_kwargs", "rollout_buffer_kwargs"),
+    *("buffer_size", "optimize_memory_usage", "device", "compile", "seed", "verbose", "tensorboard_log"),
+}
 
 
 def save_weights(model: BaseAlgorithm, path: str | Path) -> Path:
@@ -42,14 +46,13 @@ def save_weights(model: BaseAlgorithm, path: str | Path) -> Path:
     :raises ValueError: if the agent was made with a class of your own, or another argument that is not data
     """
     path = Path(path)
-    settings = sorted(_SETTINGS & inspect.signature(type(model)).parameters.keys())
     contents = dict(
         format=_FORMAT,
         version=__version__,
-        algorithm=_algorithm(model),
+        algorithm=(algorithm := _algorithm(model)),
         policy=_policy_name(model),
         policy_kwargs=encode(_without_pretrained(model.policy_kwargs), "policy_kwargs"),
-        settings=encode({name: getattr(model, name) for name in settings}, "settings"),
+        settings=encode(_settings(model, ALGORITHMS[algorithm]), "settings"),
         observation_space=encode(model.observation_space, "observation_space"),
         action_space=encode(model.action_space, "action_space"),
     )
@@ -67,7 +70,8 @@ def load_weights(path: str | Path, env: GymEnv | None = None, **kwargs: Any) -> 
     :param path: The file
     :param env: Its environment; None: the agent can only act
     :param kwargs: Keyword arguments of the algorithm, which replace those of the file: ``device``, ``buffer_size``, … The file
-        has no ``learning_rate``, ``batch_size`` or ``tau``: they have their defaults unless they are passed.
+        has the hyperparameters that are numbers or texts. Others, such as a schedule of the learning rate, have their defaults
+        unless they are passed.
     :return: The agent
     :raises ValueError: if the file is damaged or not of :func:`save_weights`, the environment has other spaces,
         ``policy_kwargs`` are given, which are those of the file, or ``use_sde`` differs from the file's
@@ -168,6 +172,16 @@ def _algorithm(model: BaseAlgorithm) -> str:
         if ALGORITHMS.get(each.__name__) is each:
             return each.__name__
     raise ValueError(f"{type(model).__name__} is none of {', '.join(ALGORITHMS)}: use model.save.")
+
+
+def _settings(model: BaseAlgorithm, algorithm: type[BaseAlgorithm]) -> dict[str, Any]:
+    """The arguments that are data, without those of the policy and of the machine"""
+    names = inspect.signature(algorithm).parameters.keys() - _NOT_OF_THE_AGENT
+    values = {name: getattr(model, name) for name in sorted(names) if hasattr(model, name)}
+    if isinstance(values.get("train_freq"), TrainFreq):
+        values["train_freq"] = (model.train_freq.frequency, model.train_freq.unit.value)  # type: ignore[attr-defined]
+    data = (bool, int, float, str, tuple, dict, np.number)
+    return {name: value for name, value in values.items() if isinstance(value, data)}
 
 
 def _policy_name(model: BaseAlgorithm) -> str:

@@ -15,7 +15,7 @@ def why_blank(images: np.ndarray) -> tuple[str, str] | None:
     if not images.any():
         return "all frames are black", _LOOK
     if images.max() <= 1:
-        return "the values are 0 and 1, of bytes from 0 to 255", "multiply by 255 before the conversion"
+        return "all pixels are 0 or 1, and not from 0 to 255", "multiply by 255 before the conversion"
     if (images == images[..., :1, :1]).all():
         return "every frame is of a single colour", _LOOK
     if (images == images[:1]).all():

@@ -18,7 +18,7 @@ _SMALLEST_SIDE_OF_FLOATS = 32  # of two axes, which may be a table of numbers
 
 def split_keys(space: spaces.Space, normalized: bool = False) -> tuple[dict[str, spaces.Box], dict[str, spaces.Space]]:
     """
-    Tell images from vectors, either in alphabetical order of their keys.
+    Split a Dict space into images and vectors, each in alphabetical order of the keys.
 
     :param space: Dict
     :param normalized: Whether floats, and values from 0 to 1, are accepted as images

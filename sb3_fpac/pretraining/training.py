@@ -148,12 +148,12 @@ def pretrain(
 
     points_made = PretrainedPoints(
         weights={name: weight.detach().cpu().clone() for name, weight in extractor.encoder.state_dict().items()},
-        n_points=n_points,
+        n_points=extractor.n_points,
         frame_channels=channels,
         height=height,
         width=width,
-        temperature=temperature,
-        softmax=softmax,
+        temperature=extractor.temperature,
+        softmax=extractor.softmax,
         strides=geometry.strides,
         anti_aliasing=geometry.anti_aliasing,
         versions={"sb3_fpac": __version__, "torch": str(th.__version__)},

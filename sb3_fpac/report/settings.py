@@ -105,7 +105,7 @@ def flatten(hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
     """
     flat: dict[str, Any] = {}
     for name, value in hyperparameters.items():
-        value = _parse_dict(value) if isinstance(value, str) and value.startswith("dict(") else value
+        value = _parse_dict(value) if isinstance(value, str) and value.lstrip().startswith(("dict(", "{")) else value
         if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
             flat |= {f"{name}.{inner}": entry for inner, entry in flatten(value).items()}
         elif value is not None or not name.endswith("_kwargs"):
@@ -114,17 +114,19 @@ def flatten(hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _parse_dict(text: str) -> Any:
-    """The dict of ``dict(a=1, b=nn.ReLU)``, without executing anything; the text itself if it is something else"""
+    """The dict of ``dict(a=1, b=nn.ReLU)`` or ``{'a': 1}``, without executing anything; the text if it is something else"""
 
     def evaluate(node: ast.expr) -> Any:
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "dict" and not node.args:
             return {keyword.arg: evaluate(keyword.value) for keyword in node.keywords}
+        if isinstance(node, ast.Dict) and None not in node.keys:
+            return {evaluate(key): evaluate(value) for key, value in zip(node.keys, node.values, strict=True)}  # type: ignore[arg-type]
         if isinstance(node, (ast.Name, ast.Attribute)):
             return ast.unparse(node)
         return ast.literal_eval(node)
 
     try:
-        parsed = evaluate(ast.parse(text, mode="eval").body)
+        parsed = evaluate(ast.parse(text.strip(), mode="eval").body)
     except (SyntaxError, ValueError):
         return text
     return text if None in parsed else parsed  # dict(**other)

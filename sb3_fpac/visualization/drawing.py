@@ -1,6 +1,6 @@
 """Draws feature points: arrays in, arrays or Matplotlib figures out.
 
-Drawing on frames needs only NumPy; figures need ``pip install sb3-fpac[viz]``. The figures follow those of the FPAC paper,
+Drawing on frames needs only NumPy; figures need the extra ``viz``. The figures follow those of the FPAC paper,
 arXiv 2106.07995.
 """
 
@@ -134,8 +134,8 @@ def plot_feature_maps(
     :param temperature: β of the agent, see ``FeaturePointExtractor.temperature``
     :param softmax: ``"separable"`` or ``"full"``, see ``FeaturePointExtractor.softmax``; for the latter p(x) and p(y) are
         the marginals of p(x, y)
-    :param strides: Strides of the encoder, see ``FeaturePointExtractor.strides``
-    :param anti_aliasing: Whether the encoder has it, see ``FeaturePointExtractor.anti_aliasing``
+    :param strides: The agent's ``strides``, ``extractor.encoder.geometry.strides``
+    :param anti_aliasing: As for the agent, ``extractor.encoder.geometry.anti_aliasing``
     :param indices: Indices of the points to draw; None: all
     :param columns: Maps side by side
     :return: A Matplotlib figure that is not registered with pyplot; axes are in pixels of the frame

@@ -104,15 +104,16 @@ def rank_points(model: BaseAlgorithm, observations: Observations) -> PointRankin
     try:
         with th.no_grad():
             batches = (_rows(obs, slice(start, start + _BATCH)) for start in range(0, _length(obs), _BATCH))
-            features = th.cat([extractor(preprocess(model, batch)) for batch in batches])
+            with _without_normalization(extractor) as normalize:  # whitening mixes the points
+                features = th.cat([extractor(preprocess(model, batch)) for batch in batches])
             if all(isinstance(module, PointsExtractor) for module in _extractors(model)):
                 obs = _without_pixels(obs, extractor)  # no other module reads them, and preprocessing them is slow
-            before = measure(features)
+            before = measure(normalize(features))
             changes = []
             for columns in _columns(extractor):
                 ablated = features.clone()
                 ablated[:, columns] = features[:, columns].mean(dim=0)
-                after = measure(ablated, held=before[0])
+                after = measure(normalize(ablated), held=before[0])
                 changes.append([_root_mean_square(one - other) for one, other in zip(after, before, strict=True)])
     finally:
         model.policy.set_training_mode(training)
@@ -157,6 +158,27 @@ def _without_pixels(observations: PyTorchObs, extractor: PointsExtractor) -> PyT
 
 def _extractors(model: BaseAlgorithm) -> list[BaseFeaturesExtractor]:
     return [module for module in model.policy.modules() if isinstance(module, BaseFeaturesExtractor)]
+
+
+@contextmanager
+def _without_normalization(extractor: PointsExtractor) -> Iterator[Callable[[th.Tensor], th.Tensor]]:
+    """Let an extractor return its features as they are. The function, for use outside, normalizes such features ``(N, D)``"""
+    images = [extractor] if isinstance(extractor, FeaturePointExtractor) else list(extractor.images.values())
+    normalizations = [image.normalization for image in images]
+
+    def normalize(features: th.Tensor) -> th.Tensor:
+        sizes = [image.features_dim for image in images]
+        *of_images, vectors = features.split([*sizes, features.shape[1] - sum(sizes)], dim=1)
+        pairs = zip(normalizations, of_images, strict=True)
+        return th.cat([part if function is None else function(part) for function, part in pairs] + [vectors], dim=1)
+
+    for image in images:
+        image.normalization = None
+    try:
+        yield normalize
+    finally:
+        for image, normalization in zip(images, normalizations, strict=True):
+            image.normalization = normalization
 
 
 def _columns(extractor: PointsExtractor) -> list[th.Tensor]:

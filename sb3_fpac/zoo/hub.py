@@ -163,9 +163,8 @@ class _Card:
             lines += [f"![Feature points of the agent]({PICTURE})", self.points]
         lines += [
             f"Mean return on `{env}`: {self.result}.",
-            f"The agent needs sb3-fpac ({_links()}), a package for Stable-Baselines3. "
+            f"The agent needs sb3-fpac ({_links()}), a package for Stable-Baselines3, with its extra `viz`. "
             "In Python, `import sb3_fpac` registers its environments.",
-            '```bash\npip install "sb3-fpac[viz]"\n```',
         ]
         if self.points:
             lines += [

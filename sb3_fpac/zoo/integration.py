@@ -102,7 +102,7 @@ def _adapt_experiments() -> None:
         if self.algo == "fpac_fast":
             hyperparams = merged(copy.deepcopy(fpac_fast), hyperparams)
             saved_hyperparams = OrderedDict(sorted(hyperparams.items()))
-            print("With those of the preset below them:", {name: hyperparams[name] for name in fpac_fast})
+            print("Merged with those of the preset:", {name: hyperparams[name] for name in fpac_fast})
         if self.storage and self.study_name and trial_id:
             study = self.load_trial(self.storage, self.study_name, trial_id)
             fixed = {name: hyperparams[name] for name in self.custom_hyperparams or {}}
@@ -116,7 +116,7 @@ def _adapt_experiments() -> None:
             self.eval_env_kwargs = hyperparams.get("env_kwargs") or self.env_kwargs
         if self.algo in NAMES:
             defaults = {name: value for name, value in _defaults().items() if name not in hyperparams}
-            print("FPAC's defaults, which apply beside them:", defaults)
+            print("FPAC's defaults for all others:", defaults)
             saved_hyperparams = OrderedDict(sorted({**defaults, **saved_hyperparams}.items()))
         return hyperparams, saved_hyperparams
 
