@@ -174,7 +174,6 @@ def test_bounds_are_stacked_with_the_frames():
         spaces.Box(0, 1, (HEIGHT, WIDTH, 3), np.float32),
         spaces.Box(0, 255, (7,), np.uint8),
         spaces.Discrete(3),
-        spaces.Dict(image=spaces.Box(0, 255, (HEIGHT, WIDTH, 3), np.uint8)),
     ],
 )
 def test_frame_stack_refuses_what_are_no_frames(space):

@@ -6,6 +6,7 @@ from sb3_fpac.buffers.frame_batch import FrameBatch
 from sb3_fpac.buffers.frame_pool import FramePool
 from sb3_fpac.buffers.frame_replay_buffer import FrameReplayBuffer
 from sb3_fpac.buffers.frame_storage import FrameStorage
+from sb3_fpac.buffers.frame_store import FrameStore, vector_bytes
 from sb3_fpac.buffers.her_frame_replay_buffer import HerFrameReplayBuffer
 
 __all__ = [
@@ -14,7 +15,9 @@ __all__ = [
     "FramePool",
     "FrameReplayBuffer",
     "FrameStorage",
+    "FrameStore",
     "HerFrameReplayBuffer",
     "end_episodes",
     "is_mid_episode",
+    "vector_bytes",
 ]

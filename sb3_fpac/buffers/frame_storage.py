@@ -92,7 +92,7 @@ class FrameStorage(ReplayBuffer):
             with naming(key), naming_warnings(key):
                 self.stores[key] = FrameStore(image, n_envs=n_envs, n_transitions=n_transitions, device=device, **kwargs)
         self._vector_shapes = {key: cast(tuple[int, ...], get_obs_shape(vector)) for key, vector in vectors.items()}
-        check_memory(n_transitions, list(self.layouts.values()), device)
+        check_memory(n_transitions, list(self.layouts.values()), vectors, device)
 
     @property
     def layouts(self) -> dict[str | None, Layout]:

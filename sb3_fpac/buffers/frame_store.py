@@ -1,15 +1,24 @@
 """Stores the frames of one image, each once, and hands out references to them."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
 import numpy as np
 import torch as th
 from gymnasium import spaces
+from stable_baselines3.common.preprocessing import get_obs_shape
 
 from sb3_fpac.buffers.encoded_frames import EncodedFrames, FixedEncoder
 from sb3_fpac.buffers.frame_pool import FramePool, to_device
 from sb3_fpac.limits import free_memory
-from sb3_fpac.observations import Layout, decode_camera_shift, has_channels_first, problem_of_header, read_layout
+from sb3_fpac.observations import (
+    Layout,
+    check_is_bytes,
+    decode_camera_shift,
+    has_channels_first,
+    problem_of_header,
+    read_layout,
+)
 
 
 class FrameStore:
@@ -60,7 +69,8 @@ class FrameStore:
         :return: Frames ``(n_envs, S, c, H, W)`` and the header's bytes, ``(n_envs, 4 (S − 1))`` or ``(n_envs, 0)``; uint8
         :raises ValueError: if an observation has another shape, or its header plane contains more than camera shifts
         """
-        obs = np.array(obs, dtype=np.uint8, order="C")  # a copy, since an environment may draw into the same memory
+        check_is_bytes(np.asarray(obs))
+        obs = np.array(obs, order="C")  # a copy, since an environment may draw into the same memory
         if obs.shape != self.shape:
             raise ValueError(f"Observations must have the shape {self.shape}, got {obs.shape}.")
         n_planes = int(self.layout.camera_shift)
@@ -105,12 +115,28 @@ class FrameStore:
         parts = zip(obs[:, first + n_channels :], next_obs[:, first : next_obs.shape[1] - n_channels], strict=True)
         return np.array([np.array_equal(*part) for part in parts])
 
+    def continuations(self, obs: np.ndarray, next_obs: np.ndarray, where: np.ndarray) -> np.ndarray:
+        """
+        Replace stacks by those that continue the stacks before: with all but their oldest frame, and the newest frame.
+
+        :param obs: ``(n_envs, C, H, W)``
+        :param next_obs: ``(n_envs, C, H, W)``
+        :param where: ``(n_envs,)`` bool: which of the next observations are replaced
+        :return: ``(n_envs, C, H, W)``
+        """
+        if not where.any():
+            return next_obs
+        first, n_channels = int(self.layout.camera_shift), self.layout.frame_channels
+        replaced = np.array(next_obs)
+        replaced[where, first : next_obs.shape[1] - n_channels] = obs[where, first + n_channels :]
+        return replaced
+
     def not_continued(self) -> ValueError:
         """The error for stacks that do not continue those before"""
         return ValueError(
             "The observations are not stacks of frames, because the next observations do not continue them: stack frames "
             "oldest first, as FrameStack does, repeat actions below it, and check "
-            f"frame_channels={self.layout.frame_channels}."
+            f"frame_channels={self.layout.frame_channels} and camera_shift={self.layout.camera_shift}."
         )
 
     def acquire(self, *references: np.ndarray) -> None:
@@ -246,20 +272,40 @@ def check_device(device: th.device | str) -> th.device:
     return device
 
 
-def check_memory(n_transitions: int, layouts: list[Layout], device: th.device) -> None:
+def check_memory(n_transitions: int, layouts: list[Layout], vectors: Mapping[str, spaces.Space], device: th.device) -> None:
     """
-    Check that one frame of every image per transition fits into memory.
+    Check that a full buffer fits into memory.
 
     :param n_transitions: Size of the buffer, over all environments
-    :param layouts: Of all images
+    :param layouts: Of all images, one frame of which is stored for each transition
+    :param vectors: Spaces of all vectors, which are stored twice for each transition, on the CPU
     :param device: Where the frames are stored
-    :raises MemoryError: if they do not fit
+    :raises MemoryError: if it does not fit
     """
-    needed = n_transitions * sum(layout.frame_bytes for layout in layouts)
+    sizes = " and ".join(f"{layout.frame_channels}×{layout.height}×{layout.width}" for layout in layouts)
+    of_frames = n_transitions * sum(layout.frame_bytes for layout in layouts)
+    _check_fits(f"{n_transitions} frames of {sizes} bytes", of_frames, device)
+    if vectors:
+        cpu = th.device("cpu")
+        of_vectors = n_transitions * sum(2 * vector_bytes(space) for space in vectors.values())
+        largest = max(vectors, key=lambda key: vector_bytes(vectors[key]))
+        what = f"{n_transitions} transitions, with vectors of which {largest!r} is the largest,"
+        _check_fits(what, of_vectors + (of_frames if device == cpu else 0), cpu)
+
+
+def _check_fits(what: str, n_bytes: int, device: th.device) -> None:
     available = free_memory() if device.type == "cpu" else th.cuda.mem_get_info(device)[0]
-    if needed > available:
-        sizes = " and ".join(f"{layout.frame_channels}×{layout.height}×{layout.width}" for layout in layouts)
+    if n_bytes > available:
         raise MemoryError(
-            f"{n_transitions} frames of {sizes} bytes need {needed / 1e9:.3g} GB, but {available / 1e9:.3g} GB "
-            f"are available on {device}: choose a smaller buffer_size."
+            f"{what} need {n_bytes / 1e9:.3g} GB, but {available / 1e9:.3g} GB are available on {device}: choose a smaller "
+            "buffer_size."
         )
+
+
+def vector_bytes(space: spaces.Space) -> int:
+    """
+    :param space: Of a vector
+    :return: Bytes that it takes in a buffer
+    """
+    shape = cast(tuple[int, ...], get_obs_shape(space))
+    return int(np.prod(shape, dtype=np.int64)) * np.dtype(space.dtype).itemsize

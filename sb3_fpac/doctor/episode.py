@@ -120,7 +120,7 @@ def _check_values(name: str, past: np.ndarray, now: np.ndarray, layout: Layout) 
         return Check(name, False, f"{problem} in {len(now)} random steps", cure)
     newest = -layout.frame_channels
     changed = 100 * (past[:, newest:] != now[:, newest:]).any(axis=1).mean()
-    return Check(name, True, f"values from {now.min()} to {now.max()}, {changed:.2g} % of the pixels change from step to step")
+    return Check(name, True, f"values from {now.min()} to {now.max()}, {changed:.3g} % of the pixels change from step to step")
 
 
 def _check_stack(name: str, past: np.ndarray, now: np.ndarray, layout: Layout) -> Check:

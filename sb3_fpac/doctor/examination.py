@@ -13,6 +13,8 @@ from sb3_fpac.doctor.packages import check_packages
 from sb3_fpac.doctor.plan import Plan
 from sb3_fpac.doctor.training import check_memory, check_speed
 
+_OF_WRAPPERS = (gym.error.Error, AssertionError, ImportError, RuntimeError, TypeError, ValueError)
+
 
 def examine_machine() -> Iterator[Check]:
     """
@@ -63,7 +65,7 @@ def _examine(env: gym.Env, plan: Plan) -> Iterator[Check]:
     found = list(check_played(played, layouts))
     yield from found
     if layouts:
-        yield check_memory(plan, layouts)
+        yield check_memory(plan, env.observation_space, layouts)
     if layouts and all(check.ok for check in (actions, *found) if not check.name.startswith(("stack", "idle"))):
         yield check_speed(plan, env)
 

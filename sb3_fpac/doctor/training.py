@@ -7,33 +7,41 @@ from typing import Any
 import gymnasium as gym
 from gymnasium import spaces
 
+from sb3_fpac.buffers import vector_bytes
 from sb3_fpac.doctor.check import Check, refusal
 from sb3_fpac.doctor.clock import FEW, N_STEPS, UpdateClock
 from sb3_fpac.doctor.environment import Layouts
 from sb3_fpac.doctor.plan import Plan
 from sb3_fpac.fpac import FPAC
 from sb3_fpac.limits import free_memory
+from sb3_fpac.observations import split_keys
 
 _N_SECONDS = 10  # to measure, if 20 updates take longer
 _USUAL_STEPS = 100_000  # for which the time is given if the plan has no other number
 
 
-def check_memory(plan: Plan, layouts: Layouts) -> Check:
+def check_memory(plan: Plan, space: spaces.Space, layouts: Layouts) -> Check:
     """
-    Compare the memory of a full FrameReplayBuffer, of one frame for each transition, with what is free.
+    Compare the memory of a full FrameReplayBuffer, of one frame and two of each vector for each transition, with what is free.
 
     :param plan: What is to be trained
+    :param space: Observation space of the environment
     :param layouts: Of the images
     :return: Not ok if it does not fit
     """
-    frame = sum(layout.frame_bytes for layout in layouts.values())
-    needed, free = plan.buffer_size * frame, free_memory()
+    vectors = split_keys(space)[1] if isinstance(space, spaces.Dict) else {}
+    transition = sum(layout.frame_bytes for layout in layouts.values()) + sum(
+        2 * vector_bytes(each) for each in vectors.values()
+    )
+    needed, free = plan.buffer_size * transition, free_memory()
     text = (
         f"a full replay buffer of {plan.buffer_size:,} transitions takes {needed / 1e9:.2g} GB, {free / 1e9:.2g} GB are free"
     )
     if needed <= free:
         return Check("memory", True, text)
-    return Check("memory", False, text, f"pass buffer_size={_round(0.8 * free / frame)} or less, or make the frames smaller")
+    return Check(
+        "memory", False, text, f"pass buffer_size={_round(0.8 * free / transition)} or less, or make the observations smaller"
+    )
 
 
 def check_speed(plan: Plan, env: gym.Env) -> Check:

@@ -10,10 +10,11 @@ from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
 from sb3_fpac.arguments import whole_number
+from sb3_fpac.envs.frame_stack import FrameStack
 from sb3_fpac.envs.gathering import NamesItselfOnly
 from sb3_fpac.envs.rendering import check_process
-from sb3_fpac.envs.wrappers import ActionRepeat, FrameStack, check_is_bytes
-from sb3_fpac.observations import has_channels_first, is_nearly_image, why_no_stack
+from sb3_fpac.envs.wrappers import ActionRepeat
+from sb3_fpac.observations import check_is_bytes, has_channels_first, is_nearly_image, why_no_stack
 
 _MOST_CHANNELS = 4  # of one frame: RGB-D
 _SMALLEST = _MOST_CHANNELS  # pixels: the channels must be the smallest axis

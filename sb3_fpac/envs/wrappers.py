@@ -1,4 +1,4 @@
-"""Wrappers for any Gymnasium environment: action repeat, frame stack, camera shift."""
+"""Wrappers for any Gymnasium environment: action repeat, camera shift."""
 
 from collections import deque
 from collections.abc import Callable
@@ -11,12 +11,12 @@ from gymnasium.utils import RecordConstructorArgs
 
 from sb3_fpac.arguments import whole_number
 from sb3_fpac.envs.cameras import CameraView, MujocoCamera, find_camera, follows, mujoco_model_and_data
+from sb3_fpac.envs.frame_stack import FrameStack
 from sb3_fpac.observations import (
     check_channels_are_fewest,
     check_header_fits,
     encode_camera_shift,
     has_channels_first,
-    why_no_stack,
 )
 
 
@@ -54,64 +54,6 @@ class ActionRepeat(gym.Wrapper, RecordConstructorArgs):
             if terminated or truncated:
                 break
         return observation, total_reward, terminated, truncated, {**info, "env_steps": env_steps}
-
-
-class FrameStack(gym.Wrapper, RecordConstructorArgs):
-    """
-    Stacks the last n frames, oldest first, and puts the channels first: (H, W, C) frames become (n·C, H, W).
-
-    The first frame of an episode fills the whole stack. If the environment already returns stacks with an axis of their own,
-    (S, H, W, C) as from Gymnasium's FrameStackObservation, the last n frames of each are taken.
-
-    >>> import gymnasium as gym, numpy as np
-    >>> space = gym.spaces.Box(0, 255, (48, 64, 3), np.uint8)
-    >>> env = gym.wrappers.TransformObservation(gym.make("CartPole-v1"), lambda _: np.zeros((48, 64, 3), np.uint8), space)
-    >>> FrameStack(env, n=2).reset()[0].shape
-    (6, 48, 64)
-
-    :param env: Environment whose observations are uint8 frames of shape (H, W, C), (C, H, W) or, if grey, (H, W), or stacks of
-        frames with an axis of their own in front
-    :param n: Number of frames
-    :raises ValueError: if the observations are not such frames, n is less than 1, a stack has fewer frames, or the result has
-        more channels than a frame has pixels on a side
-    """
-
-    def __init__(self, env: gym.Env, n: int = 2) -> None:
-        n = whole_number("n", n, at_least=1)
-        RecordConstructorArgs.__init__(self, n=n)
-        gym.Wrapper.__init__(self, env)
-        frames = _space_of_frames(env.observation_space, n)
-        self.n = n
-        self._is_stack = frames is not env.observation_space
-        self._channels_are_first = len(frames.shape) == 3 and has_channels_first(frames.shape)
-        self._frames: deque[np.ndarray] = deque(maxlen=n)
-        low, high = (np.concatenate([self._channels_first(end)] * n) for end in (frames.low, frames.high))
-        check_channels_are_fewest(*low.shape)
-        self.observation_space = spaces.Box(low, high, dtype=np.uint8)
-
-    @property
-    def frame_stack(self) -> int:
-        """Number of frames"""
-        return self.n
-
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
-        observation, info = self.env.reset(seed=seed, options=options)
-        self._frames.extend(map(self._channels_first, observation if self._is_stack else [observation] * self.n))
-        return np.concatenate(self._frames), info
-
-    def step(self, action: Any) -> tuple[np.ndarray, SupportsFloat, bool, bool, dict[str, Any]]:
-        observation, reward, terminated, truncated, info = self.env.step(action)
-        self._frames.extend(map(self._channels_first, observation if self._is_stack else [observation]))
-        return np.concatenate(self._frames), reward, terminated, truncated, info
-
-    def _channels_first(self, frame: np.ndarray) -> np.ndarray:
-        """Returns a copy, since an environment may draw the next frame into the same memory"""
-        check_is_bytes(frame)
-        if frame.ndim == 2:
-            frame = frame[None]
-        elif not self._channels_are_first:
-            frame = frame.transpose(2, 0, 1)
-        return np.array(frame)
 
 
 class CameraShift(gym.Wrapper, RecordConstructorArgs):
@@ -211,32 +153,3 @@ def _n_stacked(env: gym.Env) -> int | None:
             return below.frame_stack
         below = below.env
     return None
-
-
-def check_is_bytes(image: np.ndarray) -> None:
-    """
-    Check that an environment returns what its space says.
-
-    :param image: An image of a uint8 space
-    :raises ValueError: if it is of another type
-    """
-    if image.dtype != np.uint8:
-        raise ValueError(
-            f"The space of the images is uint8, but the environment returned {image.dtype} from {image.min():g} to "
-            f"{image.max():g}: return uint8 from 0 to 255."
-        )
-
-
-def _space_of_frames(space: spaces.Space, n: int) -> spaces.Box:
-    """The space of one frame, where an observation is a frame or a stack of frames"""
-    if isinstance(space, spaces.Box) and len(space.shape) == 4:
-        if n > space.shape[0]:
-            raise ValueError(f"FrameStack cannot take n={n} frames from stacks of {space.shape[0]}: lower n.")
-        space = spaces.Box(space.low[-1], space.high[-1], dtype=space.low.dtype.type)
-    is_frame = isinstance(space, spaces.Box) and len(space.shape) in (2, 3) and space.dtype == np.uint8
-    if not is_frame:
-        if isinstance(space, spaces.Box) and len(space.shape) == 2:
-            space = spaces.Box(space.low[None], space.high[None], dtype=space.low.dtype.type)
-        raise ValueError(why_no_stack(space))
-    assert isinstance(space, spaces.Box)
-    return space

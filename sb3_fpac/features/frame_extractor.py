@@ -67,7 +67,7 @@ class FrameExtractor(BaseFeaturesExtractor):
                 )
             raise ValueError(
                 f"Images of {height}×{width} pixels are too small for the encoder, which needs at least "
-                f"{smallest}×{smallest}: render or resize them larger."
+                f"{smallest}×{smallest}: render or resize them larger, or flatten them if they are no images."
             )
         super().__init__(observation_space, features_dim=1)  # a subclass knows the number
         self.layout = layout

@@ -8,7 +8,8 @@ from gymnasium import spaces
 from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecFrameStack, VecNormalize
 
-from sb3_fpac.envs.wrappers import CameraShift, FrameStack
+from sb3_fpac.envs.frame_stack import FrameStack
+from sb3_fpac.envs.wrappers import CameraShift
 from sb3_fpac.observations import split_keys, why_no_stack
 
 
@@ -119,7 +120,7 @@ def check_stacking(env: VecEnv | None, has_replay_buffer: bool) -> None:
         if stacks and has_replay_buffer and isinstance(env, VecNormalize) and env.norm_obs:
             raise ValueError(
                 "VecFrameStack stacks what VecNormalize has normalized, which the replay buffer cannot undo: put VecNormalize "
-                "around VecFrameStack."
+                "around VecFrameStack, or stack frames with the wrapper FrameStack instead."
             )
         stacks = stacks or (isinstance(env, VecFrameStack) and env.stacked_obs.n_stack > 1)
         env = env.venv

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, ClassVar, TypeVar, cast
 
+import gymnasium as gym
 import numpy as np
 import torch as th
 from stable_baselines3 import SAC
@@ -19,6 +20,7 @@ from stable_baselines3.her import HerReplayBuffer
 
 from sb3_fpac.arguments import number
 from sb3_fpac.buffers import FixedEncoder, FrameBatch, FrameReplayBuffer, FrameStorage, end_episodes
+from sb3_fpac.envs import AsReturned
 from sb3_fpac.fpac.checks import (
     check_gamma,
     check_hyperparameters,
@@ -167,7 +169,7 @@ class FPAC(CheckedLoading):
     @staticmethod
     def _wrap_env(env: GymEnv, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
         check_env(env)
-        return SAC._wrap_env(env, verbose, monitor_wrapper)
+        return SAC._wrap_env(AsReturned(env) if isinstance(env, gym.Env) else env, verbose, monitor_wrapper)
 
     def _setup_model(self) -> None:
         if not hasattr(self, "observation_space"):

@@ -45,7 +45,7 @@ class RunChecks:
         last_observations = [info["terminal_observation"] for info in infos if info.get("terminal_observation") is not None]
         for observations in (new_obs, *last_observations):
             buffer.check_vectors(observations, when)
-        return self._continuity.before(buffer, when)
+        return self._continuity.before(buffer, new_obs, when)
 
     def before_updates(self, buffer: FrameStorage) -> None:
         """

@@ -26,13 +26,21 @@ from sb3_fpac.observations.keys import (
     split_keys,
     write_option,
 )
-from sb3_fpac.observations.layout import Layout, check_channels_are_fewest, has_channels_first, read_layout, why_no_stack
+from sb3_fpac.observations.layout import (
+    Layout,
+    check_channels_are_fewest,
+    check_is_bytes,
+    has_channels_first,
+    read_layout,
+    why_no_stack,
+)
 
 __all__ = [
     "UNITS_PER_PIXEL",
     "Layout",
     "check_channels_are_fewest",
     "check_header_fits",
+    "check_is_bytes",
     "check_keys",
     "check_options",
     "decode_camera_shift",

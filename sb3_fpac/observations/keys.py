@@ -43,7 +43,7 @@ def split_keys(space: spaces.Space, normalized: bool = False) -> tuple[dict[str,
             continue
         if not isinstance(part, _VECTORS):
             raise ValueError(f"Observations contain images and vectors, but {key!r} is {part}: flatten it or leave it out.")
-        problems.append(f"{key!r}: {why_no_stack(part, normalized)}")
+        problems.append(_why_no_image(key, part, normalized))
         vectors[key] = part
     if not images:
         raise ValueError(f"No key of the observation space holds an image. {' '.join(problems)}")
@@ -56,13 +56,23 @@ def split_keys(space: spaces.Space, normalized: bool = False) -> tuple[dict[str,
             raise ValueError(
                 f"{key!r} is {part}, a single number: make it a vector of shape (1,), with Gymnasium's TransformObservation."
             )
+        if part.shape is not None and 0 in part.shape:
+            raise ValueError(f"{key!r} is {part}, which is empty: leave it out, with Gymnasium's FilterObservation.")
         if isinstance(part, spaces.Box) and is_nearly_image(part):
-            raise ValueError(
-                f"{key!r} looks like an image, but images are expected as uint8 from 0 to 255 with the axes channels, height "
-                f"and width, got {part.dtype} from {part.low.min():g} to {part.high.max():g} of shape {part.shape}: convert "
-                "it, or flatten it if it is no image, with Gymnasium's TransformObservation."
-            )
+            raise ValueError(_why_no_image(key, part, normalized))
     return images, vectors
+
+
+def _why_no_image(key: str, part: spaces.Space, normalized: bool) -> str:
+    if not isinstance(part, spaces.Box) or not is_nearly_image(part):
+        return f"{key!r}: {why_no_stack(part, normalized)}"
+    if part.dtype == np.uint8 and len(part.shape) != 3:
+        return f"{key!r}: {why_no_stack(part)} If it is no image, flatten it with Gymnasium's TransformObservation."
+    return (
+        f"{key!r} looks like an image, but images are expected as uint8 from 0 to 255 with the axes channels, height and "
+        f"width, got {part.dtype} from {part.low.min():g} to {part.high.max():g} of shape {part.shape}: convert it, or flatten it if "
+        "it is no image, with Gymnasium's TransformObservation."
+    )
 
 
 def options_of(key: str, options: Mapping[str, Any]) -> dict[str, Any]:

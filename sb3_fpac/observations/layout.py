@@ -150,3 +150,22 @@ def _split_channels(n_channels: int, frame_channels: int, camera_shift: bool | N
             "behind a header plane."
         )
     return n_frames, camera_shift
+
+
+def check_is_bytes(image: np.ndarray) -> None:
+    """
+    Check that an environment returns what its space says.
+
+    :param image: An image of a uint8 space
+    :raises ValueError: if it is of another type
+    """
+    if image.dtype != np.uint8:
+        raise ValueError(
+            f"The space of the images is uint8, but the environment returned {image.dtype}{_range_of(image)}: return uint8 "
+            "from 0 to 255."
+        )
+
+
+def _range_of(image: np.ndarray) -> str:
+    is_numbers = np.issubdtype(image.dtype, np.number) and image.size
+    return f" from {image.min():g} to {image.max():g}" if is_numbers else f" ({image})" if image.ndim == 0 else ""

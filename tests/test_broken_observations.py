@@ -1,0 +1,238 @@
+"""What a run does about observations that are lost, late, overwritten, or of another type."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium import spaces
+from helpers.environments import Noise
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
+
+from sb3_fpac import FPAC, FrameStack
+
+SMALL = dict(policy_kwargs=dict(net_arch=[8]), buffer_size=400, learning_starts=1000, batch_size=4, seed=0)
+
+
+class Arm(gym.Env):
+    """A camera whose frames, and joints whose angles, are those of (episode, step)"""
+
+    def __init__(self, length=6, terminates=False, same_array=False):
+        self.observation_space = spaces.Dict(
+            eye=spaces.Box(0, 255, (3, 17, 17), np.uint8), joints=spaces.Box(-1e3, 1e3, (3,), np.float32)
+        )
+        self.action_space = spaces.Box(-1, 1, (1,), np.float32)
+        self.length, self.terminates, self.same_array = length, terminates, same_array
+        self.episode, self.joints = 0, np.zeros(3, np.float32)
+
+    def frame(self):
+        return np.random.default_rng((self.episode, self.steps)).integers(0, 256, (3, 17, 17), np.uint8)
+
+    def observation(self):
+        joints = np.array([self.episode, self.steps, 100 * self.episode + self.steps], np.float32)
+        self.joints[:] = joints
+        return dict(eye=self.frame(), joints=self.joints if self.same_array else joints)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.episode, self.steps = self.episode + 1, 0
+        return self.observation(), {}
+
+    def step(self, action):
+        self.steps += 1
+        ends = self.steps == self.length
+        reward = -10.0 if ends else float(self.steps)
+        return self.observation(), reward, ends and self.terminates, ends and not self.terminates, {}
+
+
+def learn(env, n_steps, **kwargs):
+    model = FPAC("MultiInputPolicy", env, **{**SMALL, **kwargs})
+    try:
+        return model.learn(n_steps)
+    finally:
+        model.env.close()
+
+
+class LostAtTheEnd(gym.Wrapper):
+    """The camera's stack is black when the episode ends"""
+
+    def step(self, action):
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        if terminated or truncated:
+            observation = {**observation, "eye": np.zeros_like(observation["eye"])}
+        return observation, reward, terminated, truncated, info
+
+
+@pytest.mark.filterwarnings("error:.*not stored")
+def test_a_failure_that_takes_the_camera_with_it_is_stored_with_its_reward():
+    model = learn(LostAtTheEnd(FrameStack(Arm(terminates=True))), 30)
+    buffer = model.replay_buffer
+    assert buffer.size() == 30 and (buffer.rewards[:30, 0] == -10).sum() == 5
+    assert buffer.dones[:30, 0].nonzero()[0].tolist() == [5, 11, 17, 23, 29]
+    batch = buffer.sample(200)
+    ends = batch.dones[:, 0] == 1
+    newest, before = batch.next_observations["eye"][ends][:, 3:], batch.observations["eye"][ends]
+    assert not newest.any() and (batch.next_observations["eye"][ends][:, :3] == before[:, 3:]).all()
+
+
+def test_a_camera_that_is_lost_at_time_outs_does_not_end_the_training():
+    with pytest.warns(UserWarning, match=r"agent step 6 \(update 0\) is not stored\. The next observation does not continue"):
+        model = learn(LostAtTheEnd(FrameStack(Arm())), 30)
+    assert model.replay_buffer.size() == 25 and (model.replay_buffer.rewards[:25] > 0).all()
+    assert model.replay_buffer.dones[:25, 0].nonzero()[0].tolist() == [4, 9, 14, 19, 24]
+
+
+class Late(gym.Wrapper):
+    """A camera with a stack of its own, which stays as it is at some steps"""
+
+    def __init__(self, env, late):
+        super().__init__(env)
+        self.late, self.n, self.frames = late, 0, []
+        self.observation_space = FrameStack(env).observation_space
+
+    def reset(self, **kwargs):
+        observation, info = self.env.reset(**kwargs)
+        self.frames = [observation["eye"]] * 2
+        return self.stacked(observation), info
+
+    def step(self, action):
+        self.n += 1
+        observation, *rest = self.env.step(action)
+        if not self.late(self.n):
+            self.frames = [self.frames[1], observation["eye"]]
+        return self.stacked(observation), *rest
+
+    def stacked(self, observation):
+        return {**observation, "eye": np.concatenate(self.frames)}
+
+
+@pytest.mark.parametrize("n", [2, 3, 4])
+def test_a_camera_slower_than_the_agent_is_told_how_to_stack(n):
+    with (
+        pytest.warns(UserWarning, match="is not stored.* the stack of the step before once more"),
+        pytest.raises(
+            ValueError, match=r"Image 'eye': .*Append the camera's latest frame at every step, also if it is not new"
+        ),
+    ):
+        learn(Late(Arm(length=60), lambda step: step % n != 0), 200)
+
+
+def test_frames_that_are_late_now_and_then_do_not_end_the_training():
+    rng = np.random.default_rng(0)
+    with pytest.warns(UserWarning) as warnings:
+        model = learn(Late(Arm(length=60), lambda step: rng.random() < 0.1), 300)
+    n_lost = 300 - model.replay_buffer.size()
+    assert 15 < n_lost < 60
+    shown = [str(each.message) for each in warnings if "stack of the step before once more" in str(each.message)]
+    assert len(shown) == int(np.log2(n_lost)) + 1  # 1, 2, 4, … lost ones
+
+
+def test_last_observations_are_kept_though_the_environment_writes_into_one_array():
+    model = learn(FrameStack(Arm(same_array=True)), 30)
+    joints = model.replay_buffer.next_observations["joints"][:30].reshape(30, 3)
+    assert joints[:, 1].tolist() == [*range(1, 7)] * 5 and joints[:, 0].tolist() == np.repeat(range(1, 6), 6).tolist()
+
+
+@pytest.mark.parametrize("venv", [DummyVecEnv, pytest.param(SubprocVecEnv, marks=pytest.mark.slow)])
+def test_joints_that_are_overwritten_in_a_vec_env_stop_the_training(venv):
+    with (
+        pytest.warns(UserWarning, match="is not stored. The last observation of an episode is the first one of the next"),
+        pytest.raises(ValueError, match="must return a new array from every step"),
+    ):
+        learn(venv([lambda: FrameStack(Arm(same_array=True))] * 2), 60)
+
+
+def test_joints_that_do_not_move_are_not_overwritten():
+    class Still(gym.ObservationWrapper):
+        def observation(self, observation):
+            return {**observation, "joints": np.ones(3, np.float32)}
+
+    assert learn(DummyVecEnv([lambda: Still(FrameStack(Arm()))]), 30).replay_buffer.size() == 30
+
+
+@pytest.mark.parametrize("dtype, what", [(np.uint16, "uint16 from"), (np.float32, "float32 from")])
+def test_images_of_another_type_than_their_space_are_refused(dtype, what):
+    class Other(gym.ObservationWrapper):
+        def observation(self, observation):
+            return {**observation, "eye": observation["eye"].astype(dtype)}
+
+    env = Other(FrameStack(Arm()))
+    with pytest.raises(
+        ValueError, match=f"Image 'eye': The space of the images is uint8, but the environment returned {what}"
+    ):
+        learn(env, 3)
+
+
+def test_an_image_that_is_none_is_named():
+    class Lost(gym.ObservationWrapper):
+        def observation(self, observation):
+            return {**observation, "eye": None}
+
+    with pytest.raises(ValueError, match=r"Image 'eye': .* the environment returned object \(None\)"):
+        learn(Lost(FrameStack(Arm())), 3)
+
+
+def test_vectors_that_do_not_fit_into_memory_are_refused():
+    class Cloud(Arm):
+        def __init__(self):
+            super().__init__()
+            cloud = spaces.Box(-1, 1, (10**7, 3), np.float32)
+            self.observation_space = spaces.Dict({**self.observation_space.spaces, "cloud": cloud})
+
+    with pytest.raises(
+        MemoryError, match=r"100000 transitions, with vectors of which 'cloud' is the largest, need 2\.4e\+04 GB"
+    ):
+        FPAC("MultiInputPolicy", FrameStack(Cloud()), **{**SMALL, "buffer_size": 100_000})
+
+
+def test_images_of_dicts_are_stacked_and_vectors_are_not():
+    env = FrameStack(Arm(), n=3)
+    assert env.observation_space["eye"].shape == (9, 17, 17) and env.observation_space["joints"].shape == (3,)
+    first, _ = env.reset(seed=0)
+    seen = [first["eye"][:3]]
+    for _ in range(3):
+        observation, *_ = env.step(env.action_space.sample())
+        seen.append(observation["eye"][6:])
+        assert env.observation_space.contains(observation)
+    np.testing.assert_array_equal(observation["eye"], np.concatenate(seen[1:]))
+    assert observation["joints"].tolist() == [1, 3, 103]
+
+
+def test_images_of_dicts_have_numbers_of_frames_of_their_own():
+    class Two(gym.ObservationWrapper):
+        """A grey camera without an axis of channels, and one whose channels are last"""
+
+        def __init__(self, env):
+            super().__init__(env)
+            grey, rgb = (spaces.Box(0, 255, shape, np.uint8) for shape in ((20, 24), (17, 17, 3)))
+            self.observation_space = spaces.Dict(grey=grey, rgb=rgb, joints=env.observation_space["joints"])
+
+        def observation(self, observation):
+            grey = np.zeros((20, 24), np.uint8)
+            return dict(grey=grey, rgb=observation["eye"].transpose(1, 2, 0), joints=observation["joints"])
+
+    env = FrameStack(Two(Arm()), n=dict(grey=3, rgb=2))
+    assert [env.observation_space[key].shape for key in ("grey", "rgb")] == [(3, 20, 24), (6, 17, 17)]
+    assert env.observation_space.contains(env.reset(seed=0)[0]) and env.frame_stack == 3
+    model = FPAC(
+        "MultiInputPolicy",
+        env,
+        **{
+            **SMALL,
+            "policy_kwargs": dict(net_arch=[8], features_extractor_kwargs=dict(frame_channels=dict(grey=1, rgb=3))),
+        },
+    )
+    assert [layout.n_frames for layout in model.replay_buffer.layouts.values()] == [3, 2]
+    with pytest.raises(ValueError, match="n of FrameStack names 'wrist', but the observations have 'grey', 'joints', 'rgb'"):
+        FrameStack(Two(Arm()), n=dict(wrist=2))
+    with pytest.raises(ValueError, match=r"FrameStack stacks uint8 images, and .* has none"):
+        FrameStack(gym.wrappers.FilterObservation(Arm(), ["joints"]))
+
+
+def test_single_images_are_overwritten_without_harm():
+    class SameArray(gym.ObservationWrapper):
+        def observation(self, observation):
+            self.array = getattr(self, "array", np.empty_like(observation))
+            self.array[:] = observation
+            return self.array
+
+    model = FPAC("CnnPolicy", SameArray(FrameStack(Noise())), **SMALL).learn(40)
+    assert model.replay_buffer.size() == 40
