@@ -16,11 +16,12 @@ import numpy as np
 import pytest
 import torch as th
 import yaml
+from filelock import FileLock
 from gymnasium import spaces
 from helpers.environments import Robot
 from sb3_contrib import TQC
 from stable_baselines3 import PPO, SAC, TD3
-from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList, ConvertCallback
 from stable_baselines3.common.noise import OrnsteinUhlenbeckActionNoise
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
@@ -484,6 +485,20 @@ def test_a_run_does_not_start_over_another_ones_checkpoint(tmp_path):
     with pytest.raises(ValueError, match="step_7 has more steps than this run, which is at agent step 0"):
         make().learn(7, callback=ResumableCheckpoint(7, tmp_path))
     assert latest_checkpoint(tmp_path) == tmp_path / "step_7"
+
+
+@pytest.mark.filterwarnings("ignore:The transition before")  # learn was interrupted in the middle of a step
+def test_two_runs_do_not_share_a_folder(tmp_path):
+    other = FileLock(tmp_path / ".lock")  # as another process holds it
+    with other, pytest.raises(ValueError, match=f"{tmp_path} is used by another run: choose another save_path"):
+        make().learn(7, callback=ResumableCheckpoint(7, tmp_path))
+    model = make().learn(7, callback=ResumableCheckpoint(7, tmp_path))
+    with other:  # it was released at the end
+        pass
+    failing = CallbackList([ResumableCheckpoint(7, tmp_path), ConvertCallback(lambda *_: 1 / 0)])
+    with pytest.raises(ZeroDivisionError):
+        model.learn(7, callback=failing, reset_num_timesteps=False)
+    model.learn(7, callback=ResumableCheckpoint(7, tmp_path), reset_num_timesteps=False)  # the same process goes on
 
 
 def test_bad_use_is_refused(tmp_path):

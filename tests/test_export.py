@@ -24,8 +24,10 @@ from sb3_fpac import (
     FPACTQCPolicy,
     fpac_fast,
     fpac_kwargs,
+    load_weights,
     save_weights,
 )
+from sb3_fpac.__main__ import main
 from sb3_fpac.export import ExportedAgent, check, export_onnx, export_torchscript
 
 BUFFER = dict(buffer_size=20, seed=0)
@@ -59,6 +61,27 @@ class Choices(StackedNoise):
 
 class OwnPPO(PPO):
     pass
+
+
+@pytest.mark.parametrize("suffix", [".zip", ".safetensors"])
+def test_the_statistics_of_vec_normalize_are_not_left_out(suffix, tmp_path, monkeypatch, capsys):
+    model, path = normalized_robot_agent(), tmp_path / f"agent{suffix}"
+    model.save(path) if suffix == ".zip" else save_weights(model, path)
+    loaded = FPAC.load(path) if suffix == ".zip" else load_weights(path)
+    with pytest.raises(ValueError, match=r"trained with VecNormalize of 'joints', whose statistics are missing.*set_env"):
+        ExportedAgent(loaded)
+    command = ["export", "--model", path, "--env", "helpers.environments:Robot", "-o", tmp_path / "policy.pt"]
+    monkeypatch.setattr(sys, "argv", ["sb3_fpac", *map(str, command)])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert f"{path} was trained with VecNormalize of 'joints'" in str(stop.value.code)
+    model.get_vec_normalize_env().save(str(tmp_path / "vecnormalize.pkl"))
+    main()
+    exported = th.jit.load(tmp_path / "policy.pt")
+    observation, _ = Robot(seed=3).reset(seed=3)
+    normalized = model.get_vec_normalize_env().normalize_obs({key: np.array(part)[None] for key, part in observation.items()})
+    actions, *_ = exported({key: th.as_tensor(np.array(part)[None]) for key, part in observation.items()})
+    np.testing.assert_allclose(actions.numpy(), model.predict(normalized, deterministic=True)[0], atol=1e-5)
 
 
 def robot_agent(env=None, **kwargs):

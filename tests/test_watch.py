@@ -330,6 +330,9 @@ def test_what_cannot_be_written_or_computed_is_refused_before_the_work(monkeypat
         (["-o", tmp_path / "a.mp4", "--device", "abacus"], "PyTorch has no device 'abacus'"),
     ):
         assert words in refused(monkeypatch, capsys, "-f", logs, *options)
+    assert "can be drawn 341 times as large" in refused(monkeypatch, capsys, "-f", logs, "-o", "a.gif", "--scale", 400)
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(tmp_path / "none"))
+    assert "ffmpeg cannot be started" in refused(monkeypatch, capsys, "-f", logs, "-o", "a.mp4")
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import torch as th
+from filelock import BaseFileLock, FileLock, Timeout
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
@@ -16,6 +17,7 @@ from sb3_fpac.files import checksum, make_folder
 from sb3_fpac.fpac.loss_tracker import check_finite
 
 MODEL, BUFFER, STATES, NORMALIZATION = "model.zip", "replay_buffer.pkl", "random_states.pth", "vecnormalize.pkl"
+_LOCK = ".lock"  # of the run that writes to the folder
 
 
 class ResumableCheckpoint(BaseCallback):
@@ -55,7 +57,7 @@ class ResumableCheckpoint(BaseCallback):
         resumed run equal to an uninterrupted one, use at least the length of an episode times the number of environments.
     :param save_path: Folder for ``step_<n>``, used by this run only
     :raises ValueError: if ``save_freq`` is not positive, the algorithm has no replay buffer, nothing can be written to the
-        folder, or training starts with fewer steps than a checkpoint in the folder has
+        folder, another run uses it, or training starts with fewer steps than a checkpoint in the folder has
     :raises FloatingPointError: instead of saving, if training has diverged
     """
 
@@ -64,6 +66,7 @@ class ResumableCheckpoint(BaseCallback):
         self.save_freq = whole_number("save_freq", save_freq, at_least=1)
         self.save_path = Path(save_path)
         self._saved_at = 0  # agent steps
+        self._lock: BaseFileLock | None = None
 
     def _init_callback(self) -> None:
         if not isinstance(self.model, OffPolicyAlgorithm):
@@ -75,7 +78,16 @@ class ResumableCheckpoint(BaseCallback):
     def _on_training_start(self) -> None:
         self._saved_at = self.num_timesteps
         make_folder(self.save_path)
+        try:
+            self._lock = FileLock(self.save_path / _LOCK, timeout=0, is_singleton=True)
+            self._lock.acquire()
+        except Timeout as error:
+            raise ValueError(f"{self.save_path} is used by another run: choose another save_path.") from error
         _check_is_furthest(self.save_path, self.num_timesteps)
+
+    def _on_training_end(self) -> None:
+        assert self._lock is not None
+        self._lock.release()
 
     def _on_rollout_start(self) -> None:  # all steps so far have been stored and learned from
         assert isinstance(self.model, OffPolicyAlgorithm) and self.model.replay_buffer is not None
@@ -110,7 +122,7 @@ def save_checkpoint(model: OffPolicyAlgorithm, folder: str | Path) -> Path:
 
     checkpoint = folder / f"step_{model.num_timesteps}"
     if checkpoint.exists():
-        raise FileExistsError(f"{checkpoint} exists already.")
+        raise FileExistsError(f"{checkpoint} exists already: choose another folder, or delete it.")
     unfinished = checkpoint.with_suffix(".tmp")
     try:
         unfinished.mkdir()

@@ -12,6 +12,8 @@ from sb3_fpac.visualization.episode import Indices, record_episode
 from sb3_fpac.visualization.ranking import rank_points
 from sb3_fpac.visualization.video import (
     VIDEOS,
+    check_ffmpeg,
+    check_scale,
     render_episode,
     render_maps,
     render_moments,
@@ -41,11 +43,14 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError("--top and --maps rank points by how they change: pass --max-steps 2 or more.")
     if args.fps is not None and args.fps < _LOWEST_FPS:
         raise ValueError(f"--fps must be at least {_LOWEST_FPS}, got {args.fps}.")
+    if output.suffix == ".mp4":
+        check_ffmpeg()
     model, env, path = load_named_agent(args, seed=args.seed, device=check_device(args.device))
     is_video = output.suffix in VIDEOS
     episodes = []
     try:
-        find_extractor(model)  # before anything is played
+        images = find_extractor(model).images.values()  # before anything is played
+        check_scale(max(max(image.layout.height, image.layout.width) for image in images), args.scale)
         fps = args.fps or env.get_attr("metadata")[0].get("render_fps") or 30
         with tqdm(unit=" steps", desc=f"Playing {path}", disable=args.quiet) as progress:
             for _ in range(args.episodes):

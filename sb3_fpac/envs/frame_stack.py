@@ -119,7 +119,9 @@ def _stacks_of(space: spaces.Dict, n: int | Mapping[str, int]) -> dict[Any, _Sta
     if isinstance(n, Mapping):
         unknown = ", ".join(repr(key) for key in n if key not in space.spaces)
         if unknown:
-            raise ValueError(f"n of FrameStack names {unknown}, but the observations have {', '.join(map(repr, sorted(space)))}.")
+            raise ValueError(
+                f"n of FrameStack names {unknown}, but the observations have {', '.join(map(repr, sorted(space)))}."
+            )
         by_key = dict(n)
     else:
         boxes = {key: part for key, part in space.items() if isinstance(part, spaces.Box)}

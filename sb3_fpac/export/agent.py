@@ -17,6 +17,7 @@ from torch import nn
 
 from sb3_fpac.export.normalization import ObservationNormalization
 from sb3_fpac.features import FrameExtractor
+from sb3_fpac.fpac import check_normalized
 from sb3_fpac.visualization.agents import find_extractor, find_images
 
 _ONLY_FOR_TRAINING = ("actor_target", "critic", "critic_target", "q_net_target")
@@ -38,7 +39,8 @@ class ExportedAgent(nn.Module):
 
     :param model: An agent with feature points: SAC, TQC, FPAC, PPO, A2C, TD3, DDPG, DQN or QRDQN. If it has its environment,
         what SB3 and VecNormalize do to observations is part of the module.
-    :raises ValueError: if the agent has no feature points, or is of another algorithm
+    :raises ValueError: if the agent has no feature points, is of another algorithm, or was trained with VecNormalize and has
+        none now
     """
 
     low: th.Tensor
@@ -47,6 +49,7 @@ class ExportedAgent(nn.Module):
     def __init__(self, model: BaseAlgorithm) -> None:
         super().__init__()
         find_extractor(model)
+        check_normalized(model, "The agent")
         self._act = _find_act(model)
         self.algorithm = type(model).__name__
         self.space, self.action_space = model.observation_space, model.action_space

@@ -1,5 +1,6 @@
 """The algorithm: FPAC, its policies for SAC and TQC, and its update."""
 
+from sb3_fpac.fpac.checks import check_normalized
 from sb3_fpac.fpac.fpac import FPAC
 from sb3_fpac.fpac.hyperparams import fpac_fast, fpac_hyperparams, fpac_kwargs
 from sb3_fpac.fpac.loss_tracker import check_finite
@@ -24,6 +25,7 @@ __all__ = [
     "TQCCnnPolicy",
     "TQCMultiInputPolicy",
     "check_finite",
+    "check_normalized",
     "fpac_fast",
     "fpac_hyperparams",
     "fpac_kwargs",

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch as th
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.policies import BasePolicy
 
@@ -31,6 +32,8 @@ def check_hyperparameters(model: Any) -> None:
         setattr(model, name, whole_number(name, getattr(model, name), lowest))
     if isinstance(model.train_freq, list):  # as YAML has it
         model.train_freq = tuple(model.train_freq)
+    if model.gradient_steps == 0:
+        raise ValueError("gradient_steps=0 trains nothing: pass 1 or more, or -1 for as many as there were steps.")
     is_pair = isinstance(model.train_freq, tuple) and len(model.train_freq) == 2  # with SB3's "step" or "episode"
     whole_number("train_freq", model.train_freq[0] if is_pair else model.train_freq, at_least=1)
     for name in ("gamma", "tau"):
@@ -57,6 +60,22 @@ def check_gamma(replay_buffer_kwargs: Mapping[str, Any], gamma: float) -> None:
     of_buffer = replay_buffer_kwargs.get("gamma", gamma)
     if of_buffer != gamma:
         raise ValueError(f"replay_buffer_kwargs has gamma={of_buffer}, and FPAC {gamma}: pass FPAC(…, gamma={of_buffer}).")
+
+
+def check_normalized(model: BaseAlgorithm, what: Any) -> None:
+    """
+    Check that an agent that was trained with VecNormalize acts with it.
+
+    :param model: Any SB3 algorithm; of one without feature points, this is not known
+    :param what: The agent, for the error
+    """
+    keys = getattr(model, "normalized_keys", [])
+    if keys and model.get_vec_normalize_env() is None:
+        raise ValueError(
+            f"{what} was trained with VecNormalize of {', '.join(map(repr, keys))}, whose statistics are missing: for the "
+            "commands, save them beside the model as vecnormalize.pkl, with VecNormalize.save; in Python, pass "
+            "VecNormalize.load(path, venv) to set_env."
+        )
 
 
 def check_random_shift(random_shift: Any, layouts: Mapping[Any, Layout]) -> Any:

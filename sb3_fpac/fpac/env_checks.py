@@ -12,6 +12,11 @@ from sb3_fpac.envs.frame_stack import FrameStack
 from sb3_fpac.envs.wrappers import CameraShift
 from sb3_fpac.observations import split_keys, why_no_stack
 
+_NORMALIZED_IMAGE = (
+    "VecNormalize must leave images as they are: use VecNormalize(…, norm_obs=False), in a YAML of RL Zoo "
+    'normalize: "dict(norm_obs=False)".'
+)
+
 
 def check_env(env: Any) -> None:
     """
@@ -100,7 +105,7 @@ def check_normalization(space: spaces.Space, normalization: VecNormalize | None)
     if normalization is None or not normalization.norm_obs:
         return
     if not isinstance(space, spaces.Dict):
-        raise ValueError("VecNormalize must leave images as they are: use VecNormalize(…, norm_obs=False).")
+        raise ValueError(_NORMALIZED_IMAGE)
     for key in normalization.norm_obs_keys or []:
         if len(space[key].shape or ()) == 3:  # VecNormalize has made the image a Box of floats
             raise ValueError(
@@ -118,6 +123,8 @@ def check_stacking(env: VecEnv | None, has_replay_buffer: bool) -> None:
     stacks = False
     while isinstance(env, VecEnvWrapper):
         if stacks and has_replay_buffer and isinstance(env, VecNormalize) and env.norm_obs:
+            if not isinstance(env.observation_space, spaces.Dict):
+                raise ValueError(_NORMALIZED_IMAGE)
             raise ValueError(
                 "VecFrameStack stacks what VecNormalize has normalized, which the replay buffer cannot undo: put VecNormalize "
                 "around VecFrameStack, or stack frames with the wrapper FrameStack instead."

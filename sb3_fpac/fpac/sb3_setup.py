@@ -14,6 +14,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.vec_env import VecNormalize
 
 from sb3_fpac.arguments import keywords
 from sb3_fpac.buffers import FrameStorage
@@ -146,6 +147,7 @@ def register_setup() -> None:
     :func:`check_stacking` and :func:`check_memory` before they are set up, and print :func:`describe` afterwards, with
     ``verbose=1``. A buffer of frames gets :func:`frame_options`. Agents with feature points, or with such a buffer, store
     the images that they saw under VecNormalize. Their ``policy_kwargs`` are their own, as SB3 and the policies change them.
+    ``normalized_keys``, which is saved with them, names the vectors that VecNormalize normalizes.
     """
     for algorithm in _SET_UP:
         _wrap(algorithm, "_setup_model", _checked)
@@ -171,6 +173,8 @@ def _checked(setup: Callable[[Any], None]) -> Callable[[Any], None]:
             check_places(self)
             check_normalization(self.observation_space, self._vec_normalize_env)
             check_stacking(self.env, has_replay_buffer=isinstance(self, OffPolicyAlgorithm))
+            if self._vec_normalize_env is not None:
+                self.normalized_keys = _normalized_keys(self._vec_normalize_env)  # type: ignore[attr-defined]
         if isinstance(self, OffPolicyAlgorithm):
             check_memory(self)
             if has_points and issubclass(self.replay_buffer_class or ReplayBuffer, FrameStorage):
@@ -181,6 +185,10 @@ def _checked(setup: Callable[[Any], None]) -> Callable[[Any], None]:
             print(description)
 
     return checked_setup
+
+
+def _normalized_keys(normalization: VecNormalize) -> list[str]:
+    return list(normalization.norm_obs_keys or []) if normalization.norm_obs else []
 
 
 def _own(policy_kwargs: dict[str, Any]) -> dict[str, Any]:

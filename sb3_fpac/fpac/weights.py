@@ -55,6 +55,7 @@ def save_weights(model: BaseAlgorithm, path: str | Path) -> Path:
         settings=encode(_settings(model, ALGORITHMS[algorithm]), "settings"),
         observation_space=encode(model.observation_space, "observation_space"),
         action_space=encode(model.action_space, "action_space"),
+        normalized_keys=list(getattr(model, "normalized_keys", [])),
     )
     tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in model.policy.state_dict().items()}
     contents["checksum"] = _checksum(contents, tensors)
@@ -125,6 +126,8 @@ def make_agent(
         except ValueError as error:
             raise ValueError(f"{path} is the agent of another environment: {error}") from error
     model._setup_model()
+    if contents.get("normalized_keys"):
+        model.normalized_keys = list(contents["normalized_keys"])  # type: ignore[attr-defined]
     try:
         model.policy.load_state_dict(tensors)
     except RuntimeError as error:

@@ -70,8 +70,8 @@ def _why_no_image(key: str, part: spaces.Space, normalized: bool) -> str:
         return f"{key!r}: {why_no_stack(part)} If it is no image, flatten it with Gymnasium's TransformObservation."
     return (
         f"{key!r} looks like an image, but images are expected as uint8 from 0 to 255 with the axes channels, height and "
-        f"width, got {part.dtype} from {part.low.min():g} to {part.high.max():g} of shape {part.shape}: convert it, or flatten it if "
-        "it is no image, with Gymnasium's TransformObservation."
+        f"width, got {part.dtype} from {part.low.min():g} to {part.high.max():g} of shape {part.shape}: convert it, or "
+        "flatten it if it is no image, with Gymnasium's TransformObservation."
     )
 
 

@@ -1,6 +1,7 @@
 """Renders episodes as pictures and videos."""
 
 import io
+import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from sb3_fpac.visualization.panels import join, text_line, with_labels
 
 with needs_viz():
     import imageio.v2 as imageio
-    from imageio_ffmpeg import count_frames_and_secs
+    from imageio_ffmpeg import count_frames_and_secs, get_ffmpeg_exe
     from PIL import Image
 
 VIDEOS = (".mp4", ".gif")
@@ -146,6 +147,33 @@ def write_video(path: Path, pictures: Iterable[np.ndarray], fps: float) -> None:
             _write_mp4(unfinished, pictures, fps)
 
 
+def check_scale(side: int, scale: int) -> None:
+    """
+    Check that pictures do not become too large.
+
+    :param side: Longest side of a frame, in pixels
+    :param scale: How many times as large it is drawn
+    :raises ValueError: if it is drawn too large
+    """
+    if side * scale > _MAX_SIDE:
+        raise ValueError(f"A frame of {side} pixels can be drawn {_MAX_SIDE // side} times as large, got a scale of {scale}.")
+
+
+def check_ffmpeg() -> None:
+    """
+    Check that ffmpeg, which writes MP4, can be started.
+
+    :raises ValueError: if it cannot
+    """
+    program = get_ffmpeg_exe()
+    try:
+        subprocess.run([program, "-version"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise ValueError(
+            f"ffmpeg cannot be started ({error}): correct IMAGEIO_FFMPEG_EXE or leave it out, or write .gif."
+        ) from error
+
+
 def _write_mp4(path: Path, pictures: Iterable[np.ndarray], fps: float) -> None:
     writer: Any  # imageio's types do not know what its writers can do
     n_pictures = 0
@@ -185,8 +213,5 @@ def _drawings(episode: Episode, indices: Indices | None, scale: int) -> dict[str
     heights = {key: view.frames.shape[1] for key, view in episode.views.items()}
     scales = {key: round(scale * max(heights.values()) / height) for key, height in heights.items()}
     largest = max(max(view.frames.shape[1:3]) for view in episode.views.values())
-    if largest * scale > _MAX_SIDE:
-        raise ValueError(
-            f"A frame of {largest} pixels can be drawn {_MAX_SIDE // largest} times as large, got a scale of {scale}."
-        )
+    check_scale(largest, scale)
     return {key: dict(indices=numbers[key], scale=own, radius=_RADIUS * scale / own) for key, own in scales.items()}

@@ -14,11 +14,12 @@ from rl_zoo3.utils import get_model_path
 from sb3_contrib import TQC
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
-from stable_baselines3.common.vec_env import VecEnv, VecFrameStack
+from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, unwrap_vec_normalize
 
 import sb3_fpac.zoo  # noqa: F401  the algorithm fpac
+from sb3_fpac.callbacks.checkpoint import NORMALIZATION
 from sb3_fpac.files import DamagedFileError, UntrustedFileError, reading
-from sb3_fpac.fpac import FPAC, load_weights
+from sb3_fpac.fpac import FPAC, check_normalized, load_weights
 from sb3_fpac.trust import load_model, load_normalization
 from sb3_fpac.zoo.environments import find_env
 from sb3_fpac.zoo.settings import check_modules, read_arguments, read_hyperparams
@@ -113,6 +114,9 @@ def load_agent(
     found = find_env(env_id, [*of_run, *gym_packages])
     model = load_weights(path, device=device) if is_safe else _load_zip(path, algo, device, trust)
     env = _make_env(settings, found, {**(arguments.get("env_kwargs") or {}), **(env_kwargs or {})}, seed, trust)
+    statistics = path.with_name(NORMALIZATION)
+    if getattr(model, "normalized_keys", []) and unwrap_vec_normalize(env) is None and statistics.is_file():
+        env = _normalized(env, statistics, trust)
     model.n_envs = env.num_envs  # the number in training may be another
     try:
         model.set_env(env)
@@ -123,6 +127,11 @@ def load_agent(
             "arguments of its training environment with --env-kwargs, or name a function that makes it, with all wrappers, as "
             "--env module:function."
         ) from error
+    try:
+        check_normalized(model, path)
+    except ValueError:
+        env.close()
+        raise
     wrapped = model.get_env()
     assert wrapped is not None
     return model, wrapped
@@ -171,7 +180,7 @@ def _make_env(settings: Path | None, env_id: str, env_kwargs: Mapping[str, Any],
     except (TypeError, RuntimeError) as error:  # an unknown keyword; nothing to draw with
         raise ValueError(f"{env_id} cannot be made with {kwargs}: {error}") from error
     if settings is not None and hyperparams.get("normalize"):
-        env = _normalized(env, settings / "vecnormalize.pkl", trust)
+        env = _normalized(env, settings / NORMALIZATION, trust)
     n_stack = hyperparams.get("frame_stack") or 0
     return VecFrameStack(env, n_stack) if n_stack else env
 
