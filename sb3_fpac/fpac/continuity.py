@@ -84,12 +84,12 @@ class ContinuityCheck:
             of_key = ~store.are_continued(before, after)
             continued[key] = store.continuations(before, after, of_key & terminated)
             of_key &= ~terminated
-            repeated = of_key & np.array([np.array_equal(*pair) for pair in zip(before, after, strict=True)])
-            cause = _REPEATED if (repeated & ~lost).any() else cause
+            repeated = [bool(of_key[i]) and np.array_equal(before[i], after[i]) for i in range(len(done))]
+            cause = _REPEATED if any(repeated) else cause
             with naming(key):
                 within = of_key & ~done
                 if within.any() and (buffer.size() == 0 or self._recent[within].sum(axis=1).max() + 1 >= _TOO_MANY):
-                    raise ValueError(_REPEATED) if repeated.any() else store.not_continued()
+                    raise ValueError(_REPEATED) if any(repeated) else store.not_continued()
             broken |= of_key
         self._recent = np.concatenate([self._recent[:, 1:], (broken & ~done)[:, None]], axis=1)
         broken |= lost & ~terminated
