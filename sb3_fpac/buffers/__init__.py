@@ -6,8 +6,9 @@ from sb3_fpac.buffers.frame_batch import FrameBatch
 from sb3_fpac.buffers.frame_pool import FramePool
 from sb3_fpac.buffers.frame_replay_buffer import FrameReplayBuffer
 from sb3_fpac.buffers.frame_storage import FrameStorage
-from sb3_fpac.buffers.frame_store import FrameStore, vector_bytes
+from sb3_fpac.buffers.frame_store import FrameStore
 from sb3_fpac.buffers.her_frame_replay_buffer import HerFrameReplayBuffer
+from sb3_fpac.buffers.memory import vector_bytes
 
 __all__ = [
     "FixedEncoder",

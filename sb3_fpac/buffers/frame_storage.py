@@ -17,7 +17,8 @@ from sb3_fpac.arguments import whole_number
 from sb3_fpac.buffers.encoded_frames import FixedEncoder
 from sb3_fpac.buffers.frame_batch import FrameBatch
 from sb3_fpac.buffers.frame_pool import to_device
-from sb3_fpac.buffers.frame_store import FrameStore, check_device, check_memory
+from sb3_fpac.buffers.frame_store import FrameStore
+from sb3_fpac.buffers.memory import check_device, check_memory
 from sb3_fpac.observations import Layout, check_keys, check_options, naming, naming_warnings, options_of, split_keys
 
 Samples = TypeVar("Samples", ReplayBufferSamples, DictReplayBufferSamples)

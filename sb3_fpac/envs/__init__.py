@@ -2,8 +2,10 @@
 
 from gymnasium.envs.registration import register, registry
 
+from sb3_fpac.envs.action_repeat import ActionRepeat
 from sb3_fpac.envs.add_pixels import AddPixels
 from sb3_fpac.envs.as_returned import AsReturned
+from sb3_fpac.envs.camera_shift import CameraShift
 from sb3_fpac.envs.cameras import CameraView, MujocoCamera
 from sb3_fpac.envs.dmc import make_dmc
 from sb3_fpac.envs.frame_stack import FrameStack
@@ -12,7 +14,6 @@ from sb3_fpac.envs.pixel_frames import PixelFrames
 from sb3_fpac.envs.rendering import choose_backend
 from sb3_fpac.envs.robots import register_robots
 from sb3_fpac.envs.tasks import TASKS, Task
-from sb3_fpac.envs.wrappers import ActionRepeat, CameraShift
 
 __all__ = [
     "TASKS",

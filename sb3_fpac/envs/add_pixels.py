@@ -10,13 +10,14 @@ from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
 from sb3_fpac.arguments import one_of, whole_number
+from sb3_fpac.envs.action_repeat import ActionRepeat
+from sb3_fpac.envs.camera_shift import with_camera_shift
 from sb3_fpac.envs.cameras import find_cameras, mujoco_model_and_data
 from sb3_fpac.envs.frame_stack import FrameStack
 from sb3_fpac.envs.gathering import PIXELS, STATE, Gathered, NamesItselfOnly, by_key, check_distinct
 from sb3_fpac.envs.mujoco_frames import MujocoDrawing, MujocoFrames, check_pose, is_pose
 from sb3_fpac.envs.pixel_frames import RenderedFrames, height_and_width, image_shape, let_pygame_end, plain_size
 from sb3_fpac.envs.rendering import MOST_SUPERSAMPLING
-from sb3_fpac.envs.wrappers import ActionRepeat, with_camera_shift
 
 Camera = int | str | Mapping[str, Any] | None
 CameraShifted = bool | Literal["auto"]

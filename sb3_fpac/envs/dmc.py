@@ -11,13 +11,14 @@ from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
 from sb3_fpac.arguments import flag, number, one_of, whole_number
+from sb3_fpac.envs.action_repeat import ActionRepeat
+from sb3_fpac.envs.camera_shift import with_camera_shift
 from sb3_fpac.envs.cameras import find_camera, find_cameras, mujoco_model_and_data
 from sb3_fpac.envs.frame_stack import FrameStack
 from sb3_fpac.envs.gathering import PIXELS, STATE, Gathered, by_key, check_distinct
 from sb3_fpac.envs.keypoints import Keypoints
 from sb3_fpac.envs.rendering import MOST_SUPERSAMPLING, check_process, choose_backend, mean_of_blocks, set_up_drawing
 from sb3_fpac.envs.tasks import Task
-from sb3_fpac.envs.wrappers import ActionRepeat, with_camera_shift
 from sb3_fpac.optional import INSTALL_DM_CONTROL
 
 

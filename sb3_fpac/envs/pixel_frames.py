@@ -10,10 +10,10 @@ from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
 from sb3_fpac.arguments import whole_number
+from sb3_fpac.envs.action_repeat import ActionRepeat
 from sb3_fpac.envs.frame_stack import FrameStack
 from sb3_fpac.envs.gathering import NamesItselfOnly
 from sb3_fpac.envs.rendering import check_process
-from sb3_fpac.envs.wrappers import ActionRepeat
 from sb3_fpac.observations import check_is_bytes, has_channels_first, is_nearly_image, why_no_stack
 
 _MOST_CHANNELS = 4  # of one frame: RGB-D

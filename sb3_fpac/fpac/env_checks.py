@@ -8,8 +8,8 @@ from gymnasium import spaces
 from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecFrameStack, VecNormalize
 
+from sb3_fpac.envs.camera_shift import CameraShift
 from sb3_fpac.envs.frame_stack import FrameStack
-from sb3_fpac.envs.wrappers import CameraShift
 from sb3_fpac.observations import split_keys, why_no_stack
 
 _NORMALIZED_IMAGE = (

@@ -1,4 +1,4 @@
-"""Wrappers for any Gymnasium environment: action repeat, camera shift."""
+"""Tells stacks of frames how their camera moved."""
 
 from collections import deque
 from collections.abc import Callable
@@ -18,42 +18,6 @@ from sb3_fpac.observations import (
     encode_camera_shift,
     has_channels_first,
 )
-
-
-class ActionRepeat(gym.Wrapper, RecordConstructorArgs):
-    """
-    Repeats every action for n steps of the environment and sums the rewards.
-
-    Stops early when the episode ends. ``info["env_steps"]`` is the number of steps taken: n, or fewer at the end of an
-    episode. If the environment reports ``env_steps`` itself, these are summed. Apply it below the wrapper that renders the
-    observation, so that the frames in between are never drawn.
-
-    >>> import gymnasium as gym
-    >>> env = ActionRepeat(gym.make("CartPole-v1"), n=4)
-    >>> _ = env.reset(seed=0)
-    >>> _, reward, _, _, info = env.step(0)
-    >>> reward, info["env_steps"]
-    (4.0, 4)
-
-    :param env: Any environment
-    :param n: Steps for each action, at least 1
-    :raises ValueError: if n is less than 1
-    """
-
-    def __init__(self, env: gym.Env, n: int) -> None:
-        n = whole_number("n", n, at_least=1)
-        RecordConstructorArgs.__init__(self, n=n)
-        gym.Wrapper.__init__(self, env)
-        self.n = n
-
-    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
-        total_reward, env_steps = 0.0, 0
-        for _ in range(self.n):
-            observation, reward, terminated, truncated, info = self.env.step(action)
-            total_reward, env_steps = total_reward + float(reward), env_steps + info.get("env_steps", 1)
-            if terminated or truncated:
-                break
-        return observation, total_reward, terminated, truncated, {**info, "env_steps": env_steps}
 
 
 class CameraShift(gym.Wrapper, RecordConstructorArgs):
