@@ -236,3 +236,8 @@ def test_single_images_are_overwritten_without_harm():
 
     model = FPAC("CnnPolicy", SameArray(FrameStack(Noise())), **SMALL).learn(40)
     assert model.replay_buffer.size() == 40
+
+
+def test_no_gradient_steps_train_nothing_and_it_is_said():
+    with pytest.warns(UserWarning, match="The agent was not trained: gradient_steps=0 makes no updates"):
+        assert learn(FrameStack(Arm()), 30, gradient_steps=0, learning_starts=5)._n_updates == 0

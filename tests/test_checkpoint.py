@@ -201,7 +201,7 @@ class Moments(ResumableCheckpoint):
         super()._on_rollout_start()
         if self._saved_at != before:
             self.moments.append(self._saved_at)
-            assert [path.name for path in self.save_path.iterdir()] == [f"step_{self._saved_at}"]  # older ones are gone
+            assert [path.name for path in self.save_path.glob("step_*")] == [f"step_{self._saved_at}"]  # older ones are gone
 
 
 @pytest.mark.parametrize(

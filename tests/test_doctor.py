@@ -353,7 +353,7 @@ def test_a_black_environment():
     ("frame", "text"),
     [
         (np.full((3, SIZE, SIZE), 200, np.uint8), "of a single colour"),
-        (np.eye(SIZE, dtype=np.uint8)[None].repeat(3, 0), "the values are 0 and 1"),
+        (np.eye(SIZE, dtype=np.uint8)[None].repeat(3, 0), "all pixels are 0 or 1"),
         (200 * np.eye(SIZE, dtype=np.uint8)[None].repeat(3, 0), "nothing changes in 20 random steps"),
     ],
 )

@@ -130,7 +130,7 @@ def test_an_agent_of_rl_zoo_is_pushed_loaded_and_watched(hub, monkeypatch, capsy
         "the agent's 32 feature points, at moments",
         f"Mean return on `{CARTPOLE}`: {mean}.",
         "The agent needs sb3-fpac ([Paper](https://arxiv.org/abs/2106.07995)",
-        'pip install "sb3-fpac[viz]"',
+        "with its extra `viz`",
         "`import sb3_fpac`",
         f"python -m sb3_fpac watch --algo fpac --env {CARTPOLE} -f logs/ -o agent.mp4",
         f"TRUST_REMOTE_CODE=True python -m sb3_fpac zoo load_from_hub --algo fpac --env {CARTPOLE} -orga someone -f logs/",
@@ -171,7 +171,7 @@ def test_an_agent_of_this_package_without_points_has_no_picture(hub, monkeypatch
     run(monkeypatch, "zoo", *PUSH, "--algo", "sac", "--env", CARTPOLE, "-name", "cnn", "--stochastic")
     assert not (hub / "cnn" / "feature_points.png").exists()
     metadata, text = read_card(hub / "cnn")
-    assert metadata["tags"][-1] == "sb3-fpac" and 'pip install "sb3-fpac[viz]"' in text
+    assert metadata["tags"][-1] == "sb3-fpac" and "with its extra `viz`" in text
     assert "over 10 episodes with sampled actions" in text
     assert "feature" not in text.lower() and "sb3_fpac watch" not in text
     assert f"zoo load_from_hub -name cnn --algo sac --env {CARTPOLE} -orga someone" in text

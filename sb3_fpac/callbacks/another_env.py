@@ -15,6 +15,8 @@ from stable_baselines3.common.vec_env import (
     VecTransposeImage,
 )
 
+from sb3_fpac.envs import AsReturned
+
 
 def another_env(training_env: VecEnv) -> gym.Env | VecEnv:
     """
@@ -33,8 +35,8 @@ def another_env(training_env: VecEnv) -> gym.Env | VecEnv:
             "The training environment was not made by gym.make, so there is no second one like it: pass eval_env to "
             "FeaturePointCallback."
         )
-    monitor = f"{Monitor.__module__}:{Monitor.__name__}"
-    recorded = tuple(wrapper for wrapper in spec.additional_wrappers if wrapper.entry_point != monitor)
+    of_training = {f"{wrapper.__module__}:{wrapper.__name__}" for wrapper in (Monitor, AsReturned)}
+    recorded = tuple(wrapper for wrapper in spec.additional_wrappers if wrapper.entry_point not in of_training)
     for wrapper in recorded:
         if wrapper.kwargs is None:
             raise _unknown(wrapper.name)

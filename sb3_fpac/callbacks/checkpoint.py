@@ -86,8 +86,8 @@ class ResumableCheckpoint(BaseCallback):
         _check_is_furthest(self.save_path, self.num_timesteps)
 
     def _on_training_end(self) -> None:
-        assert self._lock is not None
-        self._lock.release()
+        if self._lock is not None:  # RL Zoo calls this also if training did not start
+            self._lock.release()
 
     def _on_rollout_start(self) -> None:  # all steps so far have been stored and learned from
         assert isinstance(self.model, OffPolicyAlgorithm) and self.model.replay_buffer is not None

@@ -32,8 +32,6 @@ def check_hyperparameters(model: Any) -> None:
         setattr(model, name, whole_number(name, getattr(model, name), lowest))
     if isinstance(model.train_freq, list):  # as YAML has it
         model.train_freq = tuple(model.train_freq)
-    if model.gradient_steps == 0:
-        raise ValueError("gradient_steps=0 trains nothing: pass 1 or more, or -1 for as many as there were steps.")
     is_pair = isinstance(model.train_freq, tuple) and len(model.train_freq) == 2  # with SB3's "step" or "episode"
     whole_number("train_freq", model.train_freq[0] if is_pair else model.train_freq, at_least=1)
     for name in ("gamma", "tau"):

@@ -363,7 +363,8 @@ class FPAC(CheckedLoading):
         progress_bar: bool = False,
     ) -> SelfFPAC:
         super().learn(total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar)
-        self._checks.after_learn(self._n_updates - self._n_updates_at_start, self.num_timesteps, self.learning_starts)
+        n_updates = self._n_updates - self._n_updates_at_start
+        self._checks.after_learn(n_updates, self.num_timesteps, self.learning_starts, self.gradient_steps)
         return self
 
     def _update_info_buffer(self, infos: list[dict[str, Any]], dones: np.ndarray | None = None) -> None:

@@ -59,14 +59,22 @@ class RunChecks:
         """Check now and then whether the threads have processors."""
         self._crowding.update()
 
-    def after_learn(self, n_updates: int, n_steps: int, learning_starts: int) -> None:
+    def after_learn(self, n_updates: int, n_steps: int, learning_starts: int, gradient_steps: int) -> None:
         """
-        Warn if ``learn`` ended before the first update.
+        Warn if ``learn`` ended without an update.
 
         :param n_updates: Updates of this call of ``learn``
         :param n_steps: Agent steps
         :param learning_starts: As in FPAC
+        :param gradient_steps: As in FPAC
         """
+        if gradient_steps == 0:
+            warnings.warn(
+                "The agent was not trained: gradient_steps=0 makes no updates. Pass 1 or more, or -1 for as many as there "
+                "were steps.",
+                stacklevel=3,
+            )
+            return
         if n_updates == 0 and n_steps <= learning_starts:
             warnings.warn(
                 f"The agent was not trained: learn ended at agent step {n_steps}, and actions are random up to "
