@@ -156,7 +156,7 @@ def test_an_environment_needs_rl_zoo_and_the_machine_does_not():
     code = "import sys; from sb3_fpac.__main__ import main; sys.modules['rl_zoo3'] = None; main()"
     done = run_python("-c", code, "doctor", "--env", CARTPOLE, expect=1)
     assert done.stderr.strip().splitlines()[-1] == 'error: rl_zoo3 is missing: pip install "sb3-fpac[zoo]"'
-    assert "✓ threads" in run_python("-c", code, "doctor", expect=None).stdout
+    assert " threads: " in run_python("-c", code, "doctor", expect=None).stdout
 
 
 def test_an_unknown_keyword_is_a_complaint(monkeypatch, capsys, healthy):
