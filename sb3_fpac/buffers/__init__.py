@@ -5,7 +5,7 @@ from sb3_fpac.buffers.episodes import end_episodes, is_mid_episode
 from sb3_fpac.buffers.frame_batch import FrameBatch
 from sb3_fpac.buffers.frame_pool import FramePool
 from sb3_fpac.buffers.frame_replay_buffer import FrameReplayBuffer
-from sb3_fpac.buffers.frame_storage import FrameStorage
+from sb3_fpac.buffers.frame_storage import FrameStorage, normalized_keys
 from sb3_fpac.buffers.frame_store import FrameStore
 from sb3_fpac.buffers.her_frame_replay_buffer import HerFrameReplayBuffer
 from sb3_fpac.buffers.memory import vector_bytes
@@ -20,5 +20,6 @@ __all__ = [
     "HerFrameReplayBuffer",
     "end_episodes",
     "is_mid_episode",
+    "normalized_keys",
     "vector_bytes",
 ]

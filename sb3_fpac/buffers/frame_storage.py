@@ -59,7 +59,7 @@ class FrameStorage(ReplayBuffer):
         :return: The batch, on :attr:`device`
         :raises ValueError: if ``env`` normalizes images, or a next observation does not continue its observation
         """
-        images = [key for key in _normalized_keys(env) if key in self.stores]
+        images = [key for key in normalized_keys(env) if key in self.stores]
         if images:
             cure = "norm_obs=False" if images[0] is None else f"norm_obs_keys without {', '.join(map(repr, images))}"
             raise ValueError(f"sample_frames does not normalize frames: use VecNormalize({cure}), or sample().")
@@ -199,7 +199,7 @@ class FrameStorage(ReplayBuffer):
 
     def _normalized(self, observations: dict[Any, th.Tensor], env: VecNormalize | None) -> dict[Any, th.Tensor]:
         """On the device, and normalized as VecNormalize normalizes them"""
-        keys = _normalized_keys(env)
+        keys = normalized_keys(env)
         if env is not None and keys:
             arrays: dict[Any, np.ndarray] = {key: observations[key].cpu().numpy() for key in keys}
             normalized: Any = {None: env.normalize_obs(arrays[None])} if None in arrays else env.normalize_obs(arrays)
@@ -235,8 +235,11 @@ class FrameStorage(ReplayBuffer):
         )
 
 
-def _normalized_keys(env: VecNormalize | None) -> list[str | None]:
-    """Keys of the observations that VecNormalize normalizes; the key of a single image is None"""
+def normalized_keys(env: VecNormalize | None) -> list[str | None]:
+    """
+    :param env: None: nothing is normalized
+    :return: Keys of the observations that VecNormalize normalizes; the key of a single image is None
+    """
     if env is None or not env.norm_obs:
         return []
     return [*(env.norm_obs_keys or [])] if isinstance(env.obs_rms, dict) else [None]

@@ -14,10 +14,9 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
-from stable_baselines3.common.vec_env import VecNormalize
 
 from sb3_fpac.arguments import keywords
-from sb3_fpac.buffers import FrameStorage
+from sb3_fpac.buffers import FrameStorage, normalized_keys
 from sb3_fpac.features.combined_extractor import FeaturePointCombinedExtractor
 from sb3_fpac.features.extractor import FeaturePointExtractor
 from sb3_fpac.features.frame_extractor import FrameExtractor
@@ -174,7 +173,7 @@ def _checked(setup: Callable[[Any], None]) -> Callable[[Any], None]:
             check_normalization(self.observation_space, self._vec_normalize_env)
             check_stacking(self.env, has_replay_buffer=isinstance(self, OffPolicyAlgorithm))
             if self._vec_normalize_env is not None:
-                self.normalized_keys = _normalized_keys(self._vec_normalize_env)  # type: ignore[attr-defined]
+                self.normalized_keys = normalized_keys(self._vec_normalize_env)  # type: ignore[attr-defined]
         if isinstance(self, OffPolicyAlgorithm):
             check_memory(self)
             if has_points and issubclass(self.replay_buffer_class or ReplayBuffer, FrameStorage):
@@ -185,10 +184,6 @@ def _checked(setup: Callable[[Any], None]) -> Callable[[Any], None]:
             print(description)
 
     return checked_setup
-
-
-def _normalized_keys(normalization: VecNormalize) -> list[str]:
-    return list(normalization.norm_obs_keys or []) if normalization.norm_obs else []
 
 
 def _own(policy_kwargs: dict[str, Any]) -> dict[str, Any]:
