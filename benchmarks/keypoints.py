@@ -21,7 +21,7 @@ from torch import nn
 
 from sb3_fpac import fpac_fast, fpac_hyperparams
 from sb3_fpac.envs.tasks import TASKS, Task
-from sb3_fpac.fpac.critic_trained_encoder import add_layer_norm
+from sb3_fpac.policies.critic_trained_encoder import add_layer_norm
 
 N_EVALUATIONS = 10
 N_EPISODES = 5

@@ -34,18 +34,12 @@ if TYPE_CHECKING:
         joint_probabilities,
         marginal_probabilities,
     )
-    from sb3_fpac.fpac import (
-        FPAC,
-        FPACPolicy,
-        FPACTQCPolicy,
-        fpac_fast,
-        fpac_hyperparams,
-        fpac_kwargs,
-        load_weights,
-        save_weights,
-    )
+    from sb3_fpac.fpac import FPAC
+    from sb3_fpac.hyperparams import fpac_fast, fpac_hyperparams, fpac_kwargs
     from sb3_fpac.observations import decode_camera_shift, encode_camera_shift
+    from sb3_fpac.policies import FPACPolicy, FPACTQCPolicy
     from sb3_fpac.pretraining import collect_frames, pretrain
+    from sb3_fpac.weights import load_weights, save_weights
 
 __all__ = [
     "FPAC",
@@ -85,7 +79,10 @@ __all__ = [
     "save_weights",
 ]
 
-_FOLDERS = ("envs", "observations", "buffers", "features", "fpac", "callbacks", "pretraining")  # where the names are defined
+_FOLDERS = (  # where the names are defined
+    *("envs", "observations", "features", "buffers", "hyperparams", "policies", "fpac"),
+    *("callbacks", "pretraining", "weights"),
+)
 
 if not TYPE_CHECKING:  # type checkers read the imports above, and find misspelt names
 
@@ -104,7 +101,8 @@ if not TYPE_CHECKING:  # type checkers read the imports above, and find misspelt
 
 
 register_envs()
-when_loaded("sb3_fpac.features", lambda: import_module("sb3_fpac.fpac"))  # which lets SB3 share the encoder of an extractor
+when_loaded("sb3_fpac.features", lambda: import_module("sb3_fpac.policies"))  # which let SB3 share the encoder of an extractor
+when_loaded("sb3_fpac.policies", lambda: import_module("sb3_fpac.sb3"))  # which checks agents with an extractor
 
 if "rl_zoo3" in sys.modules:  # RL Zoo is running: --gym-packages sb3_fpac
     import sb3_fpac.zoo  # noqa: F401

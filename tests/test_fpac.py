@@ -39,11 +39,11 @@ from sb3_fpac import (
     fpac_kwargs,
     limits,
 )
+from sb3_fpac.checks import crowding
 from sb3_fpac.features.standardization import Standardization
-from sb3_fpac.fpac import crowding
 from sb3_fpac.fpac.loading import are_same_arguments
-from sb3_fpac.fpac.policies import SACCnnPolicy
 from sb3_fpac.fpac.update import Losses
+from sb3_fpac.policies.policies import SACCnnPolicy
 
 POLICY = dict(net_arch=[16, 16], features_extractor_kwargs=dict(n_points=3, precision="float32"))
 SHORT = dict(buffer_size=200, learning_starts=10, batch_size=8, compile=False, seed=0)

@@ -66,7 +66,7 @@ def test_whoever_has_an_extractor_has_the_policies_that_share_it(statement):
         "from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm\n"
         "for algorithm in (SAC, TQC):\n"
         "    for name in ('CnnPolicy', 'MultiInputPolicy'):\n"
-        "        assert algorithm.policy_aliases[name].__module__ == 'sb3_fpac.fpac.policies', (algorithm, name)\n"
+        "        assert algorithm.policy_aliases[name].__module__ == 'sb3_fpac.policies.policies', (algorithm, name)\n"
         "assert hasattr(OffPolicyAlgorithm._setup_model, '__wrapped__')\n"
     )
     python("-c", code)

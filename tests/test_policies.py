@@ -25,7 +25,7 @@ from sb3_fpac import (
     fpac_hyperparams,
     fpac_kwargs,
 )
-from sb3_fpac.fpac.sb3_setup import _wrap
+from sb3_fpac.sb3.setup import _wrap
 
 BOTH = pytest.mark.parametrize("algorithm, policy", [(SAC, FPACPolicy), (TQC, FPACTQCPolicy)])
 TARGETS = pytest.mark.parametrize("target_encoder", ["online", "polyak"])

@@ -8,7 +8,7 @@ import imageio.v2 as imageio
 import numpy as np
 import pytest
 
-from sb3_fpac import FPAC
+from sb3_fpac import load_weights
 from sb3_fpac.__main__ import main
 
 PROJECT = Path(__file__).parents[1]
@@ -20,7 +20,7 @@ PENDULUM = PROJECT / "examples" / "pendulum.py"
 def test_the_agent_is_small_and_knows_its_task():
     assert AGENT.stat().st_size < 5_000_000
     with runpy.run_path(str(PENDULUM))["make_env"](seed=0) as env:
-        model = FPAC.from_weights(AGENT, env)
+        model = load_weights(AGENT, env)
         extractor = model.policy.features_extractor
         assert extractor.encoder.geometry.anti_aliasing and extractor.normalization is not None
         observation, _ = env.reset(seed=0)
@@ -60,4 +60,4 @@ def test_such_an_agent_is_made_by_the_example(tmp_path, monkeypatch, capsys):
     namespace = runpy.run_path(str(PENDULUM), run_name="__main__")
     assert "Return after 30 steps: -" in capsys.readouterr().out
     with namespace["make_env"]() as env:
-        FPAC.from_weights(tmp_path / "agent.safetensors", env)
+        load_weights(tmp_path / "agent.safetensors", env)

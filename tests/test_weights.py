@@ -83,23 +83,23 @@ def test_loaded_agents_act_as_the_saved_ones(name, with_env, tmp_path):
 def test_hyperparameters_are_those_of_the_file_unless_they_are_passed(tmp_path):
     path = save_weights(FPAC("CnnPolicy", StackedNoise(), **SHORT, **fpac_fast), tmp_path / "agent.safetensors")
     for passed, learning_rate in ((dict(), 1e-3), (dict(learning_rate=1e-4), 1e-4)):
-        loaded = FPAC.from_weights(path, StackedNoise(), **passed)
+        loaded = load_weights(path, StackedNoise(), **passed)
         assert (loaded.learning_rate, loaded.n_steps, loaded.batch_size) == (learning_rate, 3, 4)
         assert loaded.actor.optimizer.param_groups[0]["lr"] == learning_rate
 
 
 def test_a_schedule_and_what_is_of_the_machine_are_not_in_the_file(tmp_path):
     model = FPAC("CnnPolicy", StackedNoise(), **{**SHORT, "learning_rate": lambda remaining: 1e-4 * remaining, "seed": 7})
-    loaded = FPAC.from_weights(save_weights(model, tmp_path / "agent.safetensors"), StackedNoise())
+    loaded = load_weights(save_weights(model, tmp_path / "agent.safetensors"), StackedNoise())
     assert (loaded.learning_rate, loaded.buffer_size, loaded.seed) == (3e-4, 100_000, None)
 
 
-def test_subclasses_are_loaded_as_what_loads_them(tmp_path):
+def test_subclasses_are_loaded_as_what_they_extend(tmp_path):
     class Mine(FPAC):
         pass
 
     path = save_weights(Mine("CnnPolicy", StackedNoise(), **SHORT), tmp_path / "agent.safetensors")
-    assert type(Mine.from_weights(path)) is Mine and type(FPAC.from_weights(path)) is FPAC
+    assert type(load_weights(path)) is FPAC
 
 
 def test_pretrained_points_need_no_file(tmp_path):
@@ -110,7 +110,7 @@ def test_pretrained_points_need_no_file(tmp_path):
     points = PretrainedPoints(weights, 32, 3, 17, 17, 0.5, "separable", (2, 1, 1, 1), False, {})
     kwargs = dict(features_extractor_kwargs=dict(pretrained=points, frozen=True))
     model = FPAC("CnnPolicy", StackedNoise(), policy_kwargs=kwargs, **SHORT)
-    loaded = FPAC.from_weights(save_weights(model, tmp_path / "agent.safetensors"), StackedNoise())
+    loaded = load_weights(save_weights(model, tmp_path / "agent.safetensors"), StackedNoise())
     assert same(snapshot(model.policy), snapshot(loaded.policy))
     assert not any(parameter.requires_grad for parameter in loaded.policy.features_extractor.parameters())
 
@@ -147,11 +147,10 @@ class Payload:
         return exec, ("open('payload_ran', 'w').close()",)
 
 
-@pytest.mark.parametrize("read", [load_weights, FPAC.from_weights])
-def test_a_file_of_save_is_no_file_of_weights(tmp_path, read):
+def test_a_file_of_save_is_no_file_of_weights(tmp_path):
     (tmp_path / "agent.zip").write_bytes(b"")
     with pytest.raises(ValueError, match=r"agent\.zip is a file of model\.save: use FPAC\.load"):
-        read(tmp_path / "agent.zip")
+        load_weights(tmp_path / "agent.zip")
 
 
 def test_pickles_in_place_of_weights_do_not_run(tmp_path, monkeypatch):
@@ -162,27 +161,24 @@ def test_pickles_in_place_of_weights_do_not_run(tmp_path, monkeypatch):
     th.save(Payload(), tmp_path / "torch.safetensors")
     for name in ("agent", "zip", "torch"):
         with pytest.raises(ValueError, match=rf"{name}\.safetensors is damaged, or no file of save_weights"):
-            FPAC.from_weights(tmp_path / f"{name}.safetensors", StackedNoise())
+            load_weights(tmp_path / f"{name}.safetensors", StackedNoise())
     assert not (tmp_path / "payload_ran").exists()
 
 
 def test_damaged_missing_and_foreign_files_are_named(tmp_path):
     path = save_weights(FPAC("CnnPolicy", StackedNoise(), **SHORT), tmp_path / "agent.safetensors")
     with pytest.raises(ValueError, match="agent of another environment: Observation spaces do not match"):
-        FPAC.from_weights(path, StackedNoise(3))
+        load_weights(path, StackedNoise(3))
     with pytest.raises(ValueError, match=r"There is no file .*other\.safetensors"):
-        FPAC.from_weights(tmp_path / "other.safetensors", StackedNoise())
-    ppo = save_weights(PPO("CnnPolicy", StackedNoise(), policy_kwargs=POINTS, n_steps=8), tmp_path / "ppo.safetensors")
-    with pytest.raises(ValueError, match=r"ppo\.safetensors is an agent of PPO: use load_weights"):
-        FPAC.from_weights(ppo, StackedNoise())
+        load_weights(tmp_path / "other.safetensors", StackedNoise())
     whole = path.read_bytes()
     for position in (whole.index(b"gamma"), len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
         with pytest.raises(ValueError, match=r"agent\.safetensors is damaged .*its checksum is wrong"):
-            FPAC.from_weights(path, StackedNoise())
+            load_weights(path, StackedNoise())
     path.write_bytes(whole[:-100])
     with pytest.raises(ValueError, match=r"agent\.safetensors is damaged"):
-        FPAC.from_weights(path, StackedNoise())
+        load_weights(path, StackedNoise())
 
 
 def test_what_is_no_data_is_not_saved(tmp_path):
@@ -196,7 +192,7 @@ def test_what_is_no_data_is_not_saved(tmp_path):
 
 
 def test_spaces_come_back_as_they_were(tmp_path):
-    from sb3_fpac.fpac.json_values import decode, encode
+    from sb3_fpac.weights.json_values import decode, encode
 
     for space in (
         Robot(goals=True).observation_space,
@@ -215,9 +211,9 @@ def test_what_the_weights_decide_is_not_replaced(tmp_path):
     with pytest.raises(ValueError, match=r"policy_kwargs of .*agent\.safetensors are those of its weights: leave them out"):
         load_weights(path, policy_kwargs=dict(net_arch=[8]))
     with pytest.raises(ValueError, match=r"trained with use_sde=False: leave use_sde out, or train a new agent"):
-        FPAC.from_weights(path, use_sde=True)
-    assert not FPAC.from_weights(path, use_sde=False).use_sde
-    with pytest.raises(ValueError, match=r"is a file of save_weights: use FPAC\.from_weights"):
+        load_weights(path, use_sde=True)
+    assert not load_weights(path, use_sde=False).use_sde
+    with pytest.raises(ValueError, match=r"is a file of save_weights: use sb3_fpac\.load_weights"):
         FPAC.load(path)
 
 

@@ -5,7 +5,7 @@ import argparse
 from sb3_fpac.commands.agents import load_named_agent
 from sb3_fpac.commands.output import check_output, say
 from sb3_fpac.export import export_onnx, export_torchscript
-from sb3_fpac.fpac import save_weights
+from sb3_fpac.weights import save_weights
 
 _FORMATS = {".onnx": export_onnx, ".pt": export_torchscript, ".safetensors": save_weights}
 

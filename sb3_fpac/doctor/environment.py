@@ -8,10 +8,10 @@ from gymnasium import spaces
 from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.vec_env import VecTransposeImage
 
+from sb3_fpac.checks import environments as env_checks
 from sb3_fpac.doctor.check import Check, refusal
 from sb3_fpac.envs.cameras import camera_name, follows, mujoco_model_and_data
 from sb3_fpac.envs.drawn_cameras import drawn_cameras
-from sb3_fpac.fpac import env_checks
 from sb3_fpac.observations import Layout, has_channels_first, options_of, read_layout, split_keys, why_no_stack
 
 _DRAW_IT = 'make it with render_mode="rgb_array", and wrap it in sb3_fpac.PixelFrames'

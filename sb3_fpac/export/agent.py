@@ -15,9 +15,9 @@ from stable_baselines3.common.vec_env import VecTransposeImage, unwrap_vec_wrapp
 from stable_baselines3.sac.policies import Actor as SACActor
 from torch import nn
 
+from sb3_fpac.checks.environments import check_normalized
 from sb3_fpac.export.normalization import ObservationNormalization
 from sb3_fpac.features import FrameExtractor
-from sb3_fpac.fpac import check_normalized
 from sb3_fpac.visualization.agents import find_extractor, find_images
 
 _ONLY_FOR_TRAINING = ("actor_target", "critic", "critic_target", "q_net_target")

@@ -59,7 +59,7 @@ class FeaturePointExtractor(FrameExtractor):
         or the path of their file. FPAC and the policies of SAC and TQC replace the path by the contents of the file, so that
         saved agents load without the file. Other algorithms save the path.
     :param frozen: Whether the encoder keeps its weights, pre-trained or random. Its gradient is then not computed, and
-        :class:`~sb3_fpac.fpac.FPAC` encodes every frame once, unless ``random_shift`` shifts it.
+        :class:`~sb3_fpac.FPAC` encodes every frame once, unless ``random_shift`` shifts it.
     :raises ValueError: if the space is no image space, its channels do not fit, the image is too small, a parameter is out of
         range, or the pre-trained weights do not exist or do not fit
     """

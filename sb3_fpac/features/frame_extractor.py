@@ -17,7 +17,7 @@ _IMAGES_TO_COMPARE = 20
 class FrameExtractor(BaseFeaturesExtractor):
     """
     Encodes every frame of a stack on its own, and assembles the features of the stack from the encoded frames. This is what
-    :class:`~sb3_fpac.fpac.FPAC` needs: two observations that share a frame share its encoding.
+    :class:`~sb3_fpac.FPAC` needs: two observations that share a frame share its encoding.
 
     Subclasses implement :meth:`encode_frames` and :meth:`state`, and set ``_features_dim``.
 

@@ -20,8 +20,7 @@ from stable_baselines3.her import HerReplayBuffer
 
 from sb3_fpac.arguments import number
 from sb3_fpac.buffers import FixedEncoder, FrameBatch, FrameReplayBuffer, FrameStorage, end_episodes
-from sb3_fpac.envs import AsReturned
-from sb3_fpac.fpac.checks import (
+from sb3_fpac.checks.arguments import (
     check_gamma,
     check_hyperparameters,
     check_policy,
@@ -30,17 +29,17 @@ from sb3_fpac.fpac.checks import (
     check_same_layout,
     check_trained,
 )
+from sb3_fpac.checks.environments import check_env, check_observations
+from sb3_fpac.checks.run import RunChecks
+from sb3_fpac.envs import AsReturned
 from sb3_fpac.fpac.compilation import Compile, compile_update, configure_optimizer
-from sb3_fpac.fpac.env_checks import check_env, check_observations
 from sb3_fpac.fpac.fixed_encoders import fixed_encoders
 from sb3_fpac.fpac.loading import CheckedLoading
 from sb3_fpac.fpac.loss_tracker import LossTracker, check_finite
-from sb3_fpac.fpac.policies import FPACPolicy
-from sb3_fpac.fpac.run_checks import RunChecks
-from sb3_fpac.fpac.sb3_setup import check_places, frame_options
 from sb3_fpac.fpac.update import Losses, PointExtractor, Update
-from sb3_fpac.fpac.weights import ALGORITHMS
 from sb3_fpac.fpac.while_stepping import WhileStepping, has_processes, may_wait
+from sb3_fpac.policies.policies import FPACPolicy
+from sb3_fpac.sb3.setup import check_places, frame_options
 
 SelfFPAC = TypeVar("SelfFPAC", bound="FPAC")
 
@@ -62,7 +61,7 @@ class FPAC(CheckedLoading):
     All other parameters are those of SAC.
 
     :param policy: ``"CnnPolicy"`` for one stack of images, ``"MultiInputPolicy"`` for a Dict of stacks and vectors: both are
-        :class:`~sb3_fpac.fpac.policies.FPACPolicy`; or a subclass of it
+        :class:`~sb3_fpac.FPACPolicy`; or a subclass of it
     :param env: Environment whose observations are image stacks, such as ``dmc-cheetah-run``, or its id
     :param learning_rate: Learning rate of all networks and of α: a number, or a function of the remaining progress (1 to 0)
     :param buffer_size: Size of the replay buffer in transitions
@@ -74,7 +73,7 @@ class FPAC(CheckedLoading):
     :param n_steps: Steps of n-step returns
     :param ent_coef: α: ``"auto_0.1"`` is learned and starts at 0.1
     :param target_update_interval: The target critic moves on every n-th update, counted over all of training
-    :param policy_kwargs: Keyword arguments of :class:`~sb3_fpac.fpac.policies.FPACPolicy`, whose ``actor_update_interval`` is
+    :param policy_kwargs: Keyword arguments of :class:`~sb3_fpac.FPACPolicy`; its ``actor_update_interval`` is
         ``policy_delay``
     :param policy_delay: Actor and α are updated on every n-th update of the critic, counted over all of training
     :param random_shift: Padding, in pixels, of DrQ's random shift (arXiv 2004.13649), which uses 4; 0: no shift. All frames of
@@ -223,7 +222,7 @@ class FPAC(CheckedLoading):
         self._update: Callable[[FrameBatch, bool, bool], Losses] | None = None
         self._update_settings: tuple[Any, ...] = ()
         self._losses = LossTracker()
-        self._checks = RunChecks()
+        self._checks = RunChecks(self.n_envs)
         self._while_stepping: WhileStepping | None = None
         self._train_in_next_step = False
         for optimizer in self._optimizers():
@@ -399,6 +398,3 @@ class FPAC(CheckedLoading):
     def _excluded_save_params(self) -> list[str]:
         parts = ["_update", "_update_settings", "_losses", "_checks", "_while_stepping", "_train_in_next_step"]
         return [*super()._excluded_save_params(), *parts]
-
-
-ALGORITHMS["FPAC"] = FPAC

@@ -11,13 +11,11 @@ from typing import Any, TypeVar
 from stable_baselines3 import SAC
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.save_util import json_to_data, open_path
-from stable_baselines3.common.type_aliases import GymEnv
 
 from sb3_fpac.arguments import keywords
 from sb3_fpac.buffers import FrameStorage, end_episodes
+from sb3_fpac.checks.arguments import check_loaded_buffer
 from sb3_fpac.files import check_zip, reading
-from sb3_fpac.fpac.checks import check_loaded_buffer
-from sb3_fpac.fpac.weights import make_agent, read_weights
 
 SelfCheckedLoading = TypeVar("SelfCheckedLoading", bound="CheckedLoading")
 
@@ -51,7 +49,7 @@ class CheckedLoading(SAC):
             )
         if isinstance(path, (str, pathlib.Path)):
             if str(path).endswith(".safetensors"):
-                raise ValueError(f"{path} is a file of save_weights: use FPAC.from_weights.")
+                raise ValueError(f"{path} is a file of save_weights: use sb3_fpac.load_weights.")
             with open_path(path, "r", suffix="zip") as file:
                 archive: Any = file.name
             check_zip(archive)
@@ -125,27 +123,6 @@ class CheckedLoading(SAC):
         assert isinstance(buffer, FrameStorage)
         buffer.n_steps, buffer.gamma = self.replay_buffer.n_steps, self.replay_buffer.gamma
         self.replay_buffer = buffer
-
-    @classmethod
-    def from_weights(
-        cls: type[SelfCheckedLoading], path: str | pathlib.Path, env: GymEnv | None = None, **kwargs: Any
-    ) -> SelfCheckedLoading:
-        """
-        Make an agent from a file of :func:`~sb3_fpac.save_weights`, which contains numbers and JSON alone. Unlike ``load``,
-        this runs no code of whoever wrote the file.
-
-        :param path: The file, ``agent.safetensors``
-        :param env: Its environment; None: the agent can only act
-        :param kwargs: Keyword arguments of FPAC, which replace those of the file: ``device``, ``buffer_size``, … The file has
-            the hyperparameters that are numbers or texts. Others, such as a schedule of the learning rate, have their defaults
-            unless they are passed.
-        :return: The agent, with new optimizers and an empty replay buffer
-        :raises ValueError: if the file is damaged or that of another algorithm, or the environment has other spaces
-        """
-        contents, tensors = read_weights(path)
-        if contents["algorithm"] != "FPAC":
-            raise ValueError(f"{path} is an agent of {contents['algorithm']}: use load_weights.")
-        return make_agent(cls, contents, tensors, path, env, kwargs)
 
 
 def are_same_arguments(given: Any, saved: Any) -> bool:

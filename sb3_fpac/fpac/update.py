@@ -13,8 +13,8 @@ from torch.func import functional_call
 from sb3_fpac.buffers import FrameBatch
 from sb3_fpac.features.combined_extractor import FeaturePointCombinedExtractor
 from sb3_fpac.features.frame_extractor import FrameExtractor
-from sb3_fpac.fpac.policies import FPACPolicy
 from sb3_fpac.fpac.random_shift import random_shift
+from sb3_fpac.policies.policies import FPACPolicy
 
 PointExtractor = FrameExtractor | FeaturePointCombinedExtractor
 _LOG_2_PI = math.log(2 * math.pi)

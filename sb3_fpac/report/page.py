@@ -13,7 +13,6 @@ from sb3_fpac.evaluation.published import published_remarks, published_scores
 from sb3_fpac.evaluation.runs import Run
 from sb3_fpac.evaluation.tables import CHECKPOINTS, number, score_rows, significant, step_label
 from sb3_fpac.files import writing
-from sb3_fpac.fpac.weights import read_weights
 from sb3_fpac.optional import needs_viz
 from sb3_fpac.report.agent import AgentSection, find_agent, show_weights, sprite
 from sb3_fpac.report.chart import Chart, draw_chart
@@ -22,6 +21,7 @@ from sb3_fpac.report.groups import Label, group_runs
 from sb3_fpac.report.hyperparameters import hyperparameter_rows
 from sb3_fpac.report.losses import draw_losses
 from sb3_fpac.report.system import describe_system
+from sb3_fpac.weights import read_weights
 
 with needs_viz():
     import jinja2

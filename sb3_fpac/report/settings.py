@@ -11,7 +11,9 @@ import stable_baselines3
 from sb3_fpac.envs import TASKS, make_dmc
 from sb3_fpac.evaluation.runs import Run
 from sb3_fpac.features import FeaturePointExtractor
-from sb3_fpac.fpac import FPAC, FPACPolicy, FPACTQCPolicy, fpac_kwargs
+from sb3_fpac.fpac import FPAC
+from sb3_fpac.hyperparams import fpac_kwargs
+from sb3_fpac.policies import FPACPolicy, FPACTQCPolicy
 
 _SB3 = ("A2C", "DDPG", "DQN", "PPO", "SAC", "TD3")
 _CONTRIB = ("ARS", "CrossQ", "QRDQN", "TQC", "TRPO")

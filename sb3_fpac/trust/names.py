@@ -58,7 +58,7 @@ MENTIONED = {
     "sb3_fpac.features.combined_extractor": "FeaturePointCombinedExtractor",
     "sb3_fpac.features.extractor": "FeaturePointExtractor",
     "sb3_fpac.features.pixel_extractor": "PixelExtractor",
-    "sb3_fpac.fpac.policies": "FPACPolicy FPACTQCPolicy SACCnnPolicy SACMultiInputPolicy TQCCnnPolicy TQCMultiInputPolicy",
+    "sb3_fpac.policies.policies": "FPACPolicy FPACTQCPolicy SACCnnPolicy SACMultiInputPolicy TQCCnnPolicy TQCMultiInputPolicy",
     "torch.nn.modules.activation": "CELU ELU GELU Hardswish Hardtanh LeakyReLU Mish ReLU SELU Sigmoid SiLU Softplus Tanh",
     "torch.optim.adam": "Adam",
     "torch.optim.adamw": "AdamW",

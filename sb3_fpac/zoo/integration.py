@@ -23,8 +23,8 @@ from sb3_fpac.buffers import FrameReplayBuffer, HerFrameReplayBuffer
 from sb3_fpac.callbacks import FeaturePointCallback, ResumableCheckpoint, latest_checkpoint, resume
 from sb3_fpac.envs import TASKS
 from sb3_fpac.fpac.fpac import FPAC, SelfFPAC
-from sb3_fpac.fpac.hyperparams import fpac_fast
 from sb3_fpac.fpac.loading import are_same_arguments
+from sb3_fpac.hyperparams import fpac_fast
 from sb3_fpac.zoo.sampler import convert_fpac_params, sample_fpac_params
 from sb3_fpac.zoo.trials import SampledOnTop, as_mapping, merged
 

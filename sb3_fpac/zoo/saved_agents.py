@@ -18,9 +18,11 @@ from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, unwrap_vec_n
 
 import sb3_fpac.zoo  # noqa: F401  the algorithm fpac
 from sb3_fpac.callbacks.checkpoint import NORMALIZATION
+from sb3_fpac.checks.environments import check_normalized
 from sb3_fpac.files import DamagedFileError, UntrustedFileError, reading
-from sb3_fpac.fpac import FPAC, check_normalized, load_weights
+from sb3_fpac.fpac import FPAC
 from sb3_fpac.trust import load_model, load_normalization
+from sb3_fpac.weights import load_weights
 from sb3_fpac.zoo.environments import find_env
 from sb3_fpac.zoo.settings import check_modules, read_arguments, read_hyperparams
 

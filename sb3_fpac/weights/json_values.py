@@ -11,7 +11,7 @@ from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 from torch import nn
 
 from sb3_fpac.features import FeaturePointCombinedExtractor, FeaturePointExtractor, PixelExtractor
-from sb3_fpac.fpac.policies import FPACPolicy, FPACTQCPolicy
+from sb3_fpac.policies.policies import FPACPolicy, FPACTQCPolicy
 
 CLASSES: dict[str, type] = {
     each.__name__: each

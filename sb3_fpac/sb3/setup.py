@@ -17,14 +17,14 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from sb3_fpac.arguments import keywords
 from sb3_fpac.buffers import FrameStorage, normalized_keys
+from sb3_fpac.checks.environments import check_normalization, check_stacking
 from sb3_fpac.features.combined_extractor import FeaturePointCombinedExtractor
 from sb3_fpac.features.extractor import FeaturePointExtractor
 from sb3_fpac.features.frame_extractor import FrameExtractor
-from sb3_fpac.fpac.critic_trained_encoder import OWN_OPTIONS, CriticTrainedEncoder
-from sb3_fpac.fpac.env_checks import check_normalization, check_stacking
-from sb3_fpac.fpac.policies import FPACPolicy, FPACTQCPolicy
-from sb3_fpac.fpac.unnormalized import unnormalized_vectors
 from sb3_fpac.limits import free_memory, total_memory
+from sb3_fpac.policies.critic_trained_encoder import OWN_OPTIONS, CriticTrainedEncoder
+from sb3_fpac.policies.policies import FPACPolicy, FPACTQCPolicy
+from sb3_fpac.sb3.unnormalized import unnormalized_vectors
 
 _OF_BOTH = ("frame_channels", "camera_shift")  # the extractor and the replay buffer
 _MARK = "_is_of_sb3_fpac"  # of what wraps a method of SB3

@@ -24,8 +24,8 @@ from sb3_fpac.features.combined_extractor import FeaturePointCombinedExtractor
 from sb3_fpac.features.extractor import FeaturePointExtractor
 from sb3_fpac.features.frame_extractor import FrameExtractor
 from sb3_fpac.features.pretrained import resolve_pretrained
-from sb3_fpac.fpac.feature_cache import EncoderTrainingCritic, FeatureCache, SharedEncoder
 from sb3_fpac.observations import check_keys
+from sb3_fpac.policies.feature_cache import EncoderTrainingCritic, FeatureCache, SharedEncoder
 
 TargetEncoder = Literal["online", "polyak"]
 

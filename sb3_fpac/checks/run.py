@@ -7,20 +7,22 @@ from typing import Any
 import numpy as np
 
 from sb3_fpac.buffers import FrameStorage
-from sb3_fpac.fpac.blank import BlankCheck
-from sb3_fpac.fpac.continuity import ContinuityCheck
-from sb3_fpac.fpac.crowding import CrowdingCheck
+from sb3_fpac.checks.blank import BlankCheck
+from sb3_fpac.checks.continuity import ContinuityCheck
+from sb3_fpac.checks.crowding import CrowdingCheck
 
 
 class RunChecks:
     """
     The checks of one run: what the environment returns, what the frames show, whether the threads have
     processors, and whether there were updates.
+
+    :param n_envs: Number of environments
     """
 
-    def __init__(self) -> None:
+    def __init__(self, n_envs: int) -> None:
         self._blank = BlankCheck()
-        self._continuity = ContinuityCheck()
+        self._continuity = ContinuityCheck(n_envs)
         self._crowding = CrowdingCheck()
 
     def before_storing(

@@ -9,8 +9,8 @@ from stable_baselines3 import SAC
 from stable_baselines3.sac import policies as sac
 
 from sb3_fpac.features.combined_extractor import FeaturePointCombinedExtractor
-from sb3_fpac.fpac.critic_trained_encoder import CriticTrainedEncoder, SACActor, SACCritic, TQCActor, TQCCritic
-from sb3_fpac.fpac.hyperparams import fpac_kwargs
+from sb3_fpac.hyperparams import fpac_kwargs
+from sb3_fpac.policies.critic_trained_encoder import CriticTrainedEncoder, SACActor, SACCritic, TQCActor, TQCCritic
 
 
 class SACCnnPolicy(CriticTrainedEncoder, sac.CnnPolicy):
@@ -43,7 +43,7 @@ class TQCMultiInputPolicy(CriticTrainedEncoder, tqc.MultiInputPolicy):
 
 class FPACPolicy(SACCnnPolicy):
     """
-    The policy of the FPAC paper for SAC: ``"CnnPolicy"`` with :data:`~sb3_fpac.fpac.hyperparams.fpac_kwargs` as its defaults.
+    The policy of the FPAC paper for SAC: ``"CnnPolicy"`` with :data:`~sb3_fpac.hyperparams.fpac_kwargs` as its defaults.
     It takes every keyword argument of SB3's CnnPolicy, and ``target_encoder``, ``actor_update_interval``,
     ``last_layer_init`` and ``layer_norm``.
 

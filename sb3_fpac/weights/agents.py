@@ -18,13 +18,16 @@ from stable_baselines3.common.type_aliases import GymEnv, TrainFreq
 from stable_baselines3.common.utils import check_for_correct_spaces
 
 from sb3_fpac.files import DamagedFileError, writing
-from sb3_fpac.fpac.json_values import CLASSES, decode, encode
+from sb3_fpac.fpac import FPAC
 from sb3_fpac.version import __version__
+from sb3_fpac.weights.json_values import CLASSES, decode, encode
 
 METADATA = "sb3_fpac"
 _FORMAT = 1
-ALGORITHMS: dict[str, type[BaseAlgorithm]] = {each.__name__: each for each in (SAC, TQC, PPO, A2C, TD3, DDPG, DQN, QRDQN)}
-"""All algorithms that a file can name; FPAC adds itself"""
+ALGORITHMS: dict[str, type[BaseAlgorithm]] = {
+    each.__name__: each for each in (FPAC, SAC, TQC, PPO, A2C, TD3, DDPG, DQN, QRDQN)
+}
+"""All algorithms that a file can name"""
 _NOT_OF_THE_AGENT = {
     *("policy", "policy_kwargs", "replay_buffer_kwargs", "rollout_buffer_kwargs"),
     *("buffer_size", "optimize_memory_usage", "device", "compile", "seed", "verbose", "tensorboard_log"),
@@ -78,31 +81,9 @@ def load_weights(path: str | Path, env: GymEnv | None = None, **kwargs: Any) -> 
         ``policy_kwargs`` are given, which are those of the file, or ``use_sde`` differs from the file's
     """
     contents, tensors = read_weights(path)
-    if contents["algorithm"] not in ALGORITHMS:
+    algorithm = ALGORITHMS.get(contents["algorithm"])
+    if algorithm is None:
         raise ValueError(f"{path} is an agent of {contents['algorithm']!r}; the known ones are {', '.join(ALGORITHMS)}.")
-    return make_agent(ALGORITHMS[contents["algorithm"]], contents, tensors, path, env, kwargs)
-
-
-def make_agent(
-    algorithm: type[BaseAlgorithm],
-    contents: dict[str, Any],
-    tensors: dict[str, th.Tensor],
-    path: str | Path,
-    env: GymEnv | None,
-    kwargs: dict[str, Any],
-) -> Any:
-    """
-    Make an agent of what :func:`read_weights` returns.
-
-    :param algorithm: That of the file, or a class that extends it
-    :param contents: The arguments of the agent
-    :param tensors: Its weights
-    :param path: The file, for error messages
-    :param env: As in :func:`load_weights`
-    :param kwargs: As in :func:`load_weights`
-    :return: The agent
-    :raises ValueError: as :func:`load_weights`
-    """
     if "policy_kwargs" in kwargs:
         raise ValueError(f"The policy_kwargs of {path} are those of its weights: leave them out.")
     observation_space, action_space = (decode(contents[name], path) for name in ("observation_space", "action_space"))

@@ -5,6 +5,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecFrameStack, VecNormalize
 
@@ -111,6 +112,22 @@ def check_normalization(space: spaces.Space, normalization: VecNormalize | None)
             raise ValueError(
                 f"VecNormalize must leave images as they are, but normalizes {key!r}: pass it norm_obs_keys without images."
             )
+
+
+def check_normalized(model: BaseAlgorithm, what: Any) -> None:
+    """
+    Check that an agent that was trained with VecNormalize acts with it.
+
+    :param model: Any SB3 algorithm; of one without feature points, this is not known
+    :param what: The agent, for the error
+    """
+    keys = getattr(model, "normalized_keys", [])
+    if keys and model.get_vec_normalize_env() is None:
+        raise ValueError(
+            f"{what} was trained with VecNormalize of {', '.join(map(repr, keys))}, whose statistics are missing: for the "
+            "commands, save them beside the model as vecnormalize.pkl, with VecNormalize.save; in Python, pass "
+            "VecNormalize.load(path, venv) to set_env."
+        )
 
 
 def check_stacking(env: VecEnv | None, has_replay_buffer: bool) -> None:

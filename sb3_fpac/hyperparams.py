@@ -6,6 +6,8 @@ from torch import nn
 
 from sb3_fpac.features.extractor import FeaturePointExtractor
 
+__all__ = ["fpac_fast", "fpac_hyperparams", "fpac_kwargs"]
+
 fpac_kwargs: dict[str, Any] = dict(
     features_extractor_class=FeaturePointExtractor,
     net_arch=[1024, 1024],

@@ -1,11 +1,10 @@
-"""What FPAC refuses: each function raises a ValueError that names the cause and the cure."""
+"""Which arguments FPAC refuses: each function raises a ValueError that names the cause and the cure."""
 
 import re
 from collections.abc import Mapping
 from typing import Any
 
 import torch as th
-from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.policies import BasePolicy
 
@@ -13,8 +12,8 @@ from sb3_fpac.arguments import number, one_of, whole_number
 from sb3_fpac.buffers import FrameStorage
 from sb3_fpac.features.combined_extractor import FeaturePointCombinedExtractor
 from sb3_fpac.features.frame_extractor import FrameExtractor
-from sb3_fpac.fpac.policies import FPACPolicy
 from sb3_fpac.observations import Layout, check_options
+from sb3_fpac.policies.policies import FPACPolicy
 
 _WHOLE_NUMBERS = dict(
     buffer_size=1, learning_starts=0, batch_size=1, gradient_steps=-1, n_steps=1, policy_delay=1, target_update_interval=1
@@ -58,22 +57,6 @@ def check_gamma(replay_buffer_kwargs: Mapping[str, Any], gamma: float) -> None:
     of_buffer = replay_buffer_kwargs.get("gamma", gamma)
     if of_buffer != gamma:
         raise ValueError(f"replay_buffer_kwargs has gamma={of_buffer}, and FPAC {gamma}: pass FPAC(…, gamma={of_buffer}).")
-
-
-def check_normalized(model: BaseAlgorithm, what: Any) -> None:
-    """
-    Check that an agent that was trained with VecNormalize acts with it.
-
-    :param model: Any SB3 algorithm; of one without feature points, this is not known
-    :param what: The agent, for the error
-    """
-    keys = getattr(model, "normalized_keys", [])
-    if keys and model.get_vec_normalize_env() is None:
-        raise ValueError(
-            f"{what} was trained with VecNormalize of {', '.join(map(repr, keys))}, whose statistics are missing: for the "
-            "commands, save them beside the model as vecnormalize.pkl, with VecNormalize.save; in Python, pass "
-            "VecNormalize.load(path, venv) to set_env."
-        )
 
 
 def check_random_shift(random_shift: Any, layouts: Mapping[Any, Layout]) -> Any:
