@@ -14,7 +14,7 @@ demo: .venv/ready
 test: .venv/ready .venv/browser
 	$(PYTEST)
 
-test-fast: .venv/ready .venv/browser
+test-fast: .venv/ready
 	$(PYTEST) -m "not slow"
 
 check: .venv/ready

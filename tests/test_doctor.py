@@ -114,7 +114,7 @@ def run(monkeypatch, capsys, *arguments):
 @pytest.fixture
 def healthy(monkeypatch):
     """A machine on which all is well, checked without drawing"""
-    monkeypatch.setattr(examination, "check_drawing", lambda: refusal("drawing", "not tried")._replace(ok=True))
+    monkeypatch.setattr(examination, "examine_drawing", lambda: refusal("drawing", "not tried")._replace(ok=True))
     monkeypatch.setattr(machine, "threads_beside", lambda others: 10**6)
 
 
@@ -186,7 +186,7 @@ def substitute(monkeypatch, requirements, installed, python=">=3.10"):
     monkeypatch.setattr(packages, "metadata", lambda _: {"Requires-Python": python})
     monkeypatch.setattr(packages, "requires", lambda _: requirements)
     monkeypatch.setattr(packages, "version", version)
-    return {check.name: check for check in packages.check_packages()}
+    return {check.name: check for check in packages.examine_packages()}
 
 
 def test_versions_that_do_not_fit(monkeypatch):
@@ -216,7 +216,7 @@ def test_a_package_that_is_not_installed(monkeypatch):
         raise packages.PackageNotFoundError(name)
 
     monkeypatch.setattr(packages, "metadata", missing)
-    (check,) = packages.check_packages()
+    (check,) = packages.examine_packages()
     assert not check.ok and check.cure == "pip install ."
 
 
@@ -242,7 +242,7 @@ def test_no_opengl(monkeypatch, error, text, given):
     if not given:
         monkeypatch.setattr(drawing.os.environ, "get", lambda *_: None)
         text = text.replace("egl", "glfw")
-    check = drawing.check_drawing()
+    check = drawing.examine_drawing()
     assert not check.ok and text in check.text and "libegl1" in check.cure
     assert ("MUJOCO_GL=egl fails" in check.text) == ("unset it" in check.cure) == bool(given)
 
@@ -278,7 +278,7 @@ def test_more_threads_than_free_cores(monkeypatch, threads, cores, busy, device,
     monkeypatch.setattr(psutil, "cpu_percent", lambda _: busy)
     monkeypatch.setattr(psutil, "cpu_count", lambda: cores)
     monkeypatch.setenv("OMP_NUM_THREADS", f"{threads}")
-    check = machine.check_threads()
+    check = machine.examine_threads()
     assert check.text == (
         f"PyTorch has {threads} thread{'s' * (threads > 1)} for {cores} cores, OMP_NUM_THREADS={threads}, "
         f"other programs use {busy:.0f} % of the machine"
@@ -316,7 +316,7 @@ def test_a_gpu_that_pytorch_does_not_use(monkeypatch, cuda, text):
     monkeypatch.setattr(machine, "get_device", lambda _: th.device("cpu"))
     monkeypatch.setattr(machine.shutil, "which", lambda _: "/usr/bin/nvidia-smi")
     monkeypatch.setattr(th.version, "cuda", cuda)
-    check = machine.check_device()
+    check = machine.examine_device()
     assert not check.ok and text in check.text and check.cure
 
 
@@ -324,7 +324,7 @@ def test_a_gpu_that_pytorch_does_not_use(monkeypatch, cuda, text):
 def test_a_compiler_is_needed_on_cuda_only(monkeypatch, device, there, ok):
     monkeypatch.setattr(machine, "get_device", lambda _: th.device(device))
     monkeypatch.setattr(machine.shutil, "which", lambda name: name if there else None)
-    assert machine.check_compiler().ok == ok
+    assert machine.examine_compiler().ok == ok
 
 
 # --------------------------------------------------------------------------------------------------------- the environment
@@ -399,7 +399,7 @@ def test_a_single_frame_and_a_stack_in_the_wrong_order():
 
 
 def test_a_moving_camera_without_shift(monkeypatch, capsys, healthy):
-    monkeypatch.setattr(examination, "check_speed", lambda *_: refusal("speed", "not tried")._replace(ok=True))
+    monkeypatch.setattr(examination, "examine_speed", lambda *_: refusal("speed", "not tried")._replace(ok=True))
     arguments = ("--env", "dmc-cheetah-run", "--env-kwargs", "size:24")
     code, out = run(monkeypatch, capsys, *arguments, "camera_shift:False")
     bad = [line for line in out.splitlines() if line.startswith("✗")]
@@ -410,7 +410,7 @@ def test_a_moving_camera_without_shift(monkeypatch, capsys, healthy):
 
 
 def test_cameras_of_a_dict_by_key(monkeypatch):
-    monkeypatch.setattr(examination, "check_speed", lambda *_: refusal("speed", "not tried")._replace(ok=True))
+    monkeypatch.setattr(examination, "examine_speed", lambda *_: refusal("speed", "not tried")._replace(ok=True))
     kwargs = dict(size=24, camera_shift=False, observation="pixels+state")
     checks = examine(lambda: gym.make("dmc-walker-walk", **{**kwargs, "camera_id": ["side", "back"]}))
     assert complaints(checks) == ["camera of 'side'", "camera of 'back'"]
@@ -507,7 +507,7 @@ def test_an_observation_that_the_next_step_overwrites(key):
 
 
 def test_large_rewards_are_no_complaint_but_have_a_hint(monkeypatch):
-    monkeypatch.setattr(examination, "check_speed", lambda *_: refusal("speed", "not tried")._replace(ok=True))
+    monkeypatch.setattr(examination, "examine_speed", lambda *_: refusal("speed", "not tried")._replace(ok=True))
     large = examine(lambda: StackedNoise(rewards={5: -16.0}))
     assert complaints(large) == [] and "steps of about 1 are learned more steadily" in large["rewards"].text
     assert "steadily" not in examine(StackedNoise)["rewards"].text

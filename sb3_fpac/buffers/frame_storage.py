@@ -18,7 +18,7 @@ from sb3_fpac.buffers.encoded_frames import FixedEncoder
 from sb3_fpac.buffers.frame_batch import FrameBatch
 from sb3_fpac.buffers.frame_pool import to_device
 from sb3_fpac.buffers.frame_store import FrameStore
-from sb3_fpac.buffers.memory import check_device, check_memory
+from sb3_fpac.buffers.memory import check_memory, check_storage_device
 from sb3_fpac.observations import Layout, check_keys, check_options, naming, naming_warnings, options_of, split_keys
 
 Samples = TypeVar("Samples", ReplayBufferSamples, DictReplayBufferSamples)
@@ -80,7 +80,7 @@ class FrameStorage(ReplayBuffer):
         buffer_size = whole_number("buffer_size", buffer_size, at_least=1)
         n_envs = whole_number("n_envs", n_envs, at_least=1)
         n_transitions = max(buffer_size // n_envs, 1) * n_envs
-        device = check_device(storage_device)
+        device = check_storage_device(storage_device)
         images: dict[Any, spaces.Space] = {None: space}
         vectors: dict[str, spaces.Space] = {}
         if isinstance(space, spaces.Dict):

@@ -12,7 +12,7 @@ from sb3_fpac.limits import free_memory
 from sb3_fpac.observations import Layout
 
 
-def check_device(device: th.device | str) -> th.device:
+def check_storage_device(device: th.device | str) -> th.device:
     """
     Check that frames can be stored on a device.
 

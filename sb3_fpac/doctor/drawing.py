@@ -46,7 +46,7 @@ def backend() -> str:
     return os.environ.get("MUJOCO_GL") or "glfw"
 
 
-def check_drawing() -> Check:
+def examine_drawing() -> Check:
     """
     Draw frames of a task of DeepMind Control.
 

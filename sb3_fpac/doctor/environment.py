@@ -8,7 +8,7 @@ from gymnasium import spaces
 from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.vec_env import VecTransposeImage
 
-from sb3_fpac.checks import environments as env_checks
+from sb3_fpac.checks import environments
 from sb3_fpac.doctor.check import Check, refusal
 from sb3_fpac.envs.cameras import camera_name, follows, mujoco_model_and_data
 from sb3_fpac.envs.drawn_cameras import drawn_cameras
@@ -31,7 +31,7 @@ def name_of(what: str, key: str | None) -> str:
     return what if key is None else f"{what} of {key!r}"
 
 
-def check_observations(space: spaces.Space, frame_channels: int | dict[str, int]) -> tuple[list[Check], Layouts]:
+def examine_observations(space: spaces.Space, frame_channels: int | dict[str, int]) -> tuple[list[Check], Layouts]:
     """
     Say what observations are taken for, as SB3 wraps the environment.
 
@@ -52,7 +52,7 @@ def check_observations(space: spaces.Space, frame_channels: int | dict[str, int]
     else:
         try:
             boxes, vectors = split_keys(space)
-            env_checks.check_axes(space)
+            environments.check_axes(space)
         except ValueError as error:
             return [refusal(name, str(error))], {}
         images = dict(boxes.items())
@@ -85,7 +85,7 @@ def as_seen(space: spaces.Space) -> spaces.Space:
     return space
 
 
-def check_actions(space: spaces.Space) -> Check:
+def examine_actions(space: spaces.Space) -> Check:
     """
     Check that FPAC can choose such actions.
 
@@ -93,7 +93,7 @@ def check_actions(space: spaces.Space) -> Check:
     :return: Ok for what FPAC takes
     """
     try:
-        env_checks.check_actions(space)
+        environments.check_actions(space)
     except ValueError as error:
         return refusal("actions", str(error))
     assert isinstance(space, spaces.Box)
@@ -102,7 +102,7 @@ def check_actions(space: spaces.Space) -> Check:
     return Check("actions", True, text)
 
 
-def check_cameras(env: gym.Env, layouts: Layouts) -> Iterator[Check]:
+def examine_cameras(env: gym.Env, layouts: Layouts) -> Iterator[Check]:
     """
     Check that observations tell how a camera of MuJoCo moves, if it does.
 

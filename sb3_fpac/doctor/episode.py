@@ -66,7 +66,7 @@ def play(env: gym.Env, layouts: Layouts, n_steps: int = _N_STEPS) -> Played:
     return Played(past, now, np.array(rewards), busy_seconds / (n_steps * _PAUSE), sorted(overwritten, key=str))
 
 
-def check_played(played: Played, layouts: Layouts) -> Iterator[Check]:
+def examine_played(played: Played, layouts: Layouts) -> Iterator[Check]:
     """
     Check what was seen, the rewards, and what goes on after a step.
 
@@ -77,9 +77,9 @@ def check_played(played: Played, layouts: Layouts) -> Iterator[Check]:
     """
     for key, layout in layouts.items():
         past, now = (images[key][:, layout.camera_shift :] for images in (played.past, played.now))
-        yield _check_values(name_of("frames", key), past, now, layout)
+        yield _examine_values(name_of("frames", key), past, now, layout)
         if now.dtype == np.uint8:
-            yield _check_stack(name_of("stack", key), past, now, layout)
+            yield _examine_stack(name_of("stack", key), past, now, layout)
     lowest, highest = played.rewards.min(), played.rewards.max()
     text = f"from {lowest:g} to {highest:g} in {len(played.rewards)} random steps"
     if np.isfinite(played.rewards).all():
@@ -87,16 +87,16 @@ def check_played(played: Played, layouts: Layouts) -> Iterator[Check]:
         yield Check("rewards", True, text + f"; {_SCALE_REWARDS}" * bool(are_large))
     else:
         yield Check("rewards", False, f"{text}, which is not finite", "correct the environment's reward")
-    yield from (_check_kept(key) for key in played.overwritten)
-    yield _check_idle(played.busy)
+    yield from (_examine_kept(key) for key in played.overwritten)
+    yield _examine_idle(played.busy)
 
 
-def _check_kept(key: str | None) -> Check:
+def _examine_kept(key: str | None) -> Check:
     problem = "a step writes into the observation before, so the last one of an episode is lost when the next episode starts"
     return Check(name_of("observation", key), False, problem, "return a new array from every step: observation.copy()")
 
 
-def _check_idle(busy: float) -> Check:
+def _examine_idle(busy: float) -> Check:
     """NumPy's threads wait in a loop for the next product of matrices, for a tenth of a second or more"""
     if busy < 0.5:
         return Check("idle", True, "nothing goes on after a step")
@@ -110,7 +110,7 @@ def _seconds_used_in_a_pause() -> float:
     return time.process_time() - start
 
 
-def _check_values(name: str, past: np.ndarray, now: np.ndarray, layout: Layout) -> Check:
+def _examine_values(name: str, past: np.ndarray, now: np.ndarray, layout: Layout) -> Check:
     """Images without a header plane"""
     if now.dtype != np.uint8:
         return Check(name, False, f"the space is uint8, but the environment returns {now.dtype}", "return bytes from 0 to 255")
@@ -123,7 +123,7 @@ def _check_values(name: str, past: np.ndarray, now: np.ndarray, layout: Layout) 
     return Check(name, True, f"values from {now.min()} to {now.max()}, {changed:.3g} % of the pixels change from step to step")
 
 
-def _check_stack(name: str, past: np.ndarray, now: np.ndarray, layout: Layout) -> Check:
+def _examine_stack(name: str, past: np.ndarray, now: np.ndarray, layout: Layout) -> Check:
     """Images without a header plane"""
     n_channels = layout.frame_channels
     if n_channels > 1 and not layout.camera_shift and look_like_grey_frames(th.as_tensor(past), th.as_tensor(now)):

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import gymnasium as gym
 
 from sb3_fpac.doctor.check import Check, refusal
-from sb3_fpac.doctor.drawing import check_drawing, opengl_errors
-from sb3_fpac.doctor.environment import check_actions, check_cameras, check_observations
-from sb3_fpac.doctor.episode import check_played, play
-from sb3_fpac.doctor.machine import check_bfloat16, check_compiler, check_device, check_threads
-from sb3_fpac.doctor.packages import check_packages
+from sb3_fpac.doctor.drawing import examine_drawing, opengl_errors
+from sb3_fpac.doctor.environment import examine_actions, examine_cameras, examine_observations
+from sb3_fpac.doctor.episode import examine_played, play
+from sb3_fpac.doctor.machine import examine_bfloat16, examine_compiler, examine_device, examine_threads
+from sb3_fpac.doctor.packages import examine_packages
 from sb3_fpac.doctor.plan import Plan
-from sb3_fpac.doctor.training import check_memory, check_speed
+from sb3_fpac.doctor.training import examine_memory, examine_speed
 
 _OF_WRAPPERS = (gym.error.Error, AssertionError, ImportError, RuntimeError, TypeError, ValueError)
 
@@ -22,12 +22,12 @@ def examine_machine() -> Iterator[Check]:
 
     :return: The checks, each as soon as it is done
     """
-    yield from check_packages()
-    yield check_drawing()
-    yield check_threads()
-    yield check_device()
-    yield check_bfloat16()
-    yield check_compiler()
+    yield from examine_packages()
+    yield examine_drawing()
+    yield examine_threads()
+    yield examine_device()
+    yield examine_bfloat16()
+    yield examine_compiler()
 
 
 def examine_environment(plan: Plan) -> Iterator[Check]:
@@ -51,23 +51,23 @@ def examine_environment(plan: Plan) -> Iterator[Check]:
 
 
 def _examine(env: gym.Env, plan: Plan) -> Iterator[Check]:
-    checks, layouts = check_observations(env.observation_space, plan.frame_channels)
-    actions = check_actions(env.action_space)
+    checks, layouts = examine_observations(env.observation_space, plan.frame_channels)
+    actions = examine_actions(env.action_space)
     yield from checks
     yield actions
-    yield from check_cameras(env, layouts)
+    yield from examine_cameras(env, layouts)
     try:
         with opengl_errors():
             played = play(env, layouts)
     except Exception as error:  # Gymnasium's checker, nothing to draw with, wrappers, or a fault of its own
         yield refusal("steps", _flat(error)) if isinstance(error, _OF_WRAPPERS) else Check("steps", False, _flat(error))
         return
-    found = list(check_played(played, layouts))
+    found = list(examine_played(played, layouts))
     yield from found
     if layouts:
-        yield check_memory(plan, env.observation_space, layouts)
+        yield examine_memory(plan, env.observation_space, layouts)
     if layouts and all(check.ok for check in (actions, *found) if not check.name.startswith(("stack", "idle"))):
-        yield check_speed(plan, env)
+        yield examine_speed(plan, env)
 
 
 def _flat(error: Exception) -> str:

@@ -17,7 +17,7 @@ _BUSY_SECONDS = 0.3  # of measuring
 _COMPILERS = ("g++", "clang++", "c++", "cl")
 
 
-def check_threads() -> Check:
+def examine_threads() -> Check:
     """
     Compare PyTorch's threads with the processors that it may use and, if it updates on them, with those that other programs
     leave.
@@ -35,7 +35,7 @@ def check_threads() -> Check:
     return Check("threads", threads <= fewer, text, "" if threads <= fewer else f"set OMP_NUM_THREADS={fewer}")
 
 
-def check_device() -> Check:
+def examine_device() -> Check:
     """
     Say which device SB3 takes by itself.
 
@@ -55,7 +55,7 @@ def check_device() -> Check:
     return Check("device", True, 'device="auto" takes the CPU, there is no GPU')
 
 
-def check_bfloat16() -> Check:
+def examine_bfloat16() -> Check:
     """
     Say in which precision the encoder computes.
 
@@ -68,7 +68,7 @@ def check_bfloat16() -> Check:
     return Check("bfloat16", True, f"{name} does not multiply it, so encoders use float32, which is slower to train")
 
 
-def check_compiler() -> Check:
+def examine_compiler() -> Check:
     """
     Look for the C++ compiler of ``torch.compile``.
 

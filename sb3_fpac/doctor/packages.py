@@ -25,7 +25,7 @@ _NAMES = (
 )
 
 
-def check_packages() -> Iterator[Check]:
+def examine_packages() -> Iterator[Check]:
     """
     Compare the versions of Python and of the packages that matter with the requirements of the installed distribution.
 

@@ -20,7 +20,7 @@ _N_SECONDS = 10  # to measure, if 20 updates take longer
 _USUAL_STEPS = 100_000  # for which the time is given if the plan has no other number
 
 
-def check_memory(plan: Plan, space: spaces.Space, layouts: Layouts) -> Check:
+def examine_memory(plan: Plan, space: spaces.Space, layouts: Layouts) -> Check:
     """
     Compare the memory of a full FrameReplayBuffer, of one frame and two of each vector for each transition, with what is free.
 
@@ -44,7 +44,7 @@ def check_memory(plan: Plan, space: spaces.Space, layouts: Layouts) -> Check:
     )
 
 
-def check_speed(plan: Plan, env: gym.Env) -> Check:
+def examine_speed(plan: Plan, env: gym.Env) -> Check:
     """
     Train for a few steps.
 

@@ -48,7 +48,7 @@ def describe(model: BaseAlgorithm) -> str | None:
     return "\n".join(dict.fromkeys(lines)) or None  # actor and critic may have one each
 
 
-def check_memory(model: OffPolicyAlgorithm) -> None:
+def check_replay_buffer(model: OffPolicyAlgorithm) -> None:
     """
     Check that SB3's replay buffer for an agent with feature points fits into memory. SB3 stores both stacks of a transition,
     and its default is a million transitions.
@@ -143,7 +143,7 @@ def frame_options(policy_kwargs: dict[str, Any]) -> dict[str, Any]:
 def register_setup() -> None:
     """
     Let SB3's algorithms call :func:`check_policy_kwargs`, :func:`check_places`, :func:`check_normalization`,
-    :func:`check_stacking` and :func:`check_memory` before they are set up, and print :func:`describe` afterwards, with
+    :func:`check_stacking` and :func:`check_replay_buffer` before they are set up, and print :func:`describe` afterwards, with
     ``verbose=1``. A buffer of frames gets :func:`frame_options`. Agents with feature points, or with such a buffer, store
     the images that they saw under VecNormalize. Their ``policy_kwargs`` are their own, as SB3 and the policies change them.
     ``normalized_keys``, which is saved with them, names the vectors that VecNormalize normalizes.
@@ -175,7 +175,7 @@ def _checked(setup: Callable[[Any], None]) -> Callable[[Any], None]:
             if self._vec_normalize_env is not None:
                 self.normalized_keys = normalized_keys(self._vec_normalize_env)  # type: ignore[attr-defined]
         if isinstance(self, OffPolicyAlgorithm):
-            check_memory(self)
+            check_replay_buffer(self)
             if has_points and issubclass(self.replay_buffer_class or ReplayBuffer, FrameStorage):
                 self.replay_buffer_kwargs = {**frame_options(self.policy_kwargs), **self.replay_buffer_kwargs}
         setup(self)
