@@ -6,6 +6,7 @@ experiment.
 import argparse
 import io
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
@@ -50,6 +51,9 @@ def main() -> None:
         sys.exit("error: the program that reads the output has ended.")
     except (ImportError, OSError, ValueError) as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)  # as shells do
 
 
 @contextmanager

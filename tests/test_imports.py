@@ -70,3 +70,17 @@ def test_whoever_has_an_extractor_has_the_policies_that_share_it(statement):
         "assert hasattr(OffPolicyAlgorithm._setup_model, '__wrapped__')\n"
     )
     python("-c", code)
+
+
+def test_ctrl_c_ends_a_command_without_a_traceback(monkeypatch, capsys):
+    from sb3_fpac.__main__ import main
+    from sb3_fpac.commands import doctor
+
+    def interrupted(args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(doctor, "run", interrupted)
+    monkeypatch.setattr(sys, "argv", ["sb3_fpac", "doctor"])
+    with pytest.raises(SystemExit) as exit_:
+        main()
+    assert exit_.value.code == 130 and capsys.readouterr().err == "interrupted\n"
