@@ -41,9 +41,6 @@ def main() -> None:
     args.results_to = sys.stdout
     try:
         module = import_module(f"sb3_fpac.commands.{args.command}")  # and with it PyTorch, which takes seconds
-    except ImportError as error:
-        sys.exit(f"error: {error}")
-    try:
         with _prints_of_others(args):
             module.run(args)
     except BrokenPipeError:  # of "| head"

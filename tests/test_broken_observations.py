@@ -148,6 +148,15 @@ def test_joints_that_do_not_move_are_not_overwritten():
     assert learn(DummyVecEnv([lambda: Still(FrameStack(Arm()))]), 30).replay_buffer.size() == 30
 
 
+def test_forces_with_which_all_episodes_start_and_end_are_not_overwritten():
+    class Contact(gym.ObservationWrapper):
+        def observation(self, observation):
+            step = observation["joints"][1]
+            return {**observation, "joints": np.full(3, step % 6, np.float32)}  # 0 at the first and at the last step
+
+    assert learn(DummyVecEnv([lambda: Contact(FrameStack(Arm()))]), 30).replay_buffer.size() == 30
+
+
 @pytest.mark.parametrize("dtype, what", [(np.uint16, "uint16 from"), (np.float32, "float32 from")])
 def test_images_of_another_type_than_their_space_are_refused(dtype, what):
     class Other(gym.ObservationWrapper):

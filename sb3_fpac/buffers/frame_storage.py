@@ -21,6 +21,7 @@ from sb3_fpac.buffers.frame_store import FrameStore
 from sb3_fpac.buffers.memory import check_memory, check_storage_device
 from sb3_fpac.observations import Layout, check_keys, check_options, naming, naming_warnings, options_of, split_keys
 
+_ROUNDING = 1e-3  # of actions that are scaled and scaled back
 Samples = TypeVar("Samples", ReplayBufferSamples, DictReplayBufferSamples)
 
 References = dict[str | None, np.ndarray]
@@ -123,6 +124,11 @@ class FrameStorage(ReplayBuffer):
         for name, values, n in zip(("action", "reward", "done"), (action, reward, done), n_numbers, strict=True):
             if np.size(values) != n:
                 raise ValueError(f"{name} must have {n} values for {self.n_envs} environments, got {np.size(values)}.")
+        largest = np.abs(action).max() if isinstance(self.action_space, spaces.Box) else 0
+        if largest > 1 + _ROUNDING:
+            raise ValueError(
+                f"Replay buffers contain actions scaled to [-1, 1], got {largest:.3g}: pass model.policy.scale_action(action)."
+            )
         if isinstance(self.observation_space, spaces.Dict):
             for observation in (obs, next_obs):
                 check_keys(observation, self.observation_space)
@@ -138,6 +144,23 @@ class FrameStorage(ReplayBuffer):
         for key, store in self.stores.items():
             references[key], next_references[key] = store.put(*stacks[key])
         return references, next_references
+
+    def check_stacks(self) -> None:
+        """
+        Check that what is stored are stacks of frames.
+
+        :raises ValueError: if half of the next observations do not continue their observations
+        """
+        n_rows = self.buffer_size if self.full else self.pos
+        for key, store in self.stores.items():
+            slots, next_slots = (
+                (rows if key is None else rows[key])[:n_rows, ..., : store.n_frames]
+                for rows in (self.observations, self.next_observations)
+            )
+            continued = (slots[..., 1:] == next_slots[..., :-1]).all(axis=-1)
+            with naming(key):
+                if continued.size and continued.mean() <= 0.5:
+                    raise store.not_continued()
 
     def _vector(self, key: str, vector: Any, shape: tuple[int, ...]) -> np.ndarray:
         vector = np.asarray(vector)

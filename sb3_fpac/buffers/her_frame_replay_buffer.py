@@ -1,5 +1,6 @@
 """Hindsight experience replay with every frame stored once."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from sb3_fpac.arguments import number, whole_number
 from sb3_fpac.buffers.frame_storage import FrameStorage, References
 
 _GOALS = ("achieved_goal", "desired_goal")
+_N_COMPARED = 50  # rewards of real transitions
 
 
 class HerFrameReplayBuffer(FrameStorage, HerReplayBuffer):
@@ -98,6 +100,7 @@ class HerFrameReplayBuffer(FrameStorage, HerReplayBuffer):
         )
         self.observation_space = observation_space
         self._rewards_are_checked = False
+        self._n_compared = self._n_different = 0
 
     def add(  # type: ignore[override]
         self,
@@ -122,6 +125,8 @@ class HerFrameReplayBuffer(FrameStorage, HerReplayBuffer):
         """
         if not self._rewards_are_checked:
             self._check_rewards(next_obs, infos)
+        if self._n_compared < _N_COMPARED:
+            self._compare_rewards(next_obs, reward, infos)
         added = self._put(obs, next_obs, action, reward, done)
         overwritten = [self._at(rows, self.pos) for rows in (self.observations, self.next_observations)]
         was_full = self.full
@@ -148,6 +153,22 @@ class HerFrameReplayBuffer(FrameStorage, HerReplayBuffer):
                 "np.linalg.norm(achieved_goal - desired_goal, axis=-1)."
             )
         self._rewards_are_checked = True
+
+    def _compare_rewards(self, obs: dict[str, np.ndarray], reward: np.ndarray, infos: list[dict[str, Any]]) -> None:
+        """Warn if most of the first rewards are not what the environment gives for the same goals when it is asked"""
+        goals = (obs[goal][:1] for goal in _GOALS)
+        (of_goals,) = self.env.env_method(  # type: ignore[union-attr]
+            "compute_reward", *goals, infos[:1] if self.copy_info_dict else [{}], indices=[0]
+        )
+        self._n_compared += 1
+        self._n_different += not np.allclose(of_goals, reward[:1], rtol=1e-3, atol=1e-6)
+        if self._n_compared == _N_COMPARED and self._n_different > _N_COMPARED // 2:
+            warnings.warn(
+                f"In {self._n_different} of {_N_COMPARED} steps the environment's reward was not that of its compute_reward, "
+                f"such as {reward[0]:g} and {np.asarray(of_goals).ravel()[0]:g}: relabelled transitions get others than real "
+                "ones. Let compute_reward return what step returns; wrappers that change rewards need one of their own.",
+                stacklevel=2,
+            )
 
     def sample(self, batch_size: int, env: VecNormalize | None = None) -> DictReplayBufferSamples:  # type: ignore[override]
         """

@@ -56,6 +56,7 @@ class ContinuityCheck:
     def __init__(self, n_envs: int) -> None:
         self._recent = np.zeros((n_envs, _RECENT), dtype=bool)  # which of the latest transitions were broken
         self._ended_wrongly = np.zeros(n_envs, dtype=bool)  # whether the latest episode lost its last observation
+        self._first: dict[tuple[int, str], np.ndarray] = {}  # by environment and key: the first vector of the latest episode
         self._n_dropped = 0
 
     def before(self, buffer: FrameStorage, new_obs: Any, when: str) -> Any:
@@ -72,7 +73,7 @@ class ContinuityCheck:
 
     def next_obs_to_store(self, buffer: FrameStorage, step: _Step, when: str) -> Any:
         """``next_obs`` of the step; None if the transition is not to be stored"""
-        lost = _lost_ends(buffer, step)
+        lost = self._lost_ends(buffer, step)
         if (lost & self._ended_wrongly & ~step.terminated).any():
             raise ValueError(_WRONG_END)
         self._ended_wrongly[step.done] = lost[step.done]
@@ -98,6 +99,30 @@ class ContinuityCheck:
             return None
         return continued[None] if isinstance(step.obs, np.ndarray) else {**step.next_obs, **continued}
 
+    def _lost_ends(self, buffer: FrameStorage, step: _Step) -> np.ndarray:
+        """``(n_envs,)``: where the last observation of an episode is the first one of the next, unlike the one before it"""
+        lost = np.zeros_like(step.done)
+        vectors = list(_float_vectors(buffer))
+        for i, info in enumerate(step.infos):
+            last = info.get("terminal_observation")
+            for key in (*buffer.stores, *vectors) if step.done[i] else ():
+                before, after, first = (_part(obs, key)[i] for obs in (step.obs, step.next_obs, step.new_obs))
+                is_first = last is None or np.array_equal(first, _part(last, key))  # without one, SB3 takes the first
+                if not is_first or np.array_equal(before, after):
+                    continue
+                if key in buffer.stores:
+                    lost[i] |= not _continues(buffer.stores[key], before, after)
+                else:
+                    lost[i] |= last is None or self._is_new(i, str(key), first)
+            if step.done[i]:
+                self._first |= {(i, key): np.array(step.new_obs[key][i]) for key in vectors}
+        return lost
+
+    def _is_new(self, env: int, key: str, first: np.ndarray) -> bool:
+        """Not where episodes always start, such as forces of 0, with which one may end by chance"""
+        known = self._first.get((env, key))
+        return known is not None and not np.array_equal(known, first)
+
     def _are_too_many(self, broken: np.ndarray) -> bool:
         return bool(self._recent[broken].sum(axis=1).max() + 1 >= _TOO_MANY)
 
@@ -108,28 +133,12 @@ class ContinuityCheck:
             warnings.warn(f"The transition before {when} is not stored{so_far}. {cause}", stacklevel=3)
 
 
-def _lost_ends(buffer: FrameStorage, step: _Step) -> np.ndarray:
-    """
-    ``(n_envs,)``: where the last observation of an episode is the first one of the next, unlike the one before it. Vectors
-    count if they contain several floats: a switch may have the same position by chance.
-    """
-    lost = np.zeros_like(step.done)
-    keys = (*buffer.stores, *_float_vectors(buffer))
-    for i, info in enumerate(step.infos):
-        last = info.get("terminal_observation")
-        for key in keys if step.done[i] else ():
-            before, after, first = (_part(obs, key)[i] for obs in (step.obs, step.next_obs, step.new_obs))
-            is_first = last is None or np.array_equal(first, _part(last, key))  # without one, SB3 takes the first
-            if is_first and not np.array_equal(before, after):
-                lost[i] |= key not in buffer.stores or not _continues(buffer.stores[key], before, after)
-    return lost
-
-
 def _part(obs: Any, key: str | None) -> Any:
     return obs if key is None else obs[key]
 
 
 def _float_vectors(buffer: FrameStorage) -> Iterator[str]:
+    """Keys of vectors of several floats: a switch may have the same position by chance"""
     space = buffer.observation_space
     for key, part in space.spaces.items() if isinstance(space, spaces.Dict) else ():
         if key not in buffer.stores and np.issubdtype(part.dtype, np.floating) and spaces.flatdim(part) > 1:

@@ -22,6 +22,7 @@ class RunChecks:
 
     def __init__(self, n_envs: int) -> None:
         self._blank = BlankCheck()
+        self._stacks_are_checked = False
         self._continuity = ContinuityCheck(n_envs)
         self._crowding = CrowdingCheck()
 
@@ -41,8 +42,8 @@ class RunChecks:
         """
         if not np.isfinite(reward).all():
             raise FloatingPointError(
-                f"The environment returned the reward {reward.tolist()} at {when}: training was stopped before the reward was "
-                "stored."
+                f"The environment returned the reward {reward.tolist()} at {when}: training was stopped before it was "
+                "stored. Correct the environment's reward."
             )
         last_observations = [info["terminal_observation"] for info in infos if info.get("terminal_observation") is not None]
         for observations in (new_obs, *last_observations):
@@ -51,10 +52,14 @@ class RunChecks:
 
     def before_updates(self, buffer: FrameStorage) -> None:
         """
-        Check once whether the frames show anything.
+        Check once whether the replay buffer contains stacks of frames, whoever has filled it, and whether they show anything.
 
         :param buffer: The replay buffer
+        :raises ValueError: if it contains no stacks of frames
         """
+        if not self._stacks_are_checked:
+            buffer.check_stacks()
+            self._stacks_are_checked = True
         self._blank.update(buffer)
 
     def after_updates_on_cpu(self) -> None:

@@ -1,5 +1,6 @@
 """Repeats actions."""
 
+from collections.abc import Callable
 from typing import Any, SupportsFloat
 
 import gymnasium as gym
@@ -15,6 +16,9 @@ class ActionRepeat(gym.Wrapper, RecordConstructorArgs):
     Stops early when the episode ends. ``info["env_steps"]`` is the number of steps taken: n, or fewer at the end of an
     episode. If the environment reports ``env_steps`` itself, these are summed. Apply it below the wrapper that renders the
     observation, so that the frames in between are never drawn.
+
+    For hindsight experience replay, ``compute_reward`` returns n times the reward that the environment gives for the goals:
+    only the goals after the last step are known.
 
     >>> import gymnasium as gym
     >>> env = ActionRepeat(gym.make("CartPole-v1"), n=4)
@@ -33,6 +37,12 @@ class ActionRepeat(gym.Wrapper, RecordConstructorArgs):
         RecordConstructorArgs.__init__(self, n=n)
         gym.Wrapper.__init__(self, env)
         self.n = n
+
+    @property
+    def compute_reward(self) -> Callable[[Any, Any, Any], Any]:
+        """``compute_reward(achieved_goal, desired_goal, info)``, if the environment has it"""
+        of_step = self.env.get_wrapper_attr("compute_reward")
+        return lambda achieved_goal, desired_goal, info: self.n * of_step(achieved_goal, desired_goal, info)
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         total_reward, env_steps = 0.0, 0

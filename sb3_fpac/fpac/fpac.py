@@ -260,7 +260,7 @@ class FPAC(CheckedLoading):
         settings = self._current_settings(batch_size, encoders)
         if settings != self._update_settings:  # as callbacks may change them
             check_hyperparameters(self)
-            check_random_shift(self.random_shift, self.replay_buffer.layouts)
+            self.random_shift = check_random_shift(self.random_shift, self.replay_buffer.layouts)
             check_trained(self.policy.features_extractor, self.critic.optimizer)
             self.replay_buffer.gamma = self.gamma  # of n-step returns
             self._update, self._update_settings = None, settings

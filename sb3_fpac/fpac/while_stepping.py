@@ -5,6 +5,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
+from stable_baselines3.common.type_aliases import TrainFrequencyUnit
 from stable_baselines3.common.vec_env import SubprocVecEnv, VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 from stable_baselines3.her import HerReplayBuffer
@@ -95,7 +96,9 @@ def may_wait(model: Any, train: Callable[..., None]) -> bool:
 
     :param model: The algorithm
     :param train: The ``train`` of its class. Whoever replaces it expects to be updated when it returns
-    :return: False if it is replaced, or if hindsight asks the environments for rewards, which they cannot give during a step
+    :return: False if it is replaced, if hindsight asks the environments for rewards, which they cannot give during a step, or
+        if the agent is updated between episodes, when a robot stands still
     """
     is_replaced = type(model).train is not train or "train" in vars(model)
-    return not is_replaced and not isinstance(model.replay_buffer, HerReplayBuffer)
+    between_episodes = model.train_freq.unit == TrainFrequencyUnit.EPISODE
+    return not (is_replaced or between_episodes or isinstance(model.replay_buffer, HerReplayBuffer))

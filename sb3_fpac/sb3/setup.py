@@ -17,7 +17,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from sb3_fpac.arguments import keywords
 from sb3_fpac.buffers import FrameStorage, normalized_keys
-from sb3_fpac.checks.environments import check_normalization, check_stacking
+from sb3_fpac.checks.environments import check_normalization, check_normalized, check_stacking
 from sb3_fpac.features.combined_extractor import FeaturePointCombinedExtractor
 from sb3_fpac.features.extractor import FeaturePointExtractor
 from sb3_fpac.features.frame_extractor import FrameExtractor
@@ -145,11 +145,14 @@ def register_setup() -> None:
     Let SB3's algorithms call :func:`check_policy_kwargs`, :func:`check_places`, :func:`check_normalization`,
     :func:`check_stacking` and :func:`check_replay_buffer` before they are set up, and print :func:`describe` afterwards, with
     ``verbose=1``. A buffer of frames gets :func:`frame_options`. Agents with feature points, or with such a buffer, store
-    the images that they saw under VecNormalize. Their ``policy_kwargs`` are their own, as SB3 and the policies change them.
+    the images that they saw under VecNormalize. Their ``learn`` calls :func:`check_normalized`, and refuses a replay buffer of
+    one transition, with which agents are loaded to act. Their ``policy_kwargs`` are their own, as SB3 and the policies change
+    them.
     ``normalized_keys``, which is saved with them, names the vectors that VecNormalize normalizes.
     """
     for algorithm in _SET_UP:
         _wrap(algorithm, "_setup_model", _checked)
+    _wrap(BaseAlgorithm, "_setup_learn", _checked_learn)  # type: ignore[type-abstract]
     _wrap(OffPolicyAlgorithm, "_store_transition", _storing_what_is_seen)
 
 
@@ -182,6 +185,21 @@ def _checked(setup: Callable[[Any], None]) -> Callable[[Any], None]:
         description = describe(self) if self.verbose else None
         if description is not None:
             print(description)
+
+    return checked_setup
+
+
+def _checked_learn(setup: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(setup)
+    def checked_setup(self: BaseAlgorithm, *args: Any, **kwargs: Any) -> Any:
+        if _has_points(self):
+            check_normalized(self, "This agent")
+            if isinstance(self, OffPolicyAlgorithm) and self.buffer_size == 1:
+                raise ValueError(
+                    "This agent was loaded to act, with a replay buffer of one transition: to train it, load it with its "
+                    "environment, and without buffer_size=1."
+                )
+        return setup(self, *args, **kwargs)
 
     return checked_setup
 

@@ -11,9 +11,10 @@ import torch as th
 from sb3_contrib import MaskablePPO
 from sb3_contrib.common.maskable.utils import get_action_masks, is_masking_supported
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize, unwrap_vec_normalize
 
 from sb3_fpac.arguments import whole_number
+from sb3_fpac.checks.environments import check_normalized
 from sb3_fpac.features.extractor import FeaturePointExtractor
 from sb3_fpac.visualization.agents import Observations, encoder_input, find_images, image_of
 
@@ -144,13 +145,14 @@ def record_episode(
     Play one episode and record what the agent sees.
 
     :param model: Any SB3 algorithm with feature points; MaskablePPO gets the masks of the environment
-    :param env: An environment with the observations that the agent was trained on; vectorized ones must have one environment
+    :param env: An environment with the observations that the agent was trained on; vectorized ones must have one environment.
+        Without a VecNormalize, it gets the statistics of the agent's, if that has one.
     :param deterministic: Whether the agent takes the mean action
     :param max_steps: Maximum number of agent steps; None: no limit
     :param on_step: Called after every step, for example by a progress bar
     :return: The episode
     :raises ValueError: if the agent has no feature points, the observations are not the agent's, there are several
-        environments, ``max_steps`` is less than 1, or a reward is not finite
+        environments, ``max_steps`` is less than 1, a reward is not finite, or the statistics of VecNormalize are missing
     """
     if max_steps is not None:
         max_steps = whole_number("max_steps", max_steps, at_least=1)
@@ -159,6 +161,7 @@ def record_episode(
         env = DummyVecEnv([lambda: single])
     if env.num_envs != 1:
         raise ValueError(f"An episode is recorded from one environment, got {env.num_envs}.")
+    env = _as_in_training(env, model)
     images = find_images(model)
     is_masked = isinstance(model, MaskablePPO) and is_masking_supported(env)
     observations: list[Observations] = []
@@ -185,6 +188,26 @@ def record_episode(
             on_step()
     views = {key: View(*map(np.stack, zip(*steps, strict=True))) for key, steps in seen.items()}
     return Episode(_concatenate(observations), views, np.stack(actions), np.stack(rewards))
+
+
+def _as_in_training(env: VecEnv, model: BaseAlgorithm) -> VecEnv:
+    """With the statistics of the agent's VecNormalize, unless the environment has one"""
+    if unwrap_vec_normalize(env) is not None:
+        return env
+    ours = model.get_vec_normalize_env()
+    if ours is None or not ours.norm_obs:
+        check_normalized(model, "This agent")
+        return env
+    normalized = VecNormalize(
+        env,
+        training=False,
+        norm_reward=False,
+        clip_obs=ours.clip_obs,
+        epsilon=ours.epsilon,
+        norm_obs_keys=None if ours.norm_obs_keys is None else list(ours.norm_obs_keys),
+    )
+    normalized.obs_rms = ours.obs_rms
+    return normalized
 
 
 def _concatenate(observations: list[Any]) -> Observations:
