@@ -1,7 +1,9 @@
 """FrameReplayBuffer and HerFrameReplayBuffer with Dict observations, against SB3's own buffers."""
 
 import pickle
+from contextlib import nullcontext
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch as th
@@ -13,12 +15,13 @@ from stable_baselines3 import DQN, SAC, TD3, HerReplayBuffer
 from stable_baselines3.common.buffers import DictReplayBuffer, NStepReplayBuffer
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
-from sb3_fpac import FeaturePointCombinedExtractor, FrameReplayBuffer, HerFrameReplayBuffer
+from sb3_fpac import FPAC, FeaturePointCombinedExtractor, FrameReplayBuffer, HerFrameReplayBuffer
 from sb3_fpac.observations import decode_camera_shift
 
 ACTIONS = spaces.Box(-1, 1, (2,), np.float32)
 CHANNELS = dict(front=3, wrist=1)
 STACKS = dict(frame_channels=CHANNELS, camera_shift=dict(front=True))
+POLICY = dict(net_arch=[8], features_extractor_kwargs=STACKS)
 
 
 def vec_env(n_envs=1, seed=0, **kwargs):
@@ -278,3 +281,47 @@ def test_dqn_learns_from_it():
     options = dict(replay_buffer_class=FrameReplayBuffer, replay_buffer_kwargs=STACKS, policy_kwargs=kwargs)
     model = DQN("MultiInputPolicy", env, buffer_size=40, learning_starts=10, batch_size=4, train_freq=1, **options)
     assert model.learn(20)._n_updates > 5
+
+
+class Scaled(gym.RewardWrapper):
+    def reward(self, reward):
+        return reward / 10
+
+
+@pytest.mark.parametrize("is_scaled", [True, False])
+def test_rewards_that_are_not_those_of_other_goals_are_told_once(is_scaled, recwarn):
+    env = DummyVecEnv([lambda: Scaled(Robot(goals=True)) if is_scaled else Robot(goals=True)])
+    kwargs = dict(buffer_size=200, learning_starts=100, policy_kwargs=POLICY, batch_size=4)
+    FPAC("MultiInputPolicy", env, replay_buffer_class=HerFrameReplayBuffer, **kwargs).learn(120)
+    told = [str(each.message) for each in recwarn if "relabelled transitions get others than real ones" in str(each.message)]
+    assert len(told) == is_scaled
+    assert all("In 50 of 50 steps" in each for each in told)
+
+
+def test_actions_are_those_of_the_policy_and_not_of_the_robot():
+    buffer = FrameReplayBuffer(9, spaces.Box(0, 255, (6, 17, 17), np.uint8), spaces.Box(-5, 10, (2,)))
+    obs = np.zeros((1, 6, 17, 17), np.uint8)
+    with pytest.raises(ValueError, match=r"scaled to \[-1, 1\], got 9\.9: pass model\.policy\.scale_action\(action\)"):
+        buffer.add(obs, obs, np.array([[0, 9.9]]), np.zeros(1), np.zeros(1), [{}])
+    assert buffer.size() == 0 and buffer.pool.n_frames == 0
+
+
+@pytest.mark.parametrize("n_steps", [1, 3])
+@pytest.mark.parametrize("newest_first", [True, False])
+def test_demonstrations_whose_frames_are_in_another_order_are_refused(n_steps, newest_first):
+    model = FPAC(
+        "MultiInputPolicy", Robot(), n_steps=n_steps, buffer_size=99, learning_starts=10, batch_size=4, policy_kwargs=POLICY
+    )
+    rng = np.random.default_rng(0)
+    env = Robot()
+    obs, _ = env.reset(seed=0)
+    turned = (lambda each: {**each, "wrist": each["wrist"][::-1]}) if newest_first else dict
+    for _ in range(20):
+        action = rng.uniform(-1, 1, 2)
+        next_obs, reward, terminated, truncated, _ = env.step(action)
+        done, info = terminated or truncated, {"TimeLimit.truncated": truncated}
+        batch = [{key: np.asarray(part)[None] for key, part in turned(each).items()} for each in (obs, next_obs)]
+        model.replay_buffer.add(*batch, action[None], np.array([reward]), np.array([done]), [info])
+        obs = env.reset()[0] if done else next_obs
+    with pytest.raises(ValueError, match="'wrist'.* stack frames oldest first") if newest_first else nullcontext():
+        model.learn(12)

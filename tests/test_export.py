@@ -29,6 +29,7 @@ from sb3_fpac import (
 )
 from sb3_fpac.__main__ import main
 from sb3_fpac.export import ExportedAgent, check, export_onnx, export_torchscript
+from sb3_fpac.visualization.episode import record_episode
 
 BUFFER = dict(buffer_size=20, seed=0)
 BFLOAT16 = dict(features_extractor_kwargs=dict(precision="bfloat16"))
@@ -310,3 +311,35 @@ def test_export_without_onnx_names_what_is_missing(tmp_path):
 def test_importing_the_package_needs_no_onnx():
     code = "import sys; sys.modules['onnx'] = sys.modules['onnxruntime'] = None; import sb3_fpac.export"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_agent_that_learned_with_vec_normalize_does_so_everywhere(tmp_path):
+    model = normalized_robot_agent()
+    by_hand = model.get_vec_normalize_env()
+    raw, normalized = (record_episode(model, env, max_steps=3) for env in (Robot(seed=3), model_env(by_hand)))
+    np.testing.assert_array_equal(raw.actions, normalized.actions)
+    np.testing.assert_array_equal(raw.observations["joints"], normalized.observations["joints"])
+    model.save(tmp_path / "agent")
+    loaded = FPAC.load(tmp_path / "agent", env=Robot())
+    with pytest.raises(
+        ValueError, match=r"This agent was trained with VecNormalize of 'joints', whose statistics are missing"
+    ):
+        loaded.learn(10)
+    with pytest.raises(ValueError, match="This agent was trained with VecNormalize of 'joints'"):
+        record_episode(loaded, Robot(seed=3), max_steps=3)
+    loaded.set_env(VecNormalize(DummyVecEnv([Robot]), norm_obs_keys=["joints"]))
+    loaded.learn(10)
+
+
+def model_env(like):
+    env = VecNormalize(DummyVecEnv([lambda: Robot(seed=3)]), training=False, norm_obs_keys=["joints"])
+    env.obs_rms = like.obs_rms
+    return env
+
+
+def test_an_agent_that_was_loaded_to_act_does_not_learn_from_one_transition(tmp_path):
+    path = save_weights(robot_agent(), tmp_path / "agent.safetensors")
+    loaded = load_weights(path)
+    loaded.set_env(DummyVecEnv([Robot]))
+    with pytest.raises(ValueError, match="a replay buffer of one transition: to train it, load it with its environment"):
+        loaded.learn(10)

@@ -318,3 +318,11 @@ def test_a_step_of_its_own():
     for _ in range(2):
         env.step(np.zeros((1, 2), np.float32))
     assert order == ["sent", "done", "received", "sent", "received"]
+
+
+def test_updates_between_episodes_come_before_the_next_action(in_process):
+    model = Recorded("CnnPolicy", in_process, **SHORT, train_freq=(1, "episode")).noted()
+    model.learn(60)
+    kinds = [event if isinstance(event, str) else event[0] for event in model.events]
+    assert "update" in kinds
+    assert all(before == "end" for before, kind in zip(kinds, kinds[1:], strict=False) if kind == "update")

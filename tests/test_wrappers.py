@@ -4,7 +4,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium import spaces
-from helpers.environments import Noise
+from helpers.environments import Noise, Robot, StackedNoise
 
 from sb3_fpac import ActionRepeat, CameraShift, CameraView, FrameStack, PixelFrames, decode_camera_shift
 
@@ -338,3 +338,10 @@ def test_wrappers_can_be_rebuilt_from_the_spec(counter_id):
 
 def still(env, height, width):
     return CameraView(anchor=np.zeros(2), project=lambda point: point)
+
+
+def test_repeated_actions_have_the_rewards_of_other_goals():
+    env = ActionRepeat(Robot(goals=True), 3)
+    achieved, desired = np.zeros((2, 2)), np.array([[3, 4], [0, 0]])
+    np.testing.assert_allclose(env.get_wrapper_attr("compute_reward")(achieved, desired, [{}, {}]), [-15, 0])
+    assert not ActionRepeat(StackedNoise(), 3).has_wrapper_attr("compute_reward")
