@@ -211,7 +211,7 @@ def test_extend_adds_one_transition_after_another():
     theirs, ours = (cls(9, env.observation_space, ACTIONS, device="cpu") for cls in (ReplayBuffer, FrameReplayBuffer))
     rng = np.random.default_rng(0)
     stacks = rng.integers(0, 256, (14, 1, *env.observation_space.shape), np.uint8)
-    data = (stacks[:-1], stacks[1:], rng.normal(size=(13, 1, 2)), rng.normal(size=(13, 1)), np.zeros((13, 1)), [[{}]] * 13)
+    data = (stacks[:-1], stacks[1:], rng.uniform(-1, 1, (13, 1, 2)), rng.normal(size=(13, 1)), np.zeros((13, 1)), [[{}]] * 13)
     theirs.extend(*data)
     ours.extend(*data)
     assert_same_samples(seeded(theirs.sample, 30), seeded(ours.sample, 30))

@@ -43,6 +43,7 @@ from sb3_fpac.checks import crowding
 from sb3_fpac.features.standardization import Standardization
 from sb3_fpac.fpac.loading import are_same_arguments
 from sb3_fpac.fpac.update import Losses
+from sb3_fpac.policies.critic_trained_encoder import SACActor
 from sb3_fpac.policies.policies import SACCnnPolicy
 
 POLICY = dict(net_arch=[16, 16], features_extractor_kwargs=dict(n_points=3, precision="float32"))
@@ -969,3 +970,93 @@ def test_nothing_is_left_open_when_parallel_environments_are_closed():
     psutil.wait_procs(workers, timeout=5)
     assert set(process.children(recursive=True)) == children
     assert process.num_fds() <= files
+
+
+class OwnForward(FeaturePointExtractor):
+    def forward(self, observations):
+        return 2 * super().forward(observations)
+
+
+class OwnState(FeaturePointExtractor):
+    def state(self, encoded):
+        return 2 * super().state(encoded)
+
+
+class OwnActor(SACActor):
+    def get_action_dist_params(self, obs):
+        mean, log_std, kwargs = super().get_action_dist_params(obs)
+        return mean, log_std.clamp(-2, 0), kwargs
+
+
+class OwnActorPolicy(FPACPolicy):
+    actor_class = OwnActor
+
+
+class OwnSamples(FrameReplayBuffer):
+    def sample(self, *args):
+        return super().sample(*args)
+
+
+@pytest.mark.parametrize(
+    ("policy", "kwargs", "sentence"),
+    [
+        (
+            "CnnPolicy",
+            dict(policy_kwargs=dict(features_extractor_class=OwnForward)),
+            r"OwnForward\.forward: override encode_frames or state, which it calls, or use SAC with OwnForward\.",
+        ),
+        (OwnActorPolicy, {}, r"OwnActor\.get_action_dist_params: use SAC with OwnActor\."),
+        ("CnnPolicy", dict(replay_buffer_class=OwnSamples), r"OwnSamples\.sample: override sample_frames"),
+    ],
+)
+def test_methods_that_the_update_would_not_call_are_refused(policy, kwargs, sentence):
+    with pytest.raises(ValueError, match=f"FPAC's update would not call {sentence}"):
+        FPAC(policy, Noise(), buffer_size=9, **kwargs)
+
+
+def test_a_method_that_the_update_calls_can_be_overridden():
+    FPAC("CnnPolicy", Noise(), buffer_size=9, policy_kwargs=dict(features_extractor_class=OwnState))
+
+
+class Replaces(BaseCallback):
+    """Replaces a part of the agent before the last ten updates"""
+
+    def __init__(self, replace):
+        super().__init__()
+        self.replace = replace
+
+    def _on_step(self):
+        if self.num_timesteps == 21:
+            self.replace(self.model)
+            self.before = snapshot(self.model.policy)
+        return True
+
+
+def new_policy(model):
+    model.policy = model.policy_class(model.observation_space, model.action_space, model.lr_schedule, **model.policy_kwargs)
+    model._create_aliases()
+
+
+def larger_ent_coef(model):
+    model.ent_coef_tensor = th.tensor(1000.0)
+
+
+def new_ent_coef(model):
+    model.log_ent_coef = th.full((1,), 5.0, requires_grad=True)
+    model.ent_coef_optimizer = th.optim.Adam([model.log_ent_coef], lr=0.1)
+
+
+def test_a_policy_that_a_callback_replaces_is_the_one_that_learns():
+    callback = Replaces(new_policy)
+    model = FPAC("CnnPolicy", Noise(), **SHORT, policy_kwargs=POLICY).learn(30, callback=callback)
+    assert not same(callback.before, snapshot(model.policy))
+
+
+def test_the_ent_coef_of_a_callback_is_used():
+    weights = [
+        FPAC("CnnPolicy", Noise(), ent_coef=0.1, **SHORT, policy_kwargs=POLICY).learn(30, callback=each).actor
+        for each in (None, Replaces(larger_ent_coef))
+    ]
+    assert not same(*map(snapshot, weights))
+    model = FPAC("CnnPolicy", Noise(), **SHORT, policy_kwargs=POLICY).learn(30, callback=Replaces(new_ent_coef))
+    assert model.log_ent_coef.item() != 5

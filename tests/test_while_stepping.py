@@ -3,6 +3,7 @@
 import os
 import signal
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -325,4 +326,4 @@ def test_updates_between_episodes_come_before_the_next_action(in_process):
     model.learn(60)
     kinds = [event if isinstance(event, str) else event[0] for event in model.events]
     assert "update" in kinds
-    assert all(before == "end" for before, kind in zip(kinds, kinds[1:], strict=False) if kind == "update")
+    assert all(before == "end" for before, kind in pairwise(kinds) if kind == "update")

@@ -9,10 +9,11 @@ from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.policies import BasePolicy
 
 from sb3_fpac.arguments import number, one_of, whole_number
-from sb3_fpac.buffers import FrameStorage
+from sb3_fpac.buffers import FrameReplayBuffer, FrameStorage, HerFrameReplayBuffer
 from sb3_fpac.features.combined_extractor import FeaturePointCombinedExtractor
 from sb3_fpac.features.frame_extractor import FrameExtractor
 from sb3_fpac.observations import Layout, check_options
+from sb3_fpac.policies.critic_trained_encoder import SACActor, SACCritic
 from sb3_fpac.policies.policies import FPACPolicy
 
 _WHOLE_NUMBERS = dict(
@@ -123,6 +124,27 @@ def check_policy(policy: str | type[BasePolicy], policy_kwargs: dict[str, Any], 
             f"FPAC delays the actor with policy_delay={policy_delay}, but policy_kwargs has "
             f"actor_update_interval={interval}: leave it out."
         )
+
+
+def check_methods(policy: FPACPolicy, replay_buffer: FrameStorage) -> None:
+    """
+    Check that no method is overridden that FPAC's update does not call, unlike SAC's.
+
+    :param policy: The policy
+    :param replay_buffer: The replay buffer
+    """
+    parts: tuple[tuple[Any, tuple[type, ...], tuple[str, ...], str], ...] = (
+        (policy.features_extractor, (FrameExtractor, FeaturePointCombinedExtractor), ("forward",), "encode_frames or state"),
+        (policy.actor, (SACActor,), ("forward", "get_action_dist_params", "action_log_prob"), ""),
+        (policy.critic, (SACCritic,), ("forward",), ""),
+        (replay_buffer, (FrameReplayBuffer, HerFrameReplayBuffer), ("sample", "_get_samples"), "sample_frames"),
+    )
+    for part, ours, names, instead in parts:
+        of_part = type(part)
+        for name in names:
+            if not any(getattr(of_part, name) is getattr(each, name) for each in ours if issubclass(of_part, each)):
+                cure = f"override {instead}, which it calls, or use SAC" if instead else "use SAC"
+                raise ValueError(f"FPAC's update would not call {of_part.__name__}.{name}: {cure} with {of_part.__name__}.")
 
 
 def check_replay_buffer_class(replay_buffer_class: type[ReplayBuffer]) -> type[FrameStorage]:

@@ -23,6 +23,7 @@ from sb3_fpac.buffers import FixedEncoder, FrameBatch, FrameReplayBuffer, FrameS
 from sb3_fpac.checks.arguments import (
     check_gamma,
     check_hyperparameters,
+    check_methods,
     check_policy,
     check_random_shift,
     check_replay_buffer_class,
@@ -36,7 +37,7 @@ from sb3_fpac.fpac.compilation import Compile, compile_update, configure_optimiz
 from sb3_fpac.fpac.fixed_encoders import fixed_encoders
 from sb3_fpac.fpac.loading import CheckedLoading
 from sb3_fpac.fpac.loss_tracker import LossTracker, check_finite
-from sb3_fpac.fpac.update import Losses, PointExtractor, Update
+from sb3_fpac.fpac.update import Losses, StackEncoder, Update
 from sb3_fpac.fpac.while_stepping import WhileStepping, has_processes, may_wait
 from sb3_fpac.policies.policies import FPACPolicy
 from sb3_fpac.sb3.setup import check_places, frame_options
@@ -184,6 +185,7 @@ class FPAC(CheckedLoading):
             super()._setup_model()
             interval = {name: value for name, value in given.items() if name == "actor_update_interval"}
             self.policy_kwargs = {name: self.policy_kwargs[name] for name in given} | interval
+        check_methods(self.policy, self.replay_buffer)
         check_same_layout(self.policy.features_extractor, self.replay_buffer)  # type: ignore[arg-type]
         self.random_shift = check_random_shift(self.random_shift, self.replay_buffer.layouts)
         self._reset_update()
@@ -225,6 +227,9 @@ class FPAC(CheckedLoading):
         self._checks = RunChecks(self.n_envs)
         self._while_stepping: WhileStepping | None = None
         self._train_in_next_step = False
+        self._configure_optimizers()
+
+    def _configure_optimizers(self) -> None:
         for optimizer in self._optimizers():
             configure_optimizer(optimizer, self.device)
 
@@ -263,6 +268,7 @@ class FPAC(CheckedLoading):
             self.random_shift = check_random_shift(self.random_shift, self.replay_buffer.layouts)
             check_trained(self.policy.features_extractor, self.critic.optimizer)
             self.replay_buffer.gamma = self.gamma  # of n-step returns
+            self._configure_optimizers()
             self._update, self._update_settings = None, settings
         for _ in range(gradient_steps):
             batch = self.replay_buffer.sample_frames(batch_size, self._vec_normalize_env, encoders)
@@ -284,7 +290,9 @@ class FPAC(CheckedLoading):
         intervals = self.policy_delay, self.target_update_interval
         trained = tuple(weight.requires_grad for weight in self.policy.features_extractor.parameters())
         numbers = batch_size, self.gamma, self.tau, self.target_entropy
-        return (*numbers, *intervals, self.random_shift, self.compile, tuple(encoders), trained)
+        ent_coef = self.ent_coef_tensor if self.log_ent_coef is None else self.log_ent_coef
+        parts = self.policy, ent_coef, *self._optimizers()
+        return (*numbers, *intervals, self.random_shift, self.compile, tuple(encoders), trained, tuple(map(id, parts)))
 
     def _train_between_actions(self, gradient_steps: int, batch_size: int) -> None:
         self.train(gradient_steps, batch_size)
@@ -292,8 +300,8 @@ class FPAC(CheckedLoading):
 
     def _encoders_of_frames(self) -> dict[str | None, FixedEncoder]:
         """A frame is encoded only once if its encoder is frozen, and it is not shifted at random"""
-        images = cast(PointExtractor, self.policy.features_extractor).images
-        target_images = cast(PointExtractor, self.critic_target.features_extractor).images
+        images = cast(StackEncoder, self.policy.features_extractor).images
+        target_images = cast(StackEncoder, self.critic_target.features_extractor).images
         return fixed_encoders({key: image for key, image in images.items() if not self._random_shift_of(key)}, target_images)
 
     def _make_update(self, compile_losses: bool) -> Update:

@@ -16,7 +16,7 @@ from sb3_fpac.features.frame_extractor import FrameExtractor
 from sb3_fpac.fpac.random_shift import random_shift
 from sb3_fpac.policies.policies import FPACPolicy
 
-PointExtractor = FrameExtractor | FeaturePointCombinedExtractor
+StackEncoder = FrameExtractor | FeaturePointCombinedExtractor
 _LOG_2_PI = math.log(2 * math.pi)
 
 
@@ -66,8 +66,8 @@ class Update:
     ) -> None:
         self.has_learned = False  # whether the latest update has changed a weight, even if it failed later
         self.actor, self.critic, self.critic_target = policy.actor, policy.critic, policy.critic_target
-        self.extractor = cast(PointExtractor, policy.features_extractor)
-        self.target_extractor = cast(PointExtractor, self.critic_target.features_extractor)
+        self.extractor = cast(StackEncoder, policy.features_extractor)
+        self.target_extractor = cast(StackEncoder, self.critic_target.features_extractor)
         self._parameters, self._target_parameters = list(self.critic.parameters()), list(self.critic_target.parameters())
         self._statistics, self._target_statistics = list(self.critic.buffers()), list(self.critic_target.buffers())
         self.log_ent_coef, self.ent_coef, self.ent_coef_optimizer = log_ent_coef, ent_coef, ent_coef_optimizer
