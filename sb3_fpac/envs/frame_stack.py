@@ -181,12 +181,11 @@ def _n_of_its_own(space: spaces.Space) -> int | None:
 def _check_not_stacked(env: gym.Env, n_of: Mapping[Any, int]) -> None:
     below = {key: find_stack(env, key) for key, n in n_of.items() if n != 1}
     stacked = {key: stack for key, stack in below.items() if stack is not None and stack.n > 1}
-    for key, (maker, n_below) in stacked.items():
+    for key, stack in stacked.items():
         others = {key: n for key, n in n_of.items() if key not in stacked}
-        single = "n=1" if maker == FrameStack.__name__ else "frame_stack=1"
-        cure = f"pass n={others!r}" if others else f"leave this FrameStack out, or pass {single} there"
+        cure = f"pass n={others!r}" if others else f"leave this FrameStack out, or pass {stack.argument}=1 there"
         with naming(key):
-            raise ValueError(f"FrameStack would stack the stacks of {n_below} frames of {maker} below: {cure}.")
+            raise ValueError(f"FrameStack would stack the stacks of {stack.n} frames of {stack.maker} below: {cure}.")
 
 
 def _stacks_of(space: spaces.Space, n_of: Mapping[Any, int]) -> dict[Any, _Stack]:

@@ -16,6 +16,11 @@ class StackBelow(NamedTuple):
     n: int
     """Number of frames"""
 
+    @property
+    def argument(self) -> str:
+        """The argument of the maker that sets the number"""
+        return "n" if self.maker == "FrameStack" else "frame_stack"
+
 
 class StacksFrames(gym.Wrapper):
     """A wrapper that stacks frames"""
@@ -32,8 +37,8 @@ class StacksFrames(gym.Wrapper):
 
 def find_stack(env: gym.Env, key: str | None) -> StackBelow | None:
     """
-    Find the wrapper that stacks the frames of an image. Wrappers above it must have left height and width as they are, and
-    not fewer channels.
+    Find the wrapper that stacks the frames of an image. Wrappers above it must have left its shape as it is, but for the
+    header plane of CameraShift.
 
     :param env: Environment, with this wrapper
     :param key: Key of the image; None: the observations are no Dict
@@ -72,4 +77,4 @@ def _is_same_image(below: spaces.Space | None, above: spaces.Space | None) -> bo
     if not is_image:
         return False
     (n_below, *size_below), (n_above, *size_above) = below.shape, above.shape  # type: ignore[union-attr, misc]
-    return n_above >= n_below and size_above == size_below
+    return n_above - n_below in (0, 1) and size_above == size_below
