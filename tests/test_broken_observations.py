@@ -3,11 +3,13 @@
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch as th
 from gymnasium import spaces
 from helpers.environments import Noise
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 
-from sb3_fpac import FPAC, FrameStack
+from sb3_fpac import FPAC, FrameStack, PixelFrames
+from sb3_fpac.envs import AsReturned
 
 SMALL = dict(policy_kwargs=dict(net_arch=[8]), buffer_size=400, learning_starts=1000, batch_size=4, seed=0)
 
@@ -175,8 +177,72 @@ def test_an_image_that_is_none_is_named():
         def observation(self, observation):
             return {**observation, "eye": None}
 
-    with pytest.raises(ValueError, match=r"Image 'eye': .* the environment returned object \(None\)"):
+    with pytest.raises(ValueError, match=r"Image 'eye': .* the environment returned None: return NumPy arrays of uint8"):
         learn(Lost(FrameStack(Arm())), 3)
+
+
+class Changed(gym.Wrapper):
+    """Observations are changed after some steps, by default at once"""
+
+    def __init__(self, env, change, after=0):
+        super().__init__(env)
+        self.change, self.n = change, -after
+
+    def reset(self, **kwargs):
+        observation, info = self.env.reset(**kwargs)
+        return (observation if self.n < 0 else self.change(observation)), info
+
+    def step(self, action):
+        self.n += 1
+        observation, *rest = self.env.step(action)
+        return (observation if self.n < 0 else self.change(observation)), *rest
+
+
+@pytest.mark.parametrize("stacks_above", [False, True])
+@pytest.mark.parametrize("after", [0, 3])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (
+            lambda obs: {**obs, "eye": obs["eye"][:, :9]},
+            r"Image 'eye': .* shape \(\d, 17, 17\), but .* returned \(\d, 9, 17\)",
+        ),
+        (lambda obs: {**obs, "eye": obs["eye"][:1]}, r"Image 'eye': .* shape \(\d, 17, 17\), but .* returned \(1, 17, 17\)"),
+        (
+            lambda obs: {**obs, "eye": th.as_tensor(obs["eye"])},
+            r"Image 'eye': .* returned a tensor of torch.uint8: return NumPy",
+        ),
+        (lambda obs: {**obs, "joints": obs["joints"][:1]}, r"space of 'joints' has the shape \(3,\), but .* returned \(1,\)"),
+        (lambda obs: {**obs, "joints": None}, r"space of 'joints' has the shape \(3,\), but the environment returned None"),
+        (lambda obs: {"joints": obs["joints"]}, r"an observation without 'eye', which its space has: return all keys"),
+        (lambda obs: {"eye": obs["eye"]}, r"an observation without 'joints', which its space has: return all keys"),
+        (
+            lambda obs: None,
+            r"space of the observations is a Dict, but the environment returned None: return a dict from every",
+        ),
+    ],
+    ids=["smaller", "grey", "tensor", "one joint", "no joints", "no eye", "without joints", "nothing"],
+)
+def test_observations_that_do_not_fit_their_space_are_named(change, message, after, stacks_above):
+    env = FrameStack(Changed(Arm(), change, after)) if stacks_above else Changed(FrameStack(Arm()), change, after)
+    with pytest.raises(ValueError, match=message):
+        learn(env, 6)
+
+
+@pytest.mark.parametrize("wrap", [FrameStack, lambda env: PixelFrames(env, size=10)], ids=["FrameStack", "PixelFrames"])
+@pytest.mark.parametrize("shape", [(20, 20, 1), (10, 10, 3), (20, 20)])
+def test_single_images_of_another_shape_than_their_space_are_refused(wrap, shape):
+    env = wrap(Changed(Noise((20, 20, 3)), lambda _: np.zeros(shape, np.uint8)))
+    with pytest.raises(ValueError, match=r"has the shape \(20, 20, 3\), but the environment returned \(.*: give the space"):
+        env.reset(seed=0)
+
+
+def test_a_vector_without_a_key_is_named_by_its_space():
+    env = AsReturned(Changed(gym.make("Pendulum-v1"), lambda obs: obs[:1]))
+    with pytest.raises(
+        ValueError, match=r"space of the observations has the shape \(3,\), but the environment returned \(1,\)"
+    ):
+        env.reset(seed=0)
 
 
 def test_vectors_that_do_not_fit_into_memory_are_refused():

@@ -21,7 +21,7 @@ from sb3_fpac import (
     collect_frames,
     fpac_kwargs,
 )
-from sb3_fpac.observations import Layout, look_like_grey_frames, read_layout, why_no_stack, write_option
+from sb3_fpac.observations import Layout, look_like_grey_frames, read_layout, split_keys, why_no_stack, write_option
 
 SIZE = 24
 
@@ -323,3 +323,15 @@ def test_two_cameras_alike_are_both_described(capsys):
     SAC("MultiInputPolicy", Spaces(space), buffer_size=9, policy_kwargs=extractor_class, verbose=1)
     said = capsys.readouterr().out
     assert all(said.count(f"{key}: 2 RGB frames of 24×24, 32 points, 192 features") == 1 for key in ("front", "wrist"))
+
+
+@pytest.mark.parametrize(
+    ("key", "why"),
+    [("float", "PyTorch uses this name itself"), ("a.b", "it has a dot"), ("", "it must be text"), (3, "it must be text")],
+)
+def test_a_key_that_cannot_be_used_says_why(key, why):
+    images = {key: spaces.Box(0, 255, (6, 20, 20), np.uint8), "wrist": spaces.Box(0, 255, (6, 20, 20), np.uint8)}
+    space = spaces.Dict()
+    space.spaces = images
+    with pytest.raises(ValueError, match=f"after the key {key!r}, because {why}: rename the key"):
+        split_keys(space)

@@ -12,7 +12,7 @@ import yaml
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.wrappers import AddRenderObservation
-from helpers.environments import Noise
+from helpers.environments import Noise, Spaces
 from helpers.processes import run_python
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -310,3 +310,32 @@ def test_rl_zoo_takes_it_as_env_wrapper():
     wrap = get_wrapper_class(yaml.safe_load("env_wrapper: [{sb3_fpac.PixelFrames: {size: [32, 48], action_repeat: 2}}]"))
     env = wrap(gym.make("Pendulum-v1", render_mode="rgb_array"))
     assert isinstance(env, PixelFrames) and env.observation_space.shape == (6, 32, 48)
+
+
+def test_a_stack_of_one_frame_is_the_frame():
+    leading, single = (PixelFrames(Noise(shape), size=10) for shape in ((1, 20, 24, 3), (20, 24, 3)))
+    for observe in (lambda env: env.reset(seed=1)[0], lambda env: env.step(np.zeros(2))[0]):
+        np.testing.assert_array_equal(observe(leading), observe(single))
+
+
+@pytest.mark.parametrize(
+    ("images", "where"),
+    [
+        (dict(wrist=spaces.Box(0, 255, (8, 8, 3), np.uint8)), "'wrist'"),
+        (dict(wrist=spaces.Box(0, 1, (40, 40, 3), np.float32)), "'wrist'"),
+        (dict(cameras=spaces.Dict(wrist=spaces.Box(0, 255, (20, 20, 3), np.uint8))), r"'cameras'\['wrist'\]"),
+        (dict(cameras=spaces.Tuple([spaces.Box(0, 255, (20, 20), np.uint8)])), r"'cameras'\[0\]"),
+    ],
+)
+def test_images_of_a_dict_are_not_dropped(images, where):
+    env = Spaces(spaces.Dict(joints=spaces.Box(-1, 1, (7,)), **images))
+    env.render_mode = "rgb_array"
+    with pytest.raises(ValueError, match=f"but these have images: {where}. Use FrameStack, .* or AddPixels"):
+        PixelFrames(env)
+
+
+def test_a_dict_of_vectors_is_replaced_by_what_is_drawn():
+    goals = {key: spaces.Box(-1, 1, (7,)) for key in ("observation", "achieved_goal", "desired_goal")}
+    env = Spaces(spaces.Dict(goals))
+    env.render_mode = "rgb_array"
+    assert PixelFrames(env, size=20).observation_space.shape == (6, 20, 20)

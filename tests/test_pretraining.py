@@ -16,6 +16,7 @@ from helpers.environments import Noise
 from sb3_contrib import TQC
 from stable_baselines3 import A2C, DQN, PPO, SAC, TD3
 from stable_baselines3.common.envs import FakeImageEnv
+from stable_baselines3.common.vec_env import DummyVecEnv
 
 from sb3_fpac import (
     FPAC,
@@ -462,3 +463,41 @@ def test_what_is_asked_wrongly_is_said_in_one_sentence(monkeypatch, capsys, opti
     by_argparse = stop.value.code == 2
     message = capsys.readouterr().err.splitlines()[-1] if by_argparse else stop.value.code  # after the usage
     assert sentence in message and "\n" not in message
+
+
+def frames(length=6):
+    return np.random.default_rng(0).integers(0, 256, (length, 3, SIZE, SIZE), np.uint8)
+
+
+def test_frames_with_the_channels_last_are_refused_with_the_cure():
+    with pytest.raises(
+        ValueError, match=r"got \(6, 24, 24, 3\), whose channels are last: pass episode.transpose\(0, 3, 1, 2\)"
+    ):
+        pretrain([frames().transpose(0, 2, 3, 1)])
+
+
+@pytest.mark.parametrize("header", [0, 1])
+@pytest.mark.parametrize(("n_channels", "n_frames"), [(3, 2), (1, 3), (2, 3)])
+def test_stacks_are_not_taken_for_frames_of_many_channels(n_channels, n_frames, header):
+    single = frames(9)[:, :n_channels]
+    stacks = np.concatenate([single[i : len(single) - n_frames + 1 + i] for i in range(n_frames)], axis=1)
+    stacks = np.concatenate([np.zeros_like(stacks[:, :header]), stacks], axis=1)
+    with pytest.raises(
+        ValueError, match=rf"stacks of frames of {n_channels}: pass the newest ones, episode\[:, -{n_channels}:\]"
+    ):
+        pretrain([frames(1).repeat(stacks.shape[1], axis=1)[:, : stacks.shape[1]], stacks])
+
+
+@pytest.mark.parametrize(
+    "episode",
+    [frames(), np.concatenate([frames(), frames()[::-1]], axis=1), np.zeros((6, 6, SIZE, SIZE), np.uint8), frames()[:, :1]],
+    ids=["RGB", "two cameras", "black", "grey"],
+)
+def test_frames_that_do_not_move_along_are_no_stacks(episode):
+    made = pretrain([episode], n_points=2, n_updates=1, batch_size=2, precision="float32")
+    assert made.points.frame_channels == episode.shape[1]
+
+
+def test_frames_are_not_collected_from_a_vec_env():
+    with pytest.raises(ValueError, match="collect_frames needs a single Gymnasium environment, got DummyVecEnv: pass one of"):
+        collect_frames(DummyVecEnv([stack]))

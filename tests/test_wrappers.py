@@ -6,7 +6,7 @@ import pytest
 from gymnasium import spaces
 from helpers.environments import Noise, Robot, StackedNoise
 
-from sb3_fpac import ActionRepeat, CameraShift, CameraView, FrameStack, PixelFrames, decode_camera_shift
+from sb3_fpac import FPAC, ActionRepeat, CameraShift, CameraView, FrameStack, PixelFrames, decode_camera_shift
 
 HEIGHT, WIDTH = 14, 20
 
@@ -102,6 +102,23 @@ def test_env_steps_of_an_action_repeat_upon_another_are_those_of_the_environment
     env = ActionRepeat(ActionRepeat(Counter(ends_after=5), n=2), n=2)
     env.reset()
     assert [env.step(0)[4]["env_steps"] for _ in range(2)] == [4, 1]
+
+
+@pytest.mark.parametrize(
+    ("env_steps", "expected"),
+    [(None, 1), ("4", 1), (np.nan, 1), (np.ones(2), 1), (4, 4), (4.0, 4), (np.int64(4), 4), (np.float32(4), 4)],
+)
+def test_env_steps_that_are_no_number_count_as_one(env_steps, expected):
+    class Reports(gym.Wrapper):
+        def step(self, action):
+            *transition, info = self.env.step(action)
+            return *transition, {**info, "env_steps": env_steps}
+
+    env = ActionRepeat(Reports(Counter()), n=2)
+    env.reset()
+    assert env.step(0)[4]["env_steps"] == 2 * expected
+    model = FPAC("CnnPolicy", FrameStack(Reports(Noise())), buffer_size=20, policy_kwargs=dict(net_arch=[8])).learn(5)
+    assert model.num_env_steps == 5 * expected
 
 
 @pytest.mark.parametrize("n", [0, -1])

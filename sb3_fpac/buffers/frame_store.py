@@ -66,7 +66,7 @@ class FrameStore:
         :return: Frames ``(n_envs, S, c, H, W)`` and the header's bytes, ``(n_envs, 4 (S − 1))`` or ``(n_envs, 0)``; uint8
         :raises ValueError: if an observation has another shape, or its header plane contains more than camera shifts
         """
-        check_is_bytes(np.asarray(obs))
+        check_is_bytes(obs)
         obs = np.array(obs, order="C")  # a copy, since an environment may draw into the same memory
         if obs.shape != self.shape:
             raise ValueError(f"Observations must have the shape {self.shape}, got {obs.shape}.")
@@ -133,7 +133,8 @@ class FrameStore:
         return ValueError(
             "The observations are not stacks of frames, because the next observations do not continue them: stack frames "
             "oldest first, as FrameStack does, repeat actions below it, and check "
-            f"frame_channels={self.layout.frame_channels} and camera_shift={self.layout.camera_shift}."
+            f"frame_channels={self.layout.frame_channels} and camera_shift={self.layout.camera_shift}. If they are several "
+            "cameras, join these along the channels and pass frame_channels for all of them, or give each a key of its own."
         )
 
     def acquire(self, *references: np.ndarray) -> None:

@@ -11,7 +11,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecFrameStac
 
 from sb3_fpac.envs.camera_shift import CameraShift
 from sb3_fpac.envs.frame_stack import FrameStack
-from sb3_fpac.observations import split_keys, why_no_stack
+from sb3_fpac.observations import split_keys, why_no_stack, write_option
 
 _NORMALIZED_IMAGE = (
     "VecNormalize must leave images as they are: use VecNormalize(…, norm_obs=False), in a YAML of RL Zoo "
@@ -76,7 +76,8 @@ def check_axes(space: spaces.Space) -> None:
     if first and last:
         raise ValueError(
             f"{last[0]!r} of shape {images[last[0]].shape} has its channels last, and {first[0]!r} of shape "
-            f"{images[first[0]].shape} has them first: let all images have them first, with Gymnasium's TransformObservation."
+            f"{images[first[0]].shape} has them first: let all images have them first, with "
+            f"FrameStack(env, {write_option(last[0], 'n', 2)})."
         )
 
 

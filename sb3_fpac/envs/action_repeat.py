@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, SupportsFloat
 
 import gymnasium as gym
+import numpy as np
 from gymnasium.utils import RecordConstructorArgs
 
 from sb3_fpac.arguments import whole_number
@@ -48,7 +49,19 @@ class ActionRepeat(gym.Wrapper, RecordConstructorArgs):
         total_reward, env_steps = 0.0, 0
         for _ in range(self.n):
             observation, reward, terminated, truncated, info = self.env.step(action)
-            total_reward, env_steps = total_reward + float(reward), env_steps + info.get("env_steps", 1)
+            total_reward, env_steps = total_reward + float(reward), env_steps + env_steps_of(info)
             if terminated or truncated:
                 break
         return observation, total_reward, terminated, truncated, {**info, "env_steps": env_steps}
+
+
+def env_steps_of(info: dict[str, Any]) -> int:
+    """
+    Read how many steps of the environment a step was.
+
+    :param info: Of the step
+    :return: ``info["env_steps"]``; without it, or if it is no number, 1
+    """
+    env_steps = info.get("env_steps", 1)
+    is_number = isinstance(env_steps, (int, float, np.number)) and np.isfinite(env_steps)
+    return int(env_steps) if is_number else 1

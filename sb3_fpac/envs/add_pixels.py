@@ -13,8 +13,8 @@ from sb3_fpac.arguments import one_of, whole_number
 from sb3_fpac.envs.action_repeat import ActionRepeat
 from sb3_fpac.envs.camera_shift import with_camera_shift
 from sb3_fpac.envs.cameras import find_cameras, mujoco_model_and_data
-from sb3_fpac.envs.frame_stack import FrameStack
-from sb3_fpac.envs.gathering import PIXELS, STATE, Gathered, NamesItselfOnly, by_key, check_distinct
+from sb3_fpac.envs.frame_stack import FrameStack, with_channels_first
+from sb3_fpac.envs.gathering import PIXELS, STATE, Entry, Gathered, NamesItselfOnly, by_key, check_distinct
 from sb3_fpac.envs.mujoco_frames import MujocoDrawing, MujocoFrames, check_pose, is_pose
 from sb3_fpac.envs.pixel_frames import RenderedFrames, height_and_width, image_shape, let_pygame_end, plain_size
 from sb3_fpac.envs.rendering import MOST_SUPERSAMPLING
@@ -30,7 +30,7 @@ class AddPixels(NamesItselfOnly):
     Every image is a stack of small frames, ``(frame_stack · 3, height, width)`` uint8, oldest first, under the key of its
     camera. In front of them, a camera that follows a body has a plane with its shift, see :class:`~sb3_fpac.CameraShift`. A
     vector is under the key ``"state"``. If the observations are a Dict already, its keys stay, or those that ``keep`` lists.
-    Rewards, ends of episodes and infos are not changed.
+    Its images have their channels first then. Rewards, ends of episodes and infos are not changed.
 
     A MuJoCo camera is drawn at the size of its frames: with Gymnasium's MuJoCo environments, Gymnasium-Robotics and
     dm_control. What ``env.render()`` draws is resized by area, as in :class:`~sb3_fpac.PixelFrames`.
@@ -134,7 +134,7 @@ class _Views(Gathered):
             for key, camera in cameras.items()
         }
         is_dict = isinstance(env.observation_space, spaces.Dict)
-        ways |= {key: partial(_Entry, key=key if is_dict else None) for key in kept}
+        ways |= {key: partial(_entry, key=key if is_dict else None) for key in kept}
         super().__init__(env, ways)
 
     def _prepare(self) -> None:
@@ -147,16 +147,8 @@ class _Views(Gathered):
         super().close()
 
 
-class _Entry(gym.ObservationWrapper):
-    """One entry of a Dict observation; without a key, the observation"""
-
-    def __init__(self, env: gym.Env, key: str | None) -> None:
-        super().__init__(env)
-        self._key = key
-        self.observation_space = env.observation_space if key is None else env.observation_space[key]  # type: ignore[index]
-
-    def observation(self, observation: Any) -> Any:
-        return observation if self._key is None else observation[self._key]
+def _entry(env: gym.Env, key: str | None) -> gym.Env:
+    return with_channels_first(Entry(env, key))
 
 
 def _stack(

@@ -7,23 +7,27 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from sb3_fpac.observations import check_is_bytes, naming
+from sb3_fpac.observations import check_image, check_vector, entry_of, naming
 
 
 class AsReturned(gym.Wrapper):
     """
     Keeps observations from changes that SB3's ``DummyVecEnv`` makes without a word: it casts them to the type of their space,
-    and keeps the last observation of an episode while it resets the environment, which may write into the same array.
+    repeats numbers to fill its shape, and keeps the last observation of an episode while it resets the environment, which
+    may write into the same array.
 
     :param env: Any environment
-    :raises ValueError: from ``reset`` and ``step``, if an image is not uint8 though its space is
+    :raises ValueError: from ``reset`` and ``step``, if an observation lacks a key, an image is not uint8 though its space is,
+        or an image or vector has another shape than its space
     """
 
     def __init__(self, env: gym.Env) -> None:
         super().__init__(env)
         space = env.observation_space
         parts: dict[Any, spaces.Space] = space.spaces if isinstance(space, spaces.Dict) else {None: space}
-        self._images = [key for key, part in parts.items() if part.dtype == np.uint8 and len(part.shape or ()) > 1]
+        shapes = {key: part.shape for key, part in parts.items() if part.shape}  # a Discrete has none
+        self._images = {key: shape for key, shape in shapes.items() if parts[key].dtype == np.uint8 and len(shape) > 1}
+        self._vectors = {key: shape for key, shape in shapes.items() if key not in self._images}
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         observation, info = self.env.reset(seed=seed, options=options)
@@ -38,8 +42,9 @@ class AsReturned(gym.Wrapper):
         return observation, reward, terminated, truncated, info
 
     def _check(self, observation: Any) -> None:
-        for key in self._images:
-            image = observation if key is None else observation[key]
-            if image is None or isinstance(image, np.ndarray):
-                with naming(key):
-                    check_is_bytes(np.asarray(image))
+        for key, shape in self._images.items():
+            image = entry_of(observation, key)
+            with naming(key):
+                check_image(image, shape)
+        for key, shape in self._vectors.items():
+            check_vector(key, entry_of(observation, key), shape)

@@ -10,6 +10,7 @@ from gymnasium.envs.registration import EnvSpec, WrapperSpec
 from gymnasium.utils import RecordConstructorArgs
 
 from sb3_fpac.arguments import either
+from sb3_fpac.observations import entry_of
 
 PIXELS = "pixels"
 """Key of the images of the only camera"""
@@ -59,6 +60,23 @@ class _Moment(gym.Wrapper):
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         return self.observation, 0.0, False, False, {}
+
+
+class Entry(gym.ObservationWrapper):
+    """
+    Observes one entry of a Dict.
+
+    :param env: Environment
+    :param key: Key of the entry; None: its observations are no Dict
+    """
+
+    def __init__(self, env: gym.Env, key: str | None) -> None:
+        super().__init__(env)
+        self.key = key
+        self.observation_space = env.observation_space if key is None else env.observation_space[key]  # type: ignore[index]
+
+    def observation(self, observation: Any) -> Any:
+        return entry_of(observation, self.key)
 
 
 class NamesItselfOnly(gym.Wrapper, RecordConstructorArgs):

@@ -1,7 +1,7 @@
 """One wrapper from any environment that draws to a stack of small frames."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -14,7 +14,7 @@ from sb3_fpac.envs.action_repeat import ActionRepeat
 from sb3_fpac.envs.frame_stack import FrameStack
 from sb3_fpac.envs.gathering import NamesItselfOnly
 from sb3_fpac.envs.rendering import check_process
-from sb3_fpac.observations import check_is_bytes, has_channels_first, is_nearly_image, why_no_stack
+from sb3_fpac.observations import check_image, has_channels_first, is_image, is_nearly_image, why_no_stack
 
 _MOST_CHANNELS = 4  # of one frame: RGB-D
 _SMALLEST = _MOST_CHANNELS  # pixels: the channels must be the smallest axis
@@ -25,8 +25,9 @@ class PixelFrames(NamesItselfOnly):
     Turns an environment into one that shows stacks of small frames: ``(frame_stack · C, height, width)`` uint8, oldest first.
 
     If the observations are images, they become the frames: uint8 from 0 to 255, of shape (H, W, C), (C, H, W) or, if grey,
-    (H, W). Images of another type or range are refused. If the observations are no images, what ``env.render()`` draws
-    replaces them, which needs ``render_mode="rgb_array"``. The frames that an action repeat skips are not drawn.
+    (H, W), or stacks of one of these. Images of another type or range are refused, and so is a Dict with images. If there
+    are no images, what ``env.render()`` draws replaces the observations, which needs ``render_mode="rgb_array"``. The frames
+    that an action repeat skips are not drawn.
 
     A pixel of a frame is the mean of the area that it covers, rounded to the nearest byte.
 
@@ -72,8 +73,10 @@ class _Frames(gym.ObservationWrapper):
         shape = image_shape(env.observation_space)
         if shape is None:
             _check_no_nearly_image(env)
+            _check_no_images_in(env.observation_space)
             check_render_mode(env, "PixelFrames needs images, but {env} has none in its observations")
-        self._must_draw = shape is None
+        self._shape = shape
+        shape = shape[1:] if shape is not None and len(shape) == 4 else shape
         self._channels_are_first = shape is not None and len(shape) == 3 and has_channels_first(shape)
         n_channels = 3 if shape is None else 1 if len(shape) == 2 else shape[0 if self._channels_are_first else 2]
         if n_channels > _MOST_CHANNELS:
@@ -84,8 +87,9 @@ class _Frames(gym.ObservationWrapper):
         self.observation_space = spaces.Box(0, 255, (n_channels, height, width), np.uint8)
 
     def observation(self, observation: Any) -> np.ndarray:
-        frame = draw("PixelFrames", self.env) if self._must_draw else observation
-        check_is_bytes(frame)
+        frame = draw("PixelFrames", self.env) if self._shape is None else check_image(observation, self._shape)
+        if frame.ndim == 4:
+            frame = frame[0]
         if frame.ndim == 2:
             frame = frame[None]
         elif not self._channels_are_first:
@@ -105,6 +109,26 @@ def _check_no_nearly_image(env: gym.Env) -> None:
         )
     draws = " To draw frames instead, wrap the environment in Gymnasium's AddRenderObservation first."
     raise ValueError(f"PixelFrames needs images, but these are not. {problem}{draws * (env.render_mode == 'rgb_array')}")
+
+
+def _check_no_images_in(space: spaces.Space) -> None:
+    """Do not draw in place of the images of a Dict"""
+    images = list(_images_in(space))
+    if images:
+        raise ValueError(
+            f"PixelFrames shows a single image in place of the observations, but these have images: {', '.join(images)}. Use "
+            "FrameStack, which stacks them and keeps the vectors, or AddPixels for what env.render() draws beside them."
+        )
+
+
+def _images_in(space: spaces.Space, name: str = "") -> Iterator[str]:
+    """Where a Dict or Tuple has something like an image, with the keys on the way"""
+    parts = space.items() if isinstance(space, spaces.Dict) else enumerate(space) if isinstance(space, spaces.Tuple) else ()
+    for key, part in parts:
+        where = f"{name}[{key!r}]" if name else repr(key)
+        if isinstance(part, spaces.Box) and (is_image(part) or is_nearly_image(part)):
+            yield where
+        yield from _images_in(part, where)
 
 
 class RenderedFrames(gym.ObservationWrapper):
@@ -232,7 +256,8 @@ def image_shape(space: spaces.Space) -> tuple[int, ...] | None:
     Find the shape of the images of a space.
 
     :param space: Any space
-    :return: Their shape; None if it has none
+    :return: Their shape, (H, W), (H, W, C), (C, H, W), or one of the latter as a stack of one, (1, …); None if it has none
     """
-    is_image = isinstance(space, spaces.Box) and len(space.shape) in (2, 3) and space.dtype == np.uint8
+    is_image = isinstance(space, spaces.Box) and space.dtype == np.uint8
+    is_image = is_image and (len(space.shape) in (2, 3) or (len(space.shape) == 4 and space.shape[0] == 1))  # type: ignore
     return space.shape if is_image and (space.low.min(), space.high.max()) == (0, 255) else None  # type: ignore[attr-defined]

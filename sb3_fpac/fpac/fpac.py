@@ -33,6 +33,7 @@ from sb3_fpac.checks.arguments import (
 from sb3_fpac.checks.environments import check_env, check_observations
 from sb3_fpac.checks.run import RunChecks
 from sb3_fpac.envs import AsReturned
+from sb3_fpac.envs.action_repeat import env_steps_of
 from sb3_fpac.fpac.compilation import Compile, compile_update, configure_optimizer
 from sb3_fpac.fpac.fixed_encoders import fixed_encoders
 from sb3_fpac.fpac.loading import CheckedLoading
@@ -376,7 +377,7 @@ class FPAC(CheckedLoading):
 
     def _update_info_buffer(self, infos: list[dict[str, Any]], dones: np.ndarray | None = None) -> None:
         super()._update_info_buffer(infos, dones)
-        self.num_env_steps += sum(info.get("env_steps", 1) for info in infos)
+        self.num_env_steps += sum(map(env_steps_of, infos))
 
     def _store_transition(
         self,

@@ -29,23 +29,28 @@ from sb3_fpac.observations.keys import (
 from sb3_fpac.observations.layout import (
     Layout,
     check_channels_are_fewest,
-    check_is_bytes,
     has_channels_first,
+    is_image,
     read_layout,
     why_no_stack,
 )
+from sb3_fpac.observations.returned import check_image, check_is_bytes, check_vector, entry_of
 
 __all__ = [
     "UNITS_PER_PIXEL",
     "Layout",
     "check_channels_are_fewest",
     "check_header_fits",
+    "check_image",
     "check_is_bytes",
     "check_keys",
     "check_options",
+    "check_vector",
     "decode_camera_shift",
     "encode_camera_shift",
+    "entry_of",
     "has_channels_first",
+    "is_image",
     "is_nearly_image",
     "look_like_grey_frames",
     "naming",

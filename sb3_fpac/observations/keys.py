@@ -190,9 +190,15 @@ def is_nearly_image(space: spaces.Box) -> bool:
 def _check_name(key: Any) -> None:
     from torch import nn
 
-    is_name = isinstance(key, str) and key and "." not in key
-    if not is_name or hasattr(nn.ModuleDict(), key):
-        raise ValueError(
-            f"PyTorch cannot name a network after the key {key!r}: rename it, without a dot, for example with Gymnasium's "
-            "TransformObservation."
-        )
+    if not isinstance(key, str) or not key:
+        problem = "it must be text"
+    elif "." in key:
+        problem = "it has a dot"
+    elif hasattr(nn.ModuleDict(), key):
+        problem = "PyTorch uses this name itself"
+    else:
+        return
+    raise ValueError(
+        f"PyTorch cannot name a network after the key {key!r}, because {problem}: rename the key, for example with "
+        "Gymnasium's TransformObservation."
+    )

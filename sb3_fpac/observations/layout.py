@@ -58,6 +58,17 @@ def read_layout(
     return Layout(n_frames, int(frame_channels), camera_shift, height, width)
 
 
+def is_image(space: spaces.Space) -> bool:
+    """
+    Check whether SB3 takes a space for an image. This is SB3's ``is_image_space``, without loading PyTorch.
+
+    :param space: Any space
+    :return: True for a Box of uint8 from 0 to 255 with three axes
+    """
+    is_bytes = isinstance(space, spaces.Box) and len(space.shape) == 3 and space.dtype == np.uint8
+    return is_bytes and bool((space.low == 0).all() and (space.high == 255).all())  # type: ignore[attr-defined]
+
+
 def has_channels_first(shape: tuple[int, ...]) -> bool:
     """
     Check where the channels of an image are, by SB3's rule that they are the smallest axis.
@@ -97,6 +108,8 @@ def why_no_stack(space: spaces.Space, normalized: bool = False) -> str | None:
             f"Images are expected, got Dict observations with the keys {', '.join(map(repr, space))}: use "
             "FPAC('MultiInputPolicy', …), or FeaturePointCombinedExtractor with another algorithm."
         )
+    if isinstance(space, spaces.Tuple):
+        return f"Images are expected, got {space}: make it a Dict with a key for each, with Gymnasium's TransformObservation."
     if not isinstance(space, spaces.Box):
         return f"Images are expected, got {space}."
     shape = space.shape
@@ -107,7 +120,7 @@ def why_no_stack(space: spaces.Space, normalized: bool = False) -> str | None:
     if len(shape) == 4:
         return (
             f"Images are expected with three axes, got {space}, stacks with an axis of their own: wrap the environment in "
-            f"FrameStack(env, n={shape[0]}), which joins frames and channels."
+            f"FrameStack(env, n={max(2, shape[0])}), which joins frames and channels."
         )
     if len(shape) > 4:
         return f"Images are expected with three axes, got {space}."
@@ -150,22 +163,3 @@ def _split_channels(n_channels: int, frame_channels: int, camera_shift: bool | N
             "behind a header plane."
         )
     return n_frames, camera_shift
-
-
-def check_is_bytes(image: np.ndarray) -> None:
-    """
-    Check that an environment returns what its space says.
-
-    :param image: An image of a uint8 space
-    :raises ValueError: if it is of another type
-    """
-    if image.dtype != np.uint8:
-        raise ValueError(
-            f"The space of the images is uint8, but the environment returned {image.dtype}{_range_of(image)}: return uint8 "
-            "from 0 to 255."
-        )
-
-
-def _range_of(image: np.ndarray) -> str:
-    is_numbers = np.issubdtype(image.dtype, np.number) and image.size
-    return f" from {image.min():g} to {image.max():g}" if is_numbers else f" ({image})" if image.ndim == 0 else ""

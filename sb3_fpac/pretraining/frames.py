@@ -10,6 +10,8 @@ from sb3_fpac.arguments import whole_number
 from sb3_fpac.features.map_geometry import MapGeometry
 from sb3_fpac.observations import has_channels_first, naming, naming_warnings, read_layout, split_keys, why_no_stack
 
+_N_COMPARED = 20  # frames of an episode
+
 
 def collect_frames(
     env: gym.Env,
@@ -35,9 +37,14 @@ def collect_frames(
     :param on_frame: Called after every frame, for example by a progress bar
     :param key: Key of the image in Dict observations; None: the only one
     :return: The frames of every episode, ``(T, frame_channels, H, W)`` uint8 each
-    :raises ValueError: if ``n_frames`` is less than two, the observations are not such images, or ``key`` does not choose one
-        of them
+    :raises ValueError: if ``env`` is no single environment, ``n_frames`` is less than two, the observations are not such
+        images, or ``key`` does not choose one of them
     """
+    if not isinstance(env, gym.Env):
+        raise ValueError(
+            f"collect_frames needs a single Gymnasium environment, got {type(env).__name__}: pass one of those that it was "
+            "made of."
+        )
     n_frames = whole_number("n_frames", n_frames, at_least=2)  # pre-training needs pairs
     key, space = choose_image(env.observation_space, key)
     first = has_channels_first(space.shape)
@@ -91,6 +98,41 @@ def choose_image(space: spaces.Space, key: str | None = None) -> tuple[str | Non
             "with --key on the command line."
         )
     return key, images[key]
+
+
+def check_episodes(episodes: Sequence[np.ndarray]) -> None:
+    """
+    Check that episodes consist of single frames.
+
+    :param episodes: The frames of every episode, ``(T, C, H, W)`` uint8 each
+    :raises ValueError: if they are no such arrays, have their channels last, or are stacks of frames
+    """
+    shapes = {episode.shape[1:] for episode in episodes}
+    if any(episode.dtype != np.uint8 or episode.ndim != 4 for episode in episodes) or len(shapes) > 1:
+        raise ValueError("Every episode must be uint8 frames of shape (T, C, H, W), with the same C, H and W in all of them.")
+    for episode in episodes:
+        if not has_channels_first(episode.shape[1:]):
+            raise ValueError(
+                f"Episodes must have the shape (T, C, H, W), got {episode.shape}, whose channels are last: pass "
+                "episode.transpose(0, 3, 1, 2)."
+            )
+        n_channels = _channels_that_move_along(episode[:_N_COMPARED])
+        if n_channels is not None:
+            raise ValueError(
+                f"Episodes must be single frames, got {episode.shape[1]} channels that are stacks of frames of {n_channels}: "
+                f"pass the newest ones, episode[:, -{n_channels}:]."
+            )
+
+
+def _channels_that_move_along(images: np.ndarray) -> int | None:
+    """By how many channels ``(T, C, H, W)`` stacks move from each to the next, with a header plane or not; None: by none"""
+    for stacks in (images, images[:, 1:]):
+        n_channels = stacks.shape[1]
+        for n in range(1, n_channels):
+            moves = n_channels % n == 0 and np.array_equal(stacks[1:, :-n], stacks[:-1, n:])
+            if moves and not np.array_equal(stacks[1:, :-n], stacks[1:, n:]):  # as if nothing changes
+                return n
+    return None
 
 
 def check_frame_size(height: int, width: int, geometry: MapGeometry) -> None:

@@ -17,7 +17,7 @@ from sb3_fpac.features.extractor import FeaturePointExtractor
 from sb3_fpac.features.map_geometry import MapGeometry
 from sb3_fpac.features.pretrained import PretrainedPoints
 from sb3_fpac.features.spatial_softmax import Softmax
-from sb3_fpac.pretraining.frames import check_frame_size
+from sb3_fpac.pretraining.frames import check_episodes, check_frame_size
 from sb3_fpac.pretraining.reconstruction import Reconstruction
 from sb3_fpac.version import __version__
 
@@ -97,8 +97,8 @@ def pretrain(
     :param device: PyTorch device; ``"auto"``: CUDA where there is a GPU
     :param on_update: Called after every update with its loss, for example by a progress bar
     :return: The points, and the network that reconstructs frames from them
-    :raises ValueError: if the frames are not such arrays or too small, no two of them share an episode, or a parameter is out
-        of range
+    :raises ValueError: if the frames are not such arrays, have their channels last, are stacks or too small, no two of
+        them share an episode, or a parameter is out of range
     :raises FloatingPointError: if the loss is infinite or undefined
     """
     n_updates = whole_number("n_updates", n_updates, at_least=1)
@@ -165,11 +165,7 @@ class _Pairs:
     """Draws pairs of frames of one episode: the target from all frames, the source from the others of its episode"""
 
     def __init__(self, episodes: Sequence[np.ndarray], seed: int) -> None:
-        shapes = {episode.shape[1:] for episode in episodes}
-        if any(episode.dtype != np.uint8 or episode.ndim != 4 for episode in episodes) or len(shapes) > 1:
-            raise ValueError(
-                "Every episode must be uint8 frames of shape (T, C, H, W), with the same C, H and W in all of them."
-            )
+        check_episodes(episodes)
         pairable = [episode for episode in episodes if len(episode) > 1]
         if not pairable:
             raise ValueError("Pre-training needs at least two frames of one episode: collect more frames.")

@@ -1,0 +1,102 @@
+"""Whether an environment returns what its space says."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+
+def entry_of(observation: Any, key: str | None) -> Any:
+    """
+    Select one entry of an observation.
+
+    :param observation: What an environment returned
+    :param key: Key of a Dict observation; None: the observation is no Dict
+    :return: The entry; without a key, the observation
+    :raises ValueError: if the environment returned no dict, or one without the key
+    """
+    if key is None:
+        return observation
+    if not isinstance(observation, Mapping):
+        raise ValueError(
+            f"The space of the observations is a Dict, but the environment returned {_kind_of(observation)}: return a dict "
+            "from every reset and step, also from the last step of an episode."
+        )
+    if key not in observation:
+        raise ValueError(
+            f"The environment returned an observation without {key!r}, which its space has: return all keys from every reset "
+            "and step, also from the last step of an episode."
+        )
+    return observation[key]
+
+
+def check_image(image: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """
+    Check that an image is what its space says.
+
+    :param image: What an environment returned for a uint8 space
+    :param shape: Shape of the space
+    :return: The image, as an array
+    :raises ValueError: if it is of another type or shape
+    """
+    array = check_is_bytes(image)
+    if array.shape != shape:
+        raise ValueError(
+            f"The space of the images has the shape {shape}, but the environment returned {array.shape}: give the space the "
+            "shape of the frames, or resize them, for example with Gymnasium's ResizeObservation."
+        )
+    return array
+
+
+def check_is_bytes(image: Any) -> np.ndarray:
+    """
+    Check that an image is of the type that its space says.
+
+    :param image: What an environment returned for a uint8 space
+    :return: The image, as an array
+    :raises ValueError: if it is of another type
+    """
+    if image is None or _is_tensor(image):
+        raise ValueError(
+            f"The space of the images is uint8, but the environment returned {_kind_of(image)}: return NumPy arrays of uint8 "
+            "from 0 to 255."
+        )
+    array = np.asarray(image)
+    if array.dtype != np.uint8:
+        raise ValueError(
+            f"The space of the images is uint8, but the environment returned {array.dtype}{_range_of(array)}: return uint8 "
+            "from 0 to 255."
+        )
+    return array
+
+
+def check_vector(key: str | None, vector: Any, shape: tuple[int, ...]) -> None:
+    """
+    Check that a vector has the shape of its space. NumPy would stretch a shorter one without a word.
+
+    :param key: Its key; None: the observation is no Dict
+    :param vector: What an environment returned
+    :param shape: Shape of the space
+    :raises ValueError: if it has another shape
+    """
+    if np.shape(vector) != shape:
+        got = "None" if vector is None else np.shape(vector)
+        raise ValueError(
+            f"The space of {'the observations' if key is None else repr(key)} has the shape {shape}, but the environment "
+            f"returned {got}: return the shape of the space, or correct the space."
+        )
+
+
+def _is_tensor(value: Any) -> bool:
+    return hasattr(value, "detach")  # of PyTorch, without loading it
+
+
+def _kind_of(value: Any) -> str:
+    if value is None:
+        return "None"
+    return f"a tensor of {value.dtype}" if _is_tensor(value) else type(value).__name__
+
+
+def _range_of(image: np.ndarray) -> str:
+    is_numbers = np.issubdtype(image.dtype, np.number) and image.size
+    return f" from {image.min():g} to {image.max():g}" if is_numbers else f" ({image})" if image.ndim == 0 else ""
