@@ -210,6 +210,49 @@ def test_policies_of_another_algorithm_are_refused_with_the_cure(algorithm, poli
         algorithm(policy, FrameStack(Noise()))
 
 
+POINTS = dict(features_extractor_class=FeaturePointExtractor)
+
+
+@pytest.mark.parametrize(
+    ("saved_by", "loaded_by", "policy", "words"),
+    [
+        (FPAC, SAC, "CnnPolicy", "was saved by FPAC, got SAC: use FPAC.load."),
+        (FPAC, PPO, "CnnPolicy", "was saved by FPAC, got PPO: use FPAC.load."),
+        (FPAC, TD3, "CnnPolicy", "was saved by FPAC, got TD3: use FPAC.load."),
+        (FPAC, TQC, "CnnPolicy", "was saved by FPAC, got TQC: use FPAC.load."),
+        (SAC, FPAC, FPACPolicy, "was saved by SAC, got FPAC: use SAC.load."),
+        (SAC, TD3, FPACPolicy, "was saved by SAC, got TD3: use SAC.load."),
+        (PPO, FPAC, "CnnPolicy", "was saved by PPO, MaskablePPO or RecurrentPPO, got FPAC: use PPO.load, "),
+        (TD3, FPAC, "CnnPolicy", "was saved by TD3 or DDPG, got FPAC: use TD3.load or DDPG.load."),
+    ],
+)
+def test_an_agent_of_another_algorithm_is_refused_with_the_one_that_saved_it(saved_by, loaded_by, policy, words, tmp_path):
+    """SAC with FPAC's policy and buffer would go on as FPAC, and FPAC as SAC, without a word"""
+    kwargs = dict(replay_buffer_class=FrameReplayBuffer, buffer_size=60) if saved_by in (SAC, TD3) else {}
+    kwargs |= dict(policy_kwargs=POINTS) if saved_by in (PPO, TD3) else dict(buffer_size=60)
+    env = FrameStack(Noise())
+    saved_by(policy, env, **kwargs).save(tmp_path / "model")
+    for given in ({}, {"env": env}):
+        with pytest.raises(ValueError, match=re.escape(words)):
+            loaded_by.load(tmp_path / "model", **given)
+    if loaded_by is FPAC:
+        with (
+            (tmp_path / "model.zip").open("rb") as file,
+            pytest.raises(ValueError, match=f"This file {words[:16]}"),
+        ):
+            FPAC.load(file)
+    saved_by.load(tmp_path / "model", env=env)
+
+
+def test_a_subclass_with_arguments_like_those_of_fpac_is_none():
+    class Shifted(SAC):
+        def __init__(self, *args, policy_delay=2, random_shift=4, **kwargs):
+            self.policy_delay, self.random_shift = policy_delay, random_shift
+            super().__init__(*args, **kwargs)
+
+    Shifted("CnnPolicy", FrameStack(Noise()), policy_kwargs=POINTS, buffer_size=60)
+
+
 @pytest.mark.parametrize("algorithm", [FPAC, SAC])
 def test_a_channel_that_is_no_camera_shift_is_noticed_at_the_first_image(algorithm):
     class WithMask(StackedNoise):

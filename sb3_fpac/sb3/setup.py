@@ -24,6 +24,7 @@ from sb3_fpac.features.frame_extractor import FrameExtractor
 from sb3_fpac.limits import free_memory, total_memory
 from sb3_fpac.policies.critic_trained_encoder import OWN_OPTIONS, CriticTrainedEncoder
 from sb3_fpac.policies.policies import FPACPolicy, FPACTQCPolicy
+from sb3_fpac.sb3.saved_by import check_saved_by
 from sb3_fpac.sb3.unnormalized import unnormalized_vectors
 
 _OF_BOTH = ("frame_channels", "camera_shift")  # the extractor and the replay buffer
@@ -142,13 +143,13 @@ def frame_options(policy_kwargs: dict[str, Any]) -> dict[str, Any]:
 
 def register_setup() -> None:
     """
-    Let SB3's algorithms call :func:`check_policy_kwargs`, :func:`check_places`, :func:`check_normalization`,
-    :func:`check_stacking` and :func:`check_replay_buffer` before they are set up, and print :func:`describe` afterwards, with
-    ``verbose=1``. A buffer of frames gets :func:`frame_options`. Agents with feature points, or with such a buffer, store
-    the images that they saw under VecNormalize. Their ``learn`` calls :func:`check_normalized`, and refuses a replay buffer of
-    one transition, with which agents are loaded to act. Their ``policy_kwargs`` are their own, as SB3 and the policies change
-    them.
-    ``normalized_keys``, which is saved with them, names the vectors that VecNormalize normalizes.
+    Let SB3's algorithms call :func:`check_saved_by`, :func:`check_policy_kwargs`, :func:`check_places`,
+    :func:`check_normalization`, :func:`check_stacking` and :func:`check_replay_buffer` before they are set up, and print
+    :func:`describe` afterwards, with ``verbose=1``. A buffer of frames gets :func:`frame_options`. Agents with feature points,
+    or with such a buffer, store the images that they saw under VecNormalize. Their ``learn`` calls :func:`check_normalized`,
+    and refuses a replay buffer of one transition, with which agents are loaded to act. Their ``policy_kwargs`` are their own,
+    as SB3 and the policies change them. ``normalized_keys``, which is saved with them, names the vectors that VecNormalize
+    normalizes.
     """
     for algorithm in _SET_UP:
         _wrap(algorithm, "_setup_model", _checked)
@@ -168,8 +169,10 @@ def _wrap(algorithm: type[BaseAlgorithm], name: str, wrapper: Callable[[Any], An
 def _checked(setup: Callable[[Any], None]) -> Callable[[Any], None]:
     @wraps(setup)
     def checked_setup(self: BaseAlgorithm) -> None:
-        check_policy_kwargs(self)
         has_points = _has_points(self)
+        if has_points:  # load has set the attributes of the file
+            check_saved_by(type(self), vars(self), "This agent")
+        check_policy_kwargs(self)
         if has_points:
             self.policy_kwargs = _own(self.policy_kwargs)
             check_places(self)
