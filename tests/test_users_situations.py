@@ -30,6 +30,7 @@ from sb3_fpac import (
     FrameReplayBuffer,
     FrameStack,
     MujocoCamera,
+    PixelExtractor,
     PixelFrames,
     fpac_kwargs,
 )
@@ -189,6 +190,22 @@ def test_the_options_of_other_policies_are_refused_with_the_cure(algorithm, poli
 def test_an_option_that_is_passed_to_another_part_is_refused_with_its_place(algorithm, policy_kwargs, words):
     with pytest.raises(ValueError, match=re.escape(words.replace("{}", "policy_kwargs="))):
         algorithm("CnnPolicy", FrameStack(Noise()), policy_kwargs=policy_kwargs)
+
+
+@pytest.mark.parametrize("algorithm", [FPAC, SAC, PPO])
+@pytest.mark.parametrize(
+    ("extractor", "instead"),
+    [(FeaturePointExtractor, "n_points"), (FeaturePointCombinedExtractor, "n_points"), (PixelExtractor, "n_maps")],
+)
+def test_the_number_of_features_that_other_extractors_take_is_refused_with_the_cure(algorithm, extractor, instead):
+    """Whoever swaps NatureCNN for feature points may leave its option there"""
+    env, policy = (
+        (Robot(), "MultiInputPolicy") if extractor is FeaturePointCombinedExtractor else (FrameStack(Noise()), "CnnPolicy")
+    )
+    kwargs = dict(features_extractor_class=extractor, features_extractor_kwargs=dict(features_dim=128))
+    words = f"{extractor.__name__} has no option features_dim: leave it out, and pass {instead}, from which"
+    with pytest.raises(ValueError, match=words):
+        algorithm(policy, env, policy_kwargs=kwargs)
 
 
 def test_images_of_a_dict_share_an_encoder_where_the_option_belongs():
