@@ -15,6 +15,7 @@ from helpers.environments import Noise, Robot, StackedNoise
 from helpers.processes import run_python
 from sb3_contrib import QRDQN, TQC, RecurrentPPO
 from stable_baselines3 import A2C, DQN, PPO, SAC, TD3
+from stable_baselines3.common.policies import ActorCriticCnnPolicy
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from sb3_fpac import (
@@ -231,6 +232,28 @@ def test_a_file_that_acts_otherwise_gets_no_name(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"policy.pt was not written, because its actions differ from the agent's by 0.01"):
         export_torchscript(model, tmp_path / "policy.pt")
     assert list(tmp_path.iterdir()) == []
+
+
+class Opposite(ActorCriticCnnPolicy):
+    """Acts in another way than its networks"""
+
+    def _predict(self, observation, deterministic=False):
+        return -super()._predict(observation, deterministic)
+
+
+class Still(PPO):
+    def predict(self, *args, **kwargs):
+        actions, state = super().predict(*args, **kwargs)
+        return np.zeros_like(actions), state
+
+
+@pytest.mark.parametrize(("algorithm", "policy"), [(PPO, Opposite), (Still, "CnnPolicy")])
+def test_an_agent_that_acts_in_a_way_of_its_own_is_refused(algorithm, policy, tmp_path):
+    model = scramble(algorithm(policy, StackedNoise(), policy_kwargs=POINTS, seed=0))
+    words = rf"{algorithm.__name__} with \w+ cannot be exported, because its predict returns actions that differ by .*: use an"
+    with pytest.raises(ValueError, match=words):
+        export_torchscript(model, tmp_path / "policy.pt")
+    assert not list(tmp_path.iterdir())
 
 
 def test_description_of_inputs():

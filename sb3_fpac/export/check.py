@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import torch as th
 
-from sb3_fpac.export.agent import ExportedAgent, Observation
+from sb3_fpac.export.agent import TOLERANCE, ExportedAgent, Observation, difference
 from sb3_fpac.files import writing
 
-TOLERANCE = 1e-4
 _BATCHES = (1, 7, 64)
 
 
@@ -43,8 +42,8 @@ def write_checked(
             with th.no_grad():
                 expected = [output.numpy() for output in agent(observation)]
             for name, output, got in zip(agent.output_names, expected, run(observation), strict=True):
-                error = np.abs(output.astype(np.float64) - got).max() / max(1.0, np.abs(output).max())
-                if not (output.shape == got.shape and error <= TOLERANCE):
+                error = difference(output, got)
+                if not error <= TOLERANCE:
                     raise ValueError(
                         f"{path} was not written, because its {name} differ from the agent's by {error:.2g} on a batch of "
                         f"{batch_size} observations."
