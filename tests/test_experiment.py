@@ -731,7 +731,7 @@ def test_only_draw_draws_what_there_is(tmp_path, capsys):
     assert experiment(path, tmp_path / "logs", "--only-draw") == 0
     assert "There is nothing to draw yet" in capsys.readouterr().out
     finished(path, tmp_path / "logs", dict(points=100), seeds=2)
-    assert experiment(path, tmp_path / "logs", "--only-draw", "--seeds", "3") == 0
+    assert experiment(path, tmp_path / "logs", "--only-draw", "--seeds", "3", "--eval-freq", "10000") == 0  # the default
     assert "mine.png, .svg, .md and .csv, and curves.csv, of 0 of 3 runs that are done" in capsys.readouterr().out
     written = {file.name for file in (tmp_path / "logs" / "mine").glob("*.*")}
     assert written == {"mine.png", "mine.svg", "mine.md", "mine.csv", "curves.csv"}
