@@ -78,6 +78,11 @@ def test_the_statistics_of_vec_normalize_are_not_left_out(suffix, tmp_path, monk
     assert f"{path} was trained with VecNormalize of 'joints'" in str(stop.value.code)
     model.get_vec_normalize_env().save(str(tmp_path / "vecnormalize.pkl"))
     main()
+    assert f"MB, acts as {path}" in capsys.readouterr().out
+    command[-1] = tmp_path / "again.safetensors"
+    monkeypatch.setattr(sys, "argv", ["sb3_fpac", *map(str, command)])
+    main()
+    assert f"MB, weights of {path}" in capsys.readouterr().out  # no output of the file has been compared
     exported = th.jit.load(tmp_path / "policy.pt")
     observation, _ = Robot(seed=3).reset(seed=3)
     normalized = model.get_vec_normalize_env().normalize_obs({key: np.array(part)[None] for key, part in observation.items()})

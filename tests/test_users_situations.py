@@ -443,7 +443,7 @@ def test_a_replay_buffer_is_checked_when_it_is_loaded(other, words, tmp_path):
     assert model.replay_buffer is before
     for content in (path.read_bytes()[:500], pickle.dumps(dict(no="buffer"))):
         path.write_bytes(content)
-        with pytest.raises(ValueError, match=r"buffer\.pkl is damaged or half written"):
+        with pytest.raises(ValueError, match=r"buffer\.pkl cannot be read, because it is damaged, half written, or of other"):
             model.load_replay_buffer(path)
         assert model.replay_buffer is before
     model.learn(20)

@@ -413,4 +413,6 @@ def test_damaged_settings_are_named(monkeypatch, capsys, tmp_path, model, name, 
     write_settings(run, dict(policy="CnnPolicy"), CARTPOLE, algo="fpac", env_kwargs=dict(size=SIZE))
     model.save(run / CARTPOLE)
     (run / CARTPOLE / name).write_text(content)
-    assert f"{name} is damaged or half written" in refused(monkeypatch, capsys, "-f", tmp_path, "-o", tmp_path / "agent.png")
+    assert f"{name} cannot be read, because it is damaged, half written, or of" in refused(
+        monkeypatch, capsys, "-f", tmp_path, "-o", tmp_path / "agent.png"
+    )

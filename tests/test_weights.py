@@ -133,7 +133,7 @@ def rewritten(path, **changes):
         ),
         (dict(policy_kwargs={"dict": {"net_arch": {"eval": "1/0"}}}), "names eval '1/0', which is not on the list"),
         (dict(algorithm="Popen"), "'Popen'; the known ones are"),
-        (dict(format=9), "has the format 9"),
+        (dict(format=9), "has the format 9, this version reads 1: save it again with this version"),
     ],
 )
 def test_what_is_not_on_the_list_is_refused(changes, words, tmp_path):
@@ -169,7 +169,7 @@ def test_damaged_missing_and_foreign_files_are_named(tmp_path):
     path = save_weights(FPAC("CnnPolicy", StackedNoise(), **SHORT), tmp_path / "agent.safetensors")
     with pytest.raises(ValueError, match="agent of another environment: Observation spaces do not match"):
         load_weights(path, StackedNoise(3))
-    with pytest.raises(ValueError, match=r"There is no file .*other\.safetensors"):
+    with pytest.raises(ValueError, match=r"There is no file .*other\.safetensors: check the path"):
         load_weights(tmp_path / "other.safetensors", StackedNoise())
     whole = path.read_bytes()
     for position in (whole.index(b"gamma"), len(whole) // 2, len(whole) - 1):
