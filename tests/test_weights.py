@@ -94,6 +94,14 @@ def test_a_schedule_and_what_is_of_the_machine_are_not_in_the_file(tmp_path):
     assert (loaded.learning_rate, loaded.buffer_size, loaded.seed) == (3e-4, 100_000, None)
 
 
+@pytest.mark.parametrize("name", ["SGD", "Adamax", "NAdam", "RAdam", "RMSprop"])
+def test_optimizers_of_pytorch_are_data(name, tmp_path):
+    kwargs = dict(optimizer_class=getattr(th.optim, name), optimizer_kwargs=dict(weight_decay=0.1))
+    path = save_weights(FPAC("CnnPolicy", StackedNoise(), policy_kwargs=kwargs, **SHORT), tmp_path / "agent.safetensors")
+    optimizer = load_weights(path).actor.optimizer
+    assert type(optimizer).__name__ == name and optimizer.param_groups[0]["weight_decay"] == 0.1
+
+
 def test_subclasses_are_loaded_as_what_they_extend(tmp_path):
     class Mine(FPAC):
         pass

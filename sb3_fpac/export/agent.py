@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch as th
 from gymnasium import spaces
-from sb3_contrib import QRDQN
+from sb3_contrib import QRDQN, TRPO
 from stable_baselines3 import A2C, DQN, PPO, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
@@ -42,8 +42,8 @@ class ExportedAgent(nn.Module):
     them, and vectors that are not normalized. Its outputs are the actions, scaled to the action space, and the feature points
     of the current frame of every image: ``(B, K, 3)``, x and y in pixels of the frame, and the presence.
 
-    :param model: An agent with feature points: SAC, TQC, FPAC, PPO, A2C, TD3, DDPG, DQN or QRDQN. If it has its environment,
-        what SB3 and VecNormalize do to observations is part of the module.
+    :param model: An agent with feature points: SAC, TQC, FPAC, PPO, A2C, TRPO, TD3, DDPG, DQN or QRDQN. If it has its
+        environment, what SB3 and VecNormalize do to observations is part of the module.
     :raises ValueError: if the agent has no feature points, is of another algorithm, was trained with VecNormalize and has none
         now, or its ``predict`` returns other actions, as that of a subclass may
     """
@@ -199,11 +199,11 @@ def _find_act(model: BaseAlgorithm) -> Any:
         return lambda policy, observation: policy.q_net(observation).argmax(dim=1)
     if isinstance(model, QRDQN):
         return lambda policy, observation: policy.quantile_net(observation).mean(dim=1).argmax(dim=1)
-    if isinstance(model, (A2C, PPO)) and isinstance(policy, ActorCriticPolicy):
+    if isinstance(model, (A2C, PPO, TRPO)) and isinstance(policy, ActorCriticPolicy):
         return _act_on_policy
     raise ValueError(
-        f"{type(model).__name__} cannot be exported, because it needs more than an observation to act: SAC, TQC, FPAC, PPO, "
-        "A2C, TD3, DDPG, DQN and QRDQN can."
+        f"{type(model).__name__} with {type(policy).__name__} cannot be exported, because how it acts is not known: train "
+        "SAC, TQC, FPAC, PPO, A2C, TRPO, TD3, DDPG, DQN or QRDQN, or act with predict itself."
     )
 
 
@@ -214,7 +214,7 @@ def _act_squashed(policy: Any, observation: Observation) -> th.Tensor:
 
 
 def _act_on_policy(policy: Any, observation: Observation) -> th.Tensor:
-    """PPO, A2C: the mode of the distribution"""
+    """PPO, A2C, TRPO: the mode of the distribution"""
     features = BasePolicy.extract_features(policy, observation, policy.pi_features_extractor)  # the policy's own may be a pair
     logits = policy.action_net(policy.mlp_extractor.forward_actor(features))
     space = policy.action_space

@@ -20,6 +20,7 @@ def write_checked(
     path: Path | str,
     write: Callable[[Path], None],
     load: Callable[[Path], Callable[[Observation], list[np.ndarray]]],
+    instead: str,
 ) -> Path:
     """
     Write an exported agent, run the file, and give it its name if its outputs are the agent's.
@@ -28,6 +29,7 @@ def write_checked(
     :param path: The file's name
     :param write: Writes to a path
     :param load: Loads a written file as a function from observations to outputs
+    :param instead: Another format, for the error
     :return: The path
     :raises ValueError: if the outputs differ by more than 1e-4, relative to the largest of them if that exceeds 1; no file is
         left then
@@ -46,7 +48,7 @@ def write_checked(
                 if not error <= TOLERANCE:
                     raise ValueError(
                         f"{path} was not written, because its {name} differ from the agent's by {error:.2g} on a batch of "
-                        f"{batch_size} observations."
+                        f"{batch_size} observations: export {instead}, which computes in another way."
                     )
         os.replace(unchecked, unfinished)
     return path
