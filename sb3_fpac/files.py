@@ -26,10 +26,21 @@ class UntrustedFileError(ValueError):
 
 
 class DamagedFileError(ValueError):
-    """A file that cannot be read."""
+    """A file of which bytes are missing or have changed."""
 
     def __init__(self, path: Any, reason: str) -> None:
         super().__init__(f"{path} is damaged or half written: copy or save it again ({reason}).")
+
+
+class UnreadableFileError(DamagedFileError):
+    """A file that cannot be read. It may be damaged, or what it contains may not exist in the versions that are installed."""
+
+    def __init__(self, path: Any, reason: str) -> None:
+        ValueError.__init__(
+            self,
+            f"{path} cannot be read, because it is damaged, half written, or of other versions ({reason}): copy or save it "
+            "again, or install the versions that saved it.",
+        )
 
 
 class UnwritableFileError(ValueError):
@@ -45,7 +56,8 @@ def reading(path: Any) -> Iterator[None]:
     Name the file in any error of the code that reads it. Pickled bytes that have changed can raise anything.
 
     :param path: The file
-    :raises DamagedFileError: instead of the error, unless a module or memory is missing
+    :raises DamagedFileError: instead of the error, unless a module or memory is missing; an UnreadableFileError unless bytes
+        are missing for certain
     """
     try:
         yield
@@ -56,7 +68,8 @@ def reading(path: Any) -> Iterator[None]:
     except ImportError as error:
         raise ValueError(f"{path} needs a module that cannot be imported: {error}") from error
     except Exception as error:
-        raise DamagedFileError(path, " ".join(f"{type(error).__name__}: {error}".split())) from error
+        kind = DamagedFileError if isinstance(error, (zipfile.BadZipFile, EOFError)) else UnreadableFileError
+        raise kind(path, " ".join(f"{type(error).__name__}: {error}".split())) from error
 
 
 @contextmanager

@@ -55,6 +55,14 @@ def test_a_reward_that_is_no_number_is_said():
         record_episode(agent(env), env)
 
 
+def test_an_id_is_no_environment_to_record():
+    model = agent(FrameStack(Noise(), STACK))
+    with pytest.raises(ValueError, match=r"got 'dmc-cheetah-run': pass gymnasium.make\('dmc-cheetah-run'\)\."):
+        record_episode(model, "dmc-cheetah-run")
+    with pytest.raises(ValueError, match=r"got None: pass what gymnasium.make returns\."):
+        record_episode(model, None)
+
+
 def test_past_positions_are_where_the_current_camera_sees_them():
     """A camera that moves by 2 pixels a step over a world of noise"""
     env = CameraShift(FrameStack(Noise(), STACK), camera)

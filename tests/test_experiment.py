@@ -238,6 +238,27 @@ def test_a_wrong_description_is_refused_in_one_sentence(tmp_path, changes, sente
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("learning_rate: 1e-4", "variant points: learning_rate is the text '1e-4': write the number 0.0001."),
+        ("learning_rate: 3E-05", "learning_rate is the text '3E-05': write the number 3.0e-05."),
+        ("buffer_size: 1e5", "buffer_size is the text '1e5': write the number 100000."),
+        ("policy_kwargs: {net_arch: ['64']}", "policy_kwargs.net_arch is the text '64': write the number 64."),
+        ("learning_rate: lin_1e-4\n      ent_coef: auto_0.1\n      gamma: 9.9e-1", None),
+    ],
+)
+def test_a_number_that_yaml_takes_for_a_text_is_refused_with_the_number(tmp_path, line, sentence):
+    path = tmp_path / "mine.yml"
+    variants = f"variants:\n  points:\n    algo: fpac\n    hyperparams:\n      {line}\n"
+    path.write_text(f"title: a\nsource: b\ntasks: [{CARTPOLE}]\nseeds: 1\n{variants}")
+    if sentence is None:
+        assert load_experiment(str(path)).variants[0].hyperparams["learning_rate"] == "lin_1e-4"
+    else:
+        with pytest.raises(ValueError, match=re.escape(sentence)):
+            load_experiment(str(path))
+
+
 @pytest.mark.parametrize("again", ["variants:\n  points: {algo: sac}", "seeds: 2"])
 def test_a_key_that_is_there_twice_is_refused(tmp_path, again):
     path = write_experiment(tmp_path / "mine.yml")
@@ -731,7 +752,7 @@ def test_only_draw_draws_what_there_is(tmp_path, capsys):
     assert experiment(path, tmp_path / "logs", "--only-draw") == 0
     assert "There is nothing to draw yet" in capsys.readouterr().out
     finished(path, tmp_path / "logs", dict(points=100), seeds=2)
-    assert experiment(path, tmp_path / "logs", "--only-draw", "--seeds", "3") == 0
+    assert experiment(path, tmp_path / "logs", "--only-draw", "--seeds", "3", "--eval-freq", "10000") == 0  # the default
     assert "mine.png, .svg, .md and .csv, and curves.csv, of 0 of 3 runs that are done" in capsys.readouterr().out
     written = {file.name for file in (tmp_path / "logs" / "mine").glob("*.*")}
     assert written == {"mine.png", "mine.svg", "mine.md", "mine.csv", "curves.csv"}

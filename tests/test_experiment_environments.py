@@ -1,6 +1,7 @@
 """Experiments on environments that are not of DeepMind Control: Gymnasium's, and those of a user's own module."""
 
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -122,7 +123,9 @@ def test_tasks_of_the_command_line_may_be_others_than_those_of_the_file(tmp_path
 
 
 def test_the_id_of_a_function_finds_it_in_another_process(here):
+    before = list(sys.path)
     assert find_env(f"{here}.make") == find_env(f"{here}:make") == f"{here}.make"
+    assert sys.path == before  # what is imported later is found where Python looks for it
 
 
 WRAPPED = dict(algo="fpac", pretrain=dict(frozen=True), hyperparams=dict(env_wrapper=PIXELS))

@@ -13,8 +13,9 @@ import torch as th
 from gymnasium import spaces
 from helpers.environments import Noise, Robot, StackedNoise
 from helpers.processes import run_python
-from sb3_contrib import QRDQN, TQC, RecurrentPPO
+from sb3_contrib import QRDQN, TQC, TRPO, RecurrentPPO
 from stable_baselines3 import A2C, DQN, PPO, SAC, TD3
+from stable_baselines3.common.policies import ActorCriticCnnPolicy
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from sb3_fpac import (
@@ -78,6 +79,11 @@ def test_the_statistics_of_vec_normalize_are_not_left_out(suffix, tmp_path, monk
     assert f"{path} was trained with VecNormalize of 'joints'" in str(stop.value.code)
     model.get_vec_normalize_env().save(str(tmp_path / "vecnormalize.pkl"))
     main()
+    assert f"MB, acts as {path}" in capsys.readouterr().out
+    command[-1] = tmp_path / "again.safetensors"
+    monkeypatch.setattr(sys, "argv", ["sb3_fpac", *map(str, command)])
+    main()
+    assert f"MB, weights of {path}" in capsys.readouterr().out  # no output of the file has been compared
     exported = th.jit.load(tmp_path / "policy.pt")
     observation, _ = Robot(seed=3).reset(seed=3)
     normalized = model.get_vec_normalize_env().normalize_obs({key: np.array(part)[None] for key, part in observation.items()})
@@ -107,6 +113,7 @@ AGENTS = {
     "normalized": normalized_robot_agent,
     "tqc": lambda: TQC(FPACTQCPolicy, WideActions(), **BUFFER),
     "ppo": lambda: PPO("CnnPolicy", WideActions(), policy_kwargs=POINTS, seed=0),
+    "trpo": lambda: TRPO("CnnPolicy", WideActions(), policy_kwargs=POINTS, seed=0),
     "ppo_subclass": lambda: OwnPPO("CnnPolicy", WideActions(), policy_kwargs=POINTS, seed=0),
     "ppo_two_encoders": lambda: PPO(
         "CnnPolicy", WideActions(), policy_kwargs=dict(POINTS, share_features_extractor=False), seed=0
@@ -229,9 +236,33 @@ def test_a_file_that_acts_otherwise_gets_no_name(tmp_path, monkeypatch):
         return lambda observation: [output + 0.01 for output in loaded(observation)]
 
     monkeypatch.setattr(th.jit, "load", wrong)
-    with pytest.raises(ValueError, match=r"policy.pt was not written, because its actions differ from the agent's by 0.01"):
+    with pytest.raises(
+        ValueError, match=r"policy.pt was not written, because its actions differ from the agent's by 0.01.*: export ONNX"
+    ):
         export_torchscript(model, tmp_path / "policy.pt")
     assert list(tmp_path.iterdir()) == []
+
+
+class Opposite(ActorCriticCnnPolicy):
+    """Acts in another way than its networks"""
+
+    def _predict(self, observation, deterministic=False):
+        return -super()._predict(observation, deterministic)
+
+
+class Still(PPO):
+    def predict(self, *args, **kwargs):
+        actions, state = super().predict(*args, **kwargs)
+        return np.zeros_like(actions), state
+
+
+@pytest.mark.parametrize(("algorithm", "policy"), [(PPO, Opposite), (Still, "CnnPolicy")])
+def test_an_agent_that_acts_in_a_way_of_its_own_is_refused(algorithm, policy, tmp_path):
+    model = scramble(algorithm(policy, StackedNoise(), policy_kwargs=POINTS, seed=0))
+    words = rf"{algorithm.__name__} with \w+ cannot be exported, because its predict returns actions that differ by .*: use an"
+    with pytest.raises(ValueError, match=words):
+        export_torchscript(model, tmp_path / "policy.pt")
+    assert not list(tmp_path.iterdir())
 
 
 def test_description_of_inputs():
@@ -248,7 +279,10 @@ def test_description_of_inputs():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: RecurrentPPO("CnnLstmPolicy", StackedNoise(), policy_kwargs=POINTS), "RecurrentPPO cannot be exported"),
+        (
+            lambda: RecurrentPPO("CnnLstmPolicy", StackedNoise(), policy_kwargs=POINTS),
+            "RecurrentPPO with RecurrentActorCriticCnnPolicy cannot be exported, .*: train SAC",
+        ),
         (lambda: PPO("CnnPolicy", Spaces36()), "no feature points"),
     ],
 )

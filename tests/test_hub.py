@@ -16,7 +16,7 @@ import pytest
 import yaml
 from helpers.environments import Robot, StackedNoise
 from helpers.runs import write_settings
-from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RemoteEntryNotFoundError
 from rl_zoo3.train import train
 from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.torch_layers import NatureCNN
@@ -266,6 +266,24 @@ def test_help_after_a_script_is_that_of_rl_zoo(hub, monkeypatch, capsys, script)
         run(monkeypatch, "zoo", script, "--help")
     text = capsys.readouterr().out
     assert f"usage: {script}.py" in text and "fpac,fpac_fast" in text
+
+
+def test_a_hub_that_cannot_be_reached_is_one_sentence(hub, monkeypatch):
+    def unreachable(api, **_):
+        raise HfHubHTTPError.__bases__[0]("Name or service not known")
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "create_repo", unreachable)
+    model = FPAC("CnnPolicy", gym.make(CARTPOLE, **ENV_KWARGS), buffer_size=9, policy_kwargs=KWARGS, device="cpu")
+    save_run(model, "fpac", CARTPOLE, ENV_KWARGS)
+    words = r"error: The Hugging Face hub cannot be reached \(Name or service not known\): check the network and try again\."
+    with pytest.raises(SystemExit, match=words):
+        run(monkeypatch, "zoo", *PUSH, "--algo", "fpac", "--env", CARTPOLE)
+
+
+def test_videos_of_training_need_ffmpeg_before_any_is_recorded(hub, monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(SystemExit, match="with ffmpeg, which is not on the PATH: install it"):
+        run(monkeypatch, "zoo", "record_training", "--algo", "fpac", "--env", NOISE, "-f", "logs")
 
 
 def test_other_scripts_are_refused(monkeypatch, capsys):

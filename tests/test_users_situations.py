@@ -30,6 +30,7 @@ from sb3_fpac import (
     FrameReplayBuffer,
     FrameStack,
     MujocoCamera,
+    PixelExtractor,
     PixelFrames,
     fpac_kwargs,
 )
@@ -191,6 +192,22 @@ def test_an_option_that_is_passed_to_another_part_is_refused_with_its_place(algo
         algorithm("CnnPolicy", FrameStack(Noise()), policy_kwargs=policy_kwargs)
 
 
+@pytest.mark.parametrize("algorithm", [FPAC, SAC, PPO])
+@pytest.mark.parametrize(
+    ("extractor", "instead"),
+    [(FeaturePointExtractor, "n_points"), (FeaturePointCombinedExtractor, "n_points"), (PixelExtractor, "n_maps")],
+)
+def test_the_number_of_features_that_other_extractors_take_is_refused_with_the_cure(algorithm, extractor, instead):
+    """Whoever swaps NatureCNN for feature points may leave its option there"""
+    env, policy = (
+        (Robot(), "MultiInputPolicy") if extractor is FeaturePointCombinedExtractor else (FrameStack(Noise()), "CnnPolicy")
+    )
+    kwargs = dict(features_extractor_class=extractor, features_extractor_kwargs=dict(features_dim=128))
+    words = f"{extractor.__name__} has no option features_dim: leave it out, and pass {instead}, from which"
+    with pytest.raises(ValueError, match=words):
+        algorithm(policy, env, policy_kwargs=kwargs)
+
+
 def test_images_of_a_dict_share_an_encoder_where_the_option_belongs():
     with pytest.raises(ValueError, match=r"no policy_kwargs=dict\(share_encoder=…\): pass policy_kwargs=dict\(features_extr"):
         FPAC("MultiInputPolicy", Robot(), policy_kwargs=dict(share_encoder=True))
@@ -208,6 +225,49 @@ def test_images_of_a_dict_share_an_encoder_where_the_option_belongs():
 def test_policies_of_another_algorithm_are_refused_with_the_cure(algorithm, policy, words):
     with pytest.raises(ValueError, match=f"{words}: pass 'CnnPolicy'"):
         algorithm(policy, FrameStack(Noise()))
+
+
+POINTS = dict(features_extractor_class=FeaturePointExtractor)
+
+
+@pytest.mark.parametrize(
+    ("saved_by", "loaded_by", "policy", "words"),
+    [
+        (FPAC, SAC, "CnnPolicy", "was saved by FPAC, got SAC: use FPAC.load."),
+        (FPAC, PPO, "CnnPolicy", "was saved by FPAC, got PPO: use FPAC.load."),
+        (FPAC, TD3, "CnnPolicy", "was saved by FPAC, got TD3: use FPAC.load."),
+        (FPAC, TQC, "CnnPolicy", "was saved by FPAC, got TQC: use FPAC.load."),
+        (SAC, FPAC, FPACPolicy, "was saved by SAC, got FPAC: use SAC.load."),
+        (SAC, TD3, FPACPolicy, "was saved by SAC, got TD3: use SAC.load."),
+        (PPO, FPAC, "CnnPolicy", "was saved by PPO, MaskablePPO or RecurrentPPO, got FPAC: use PPO.load, "),
+        (TD3, FPAC, "CnnPolicy", "was saved by TD3 or DDPG, got FPAC: use TD3.load or DDPG.load."),
+    ],
+)
+def test_an_agent_of_another_algorithm_is_refused_with_the_one_that_saved_it(saved_by, loaded_by, policy, words, tmp_path):
+    """SAC with FPAC's policy and buffer would go on as FPAC, and FPAC as SAC, without a word"""
+    kwargs = dict(replay_buffer_class=FrameReplayBuffer, buffer_size=60) if saved_by in (SAC, TD3) else {}
+    kwargs |= dict(policy_kwargs=POINTS) if saved_by in (PPO, TD3) else dict(buffer_size=60)
+    env = FrameStack(Noise())
+    saved_by(policy, env, **kwargs).save(tmp_path / "model")
+    for given in ({}, {"env": env}):
+        with pytest.raises(ValueError, match=re.escape(words)):
+            loaded_by.load(tmp_path / "model", **given)
+    if loaded_by is FPAC:
+        with (
+            (tmp_path / "model.zip").open("rb") as file,
+            pytest.raises(ValueError, match=f"This file {words[:16]}"),
+        ):
+            FPAC.load(file)
+    saved_by.load(tmp_path / "model", env=env)
+
+
+def test_a_subclass_with_arguments_like_those_of_fpac_is_none():
+    class Shifted(SAC):
+        def __init__(self, *args, policy_delay=2, random_shift=4, **kwargs):
+            self.policy_delay, self.random_shift = policy_delay, random_shift
+            super().__init__(*args, **kwargs)
+
+    Shifted("CnnPolicy", FrameStack(Noise()), policy_kwargs=POINTS, buffer_size=60)
 
 
 @pytest.mark.parametrize("algorithm", [FPAC, SAC])
@@ -383,7 +443,7 @@ def test_a_replay_buffer_is_checked_when_it_is_loaded(other, words, tmp_path):
     assert model.replay_buffer is before
     for content in (path.read_bytes()[:500], pickle.dumps(dict(no="buffer"))):
         path.write_bytes(content)
-        with pytest.raises(ValueError, match=r"buffer\.pkl is damaged or half written"):
+        with pytest.raises(ValueError, match=r"buffer\.pkl cannot be read, because it is damaged, half written, or of other"):
             model.load_replay_buffer(path)
         assert model.replay_buffer is before
     model.learn(20)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from helpers.processes import run_python
 from helpers.runs import write_settings
-from stable_baselines3 import SAC
+from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.env_util import make_vec_env
 
 from sb3_fpac import FPAC, FPACPolicy, PixelExtractor, save_weights
@@ -246,6 +246,16 @@ def test_an_agent_is_not_loaded_as_that_of_another_algorithm(monkeypatch, capsys
     model.save(tmp_path / "agent")
     options = ["--model", tmp_path / "agent.zip", "--algo", algo, "-o", tmp_path / "a.png"]
     assert f"was saved by FPAC, got the algorithm '{algo}': pass --algo fpac" in refused(monkeypatch, capsys, *options)
+    SAC(FPACPolicy, model.env, policy_kwargs=dict(KWARGS), buffer_size=10).save(tmp_path / "sac")
+    for got, right in (("fpac", "sac"), ("td3", "sac"), ("ppo", "sac")):
+        options = ["--model", tmp_path / "sac.zip", "--algo", got, "-o", tmp_path / "a.png"]
+        words = f"was saved by SAC, got the algorithm '{got}': pass --algo {right}"
+        assert words in refused(monkeypatch, capsys, *options)
+    PPO("CnnPolicy", model.env, policy_kwargs=dict(features_extractor_class=PixelExtractor)).save(tmp_path / "ppo")
+    options = ["--model", tmp_path / "ppo.zip", "-o", tmp_path / "a.png"]
+    assert "by PPO, MaskablePPO or RecurrentPPO, got the algorithm 'fpac': pass --algo ppo or ppo_lstm" in refused(
+        monkeypatch, capsys, *options
+    )
     model.policy.save(tmp_path / "policy.zip")
     options = ["--model", tmp_path / "policy.zip", "-o", tmp_path / "a.png"]
     assert "does not load as an agent of 'fpac'" in refused(monkeypatch, capsys, *options)
@@ -403,4 +413,6 @@ def test_damaged_settings_are_named(monkeypatch, capsys, tmp_path, model, name, 
     write_settings(run, dict(policy="CnnPolicy"), CARTPOLE, algo="fpac", env_kwargs=dict(size=SIZE))
     model.save(run / CARTPOLE)
     (run / CARTPOLE / name).write_text(content)
-    assert f"{name} is damaged or half written" in refused(monkeypatch, capsys, "-f", tmp_path, "-o", tmp_path / "agent.png")
+    assert f"{name} cannot be read, because it is damaged, half written, or of" in refused(
+        monkeypatch, capsys, "-f", tmp_path, "-o", tmp_path / "agent.png"
+    )

@@ -94,6 +94,14 @@ def test_a_schedule_and_what_is_of_the_machine_are_not_in_the_file(tmp_path):
     assert (loaded.learning_rate, loaded.buffer_size, loaded.seed) == (3e-4, 100_000, None)
 
 
+@pytest.mark.parametrize("name", ["SGD", "Adamax", "NAdam", "RAdam", "RMSprop"])
+def test_optimizers_of_pytorch_are_data(name, tmp_path):
+    kwargs = dict(optimizer_class=getattr(th.optim, name), optimizer_kwargs=dict(weight_decay=0.1))
+    path = save_weights(FPAC("CnnPolicy", StackedNoise(), policy_kwargs=kwargs, **SHORT), tmp_path / "agent.safetensors")
+    optimizer = load_weights(path).actor.optimizer
+    assert type(optimizer).__name__ == name and optimizer.param_groups[0]["weight_decay"] == 0.1
+
+
 def test_subclasses_are_loaded_as_what_they_extend(tmp_path):
     class Mine(FPAC):
         pass
@@ -133,7 +141,7 @@ def rewritten(path, **changes):
         ),
         (dict(policy_kwargs={"dict": {"net_arch": {"eval": "1/0"}}}), "names eval '1/0', which is not on the list"),
         (dict(algorithm="Popen"), "'Popen'; the known ones are"),
-        (dict(format=9), "has the format 9"),
+        (dict(format=9), "has the format 9, this version reads 1: save it again with this version"),
     ],
 )
 def test_what_is_not_on_the_list_is_refused(changes, words, tmp_path):
@@ -169,7 +177,7 @@ def test_damaged_missing_and_foreign_files_are_named(tmp_path):
     path = save_weights(FPAC("CnnPolicy", StackedNoise(), **SHORT), tmp_path / "agent.safetensors")
     with pytest.raises(ValueError, match="agent of another environment: Observation spaces do not match"):
         load_weights(path, StackedNoise(3))
-    with pytest.raises(ValueError, match=r"There is no file .*other\.safetensors"):
+    with pytest.raises(ValueError, match=r"There is no file .*other\.safetensors: check the path"):
         load_weights(tmp_path / "other.safetensors", StackedNoise())
     whole = path.read_bytes()
     for position in (whole.index(b"gamma"), len(whole) // 2, len(whole) - 1):

@@ -89,11 +89,14 @@ def _continue_from(model: OffPolicyAlgorithm, checkpoint: Path, trust: bool) -> 
     assert model.env is not None and model.replay_buffer is not None
     buffer = model.replay_buffer
     if buffer.n_envs != model.env.num_envs:
-        raise ValueError(f"{checkpoint} was saved with {buffer.n_envs} environment(s), got {model.env.num_envs}.")
+        raise ValueError(
+            f"{checkpoint} was saved with {buffer.n_envs} environment(s), got {model.env.num_envs}: pass env with "
+            f"{buffer.n_envs}."
+        )
     if buffer.observation_space != model.observation_space or buffer.action_space != model.action_space:
         raise ValueError(
             f"The replay buffer of {checkpoint} has the spaces {buffer.observation_space} and {buffer.action_space}, got an "
-            f"environment with {model.observation_space} and {model.action_space}."
+            f"environment with {model.observation_space} and {model.action_space}: pass the environment of training."
         )
     end_episodes(buffer)
     _restore_normalization(model, checkpoint / NORMALIZATION, trust)
@@ -141,5 +144,8 @@ def _load_states(checkpoint: Path, algorithm: type[OffPolicyAlgorithm], trust: b
     if "checksums" not in states:
         raise ValueError(f"{checkpoint} was saved by another version of sb3-fpac: resume with that version, or train again.")
     if states["trained_by"] != trained_by(algorithm):
-        raise ValueError(f"{checkpoint} was trained by {states['trained_by']}, got the algorithm {algorithm.__name__}.")
+        trained = states["trained_by"]
+        raise ValueError(
+            f"{checkpoint} was trained by {trained}, got the algorithm {algorithm.__name__}: pass algorithm={trained}."
+        )
     return states

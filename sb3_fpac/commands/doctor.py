@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from itertools import chain
 
 from sb3_fpac.doctor import Check, Plan, examine_environment, examine_machine
+from sb3_fpac.doctor.check import refusal
 from sb3_fpac.fpac import FPAC
 from sb3_fpac.optional import needs
 
@@ -22,7 +23,7 @@ def run(args: argparse.Namespace) -> None:
     """
     checks: Iterator[Check] = examine_machine()
     if args.env is not None:
-        checks = chain(checks, examine_environment(_read_plan(args)))
+        checks = chain(checks, _checks_of_environment(args))
     done = []
     for check in checks:
         done.append(check)
@@ -34,16 +35,23 @@ def run(args: argparse.Namespace) -> None:
         sys.exit(1)
 
 
-def _read_plan(args: argparse.Namespace) -> Plan:
-    """The environment, with the settings of RL Zoo's file if they are in it, otherwise those of all environments"""
+def _checks_of_environment(args: argparse.Namespace) -> Iterator[Check]:
+    """Without RL Zoo, which finds it, the machine can be checked all the same"""
     try:
         with needs("zoo"):
-            import yaml
-
-            from sb3_fpac.zoo import config_file
-            from sb3_fpac.zoo.environments import find_env
+            import sb3_fpac.zoo.environments  # noqa: F401
     except ImportError as error:
-        raise ValueError(str(error)) from error
+        return iter([refusal("environment", str(error))])
+    return examine_environment(_read_plan(args))
+
+
+def _read_plan(args: argparse.Namespace) -> Plan:
+    """The environment, with the settings of RL Zoo's file if they are in it, otherwise those of all environments"""
+    import yaml
+
+    from sb3_fpac.zoo import config_file
+    from sb3_fpac.zoo.environments import find_env
+
     env_id = find_env(args.env, args.gym_packages)
     settings = yaml.safe_load(config_file(args.algo).read_text(encoding="utf-8"))
     of_env = settings.get(env_id, settings["default"])

@@ -23,7 +23,7 @@ with needs_viz():
     from sb3_fpac.experiment.figure import draw_figure
     from sb3_fpac.experiment.launch_local import default_jobs, run_locally, threads_of_a_job
     from sb3_fpac.experiment.measurement import check_set_up, measure
-    from sb3_fpac.experiment.plan import CONFIG_FILE, RunConfig, plan_runs, read_progress
+    from sb3_fpac.experiment.plan import CONFIG_FILE, RunConfig, check_evaluated, plan_runs, read_progress
     from sb3_fpac.experiment.process import RunResult, last_lines, threads_for
     from sb3_fpac.experiment.progress import ProgressTable
     from sb3_fpac.experiment.scores import comma_separated, markdown, read_curves
@@ -45,6 +45,8 @@ def run(args: argparse.Namespace) -> None:
     experiment = load_experiment(args.experiment)
     options = RunOptions(args.eval_freq, args.eval_episodes, args.save_freq, not args.drop_checkpoints, args.device)
     runs = plan_runs(experiment, args.folder, options, args.tasks, args.variants, args.seeds, args.env_steps)
+    if not args.only_draw:
+        check_evaluated(runs)
     launcher = _make_launcher(args)
     if args.dry_run:
         _estimate(experiment, runs, args)

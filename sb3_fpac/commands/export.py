@@ -12,7 +12,7 @@ _FORMATS = {".onnx": export_onnx, ".pt": export_torchscript, ".safetensors": sav
 
 def run(args: argparse.Namespace) -> None:
     """
-    Load the agent, write the file, compare its actions with the agent's, and print its path.
+    Load the agent, write the file, compare its actions with the agent's unless it contains weights alone, and print its path.
 
     :param args: The parsed options of :func:`sb3_fpac.cli.export.add_arguments`
     :raises ValueError: if the file exists, there is no such agent, or it cannot be exported
@@ -23,5 +23,6 @@ def run(args: argparse.Namespace) -> None:
         _FORMATS[output.suffix](model, output)
     finally:
         env.close()
-    sentence = f"{output}: {output.stat().st_size / 1e6:.1f} MB, acts as {path}"
+    what = "weights of" if output.suffix == ".safetensors" else "acts as"  # save_weights runs no file
+    sentence = f"{output}: {output.stat().st_size / 1e6:.1f} MB, {what} {path}"
     say(args, sentence, file=str(output), model=str(path), bytes=output.stat().st_size)

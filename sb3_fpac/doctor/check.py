@@ -21,12 +21,25 @@ class Check(NamedTuple):
 
 def refusal(name: str, message: str, cure: str = "") -> Check:
     """
-    Make a check of an error message of this package, which has the form "cause: cure".
+    Make a check of an error message of this package, which has the form "cause: cure". A colon in brackets, as of a dict,
+    belongs to the cause, and a cure starts with a lower-case word.
 
     :param name: What was checked
     :param message: The message
     :param cure: What to do if the message has no cure
     :return: The check, not ok
     """
-    text, colon, own_cure = message.rpartition(": ")
-    return Check(name, False, text, own_cure.rstrip(".")) if colon else Check(name, False, message.rstrip("."), cure)
+    end = _end_of_cause(message)
+    own_cure = message[end + 2 :].rstrip(".")
+    is_cure = own_cure[:1].islower()
+    return Check(name, False, message[:end], own_cure) if is_cure else Check(name, False, message.rstrip("."), cure)
+
+
+def _end_of_cause(message: str) -> int:
+    """Index of the last colon before a space outside brackets; the length of the message if there is none"""
+    depth, end = 0, len(message)
+    for i, sign in enumerate(message):
+        depth += (sign in "([{") - (sign in ")]}")
+        if depth == 0 and message.startswith(": ", i):
+            end = i
+    return end

@@ -33,6 +33,7 @@ from sb3_fpac.zoo import config_file
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
 _NAME = "<name>"  # stands for the name of the file or of the variant; no key of the YAML itself
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 _RESERVED = ("n_timesteps", "env_kwargs", "n_envs", "monitor_kwargs")
 _EXPECTED = {  # by the type of pydantic's error
     "string_type": "a text",
@@ -52,6 +53,20 @@ def _check_distinct(what: str, entries: Sequence[str]) -> None:
         raise ValueError(f"{what} must be non-empty and contain no duplicates, got {list(entries)!r}.")
 
 
+def _check_numbers(value: Any, key: str = "") -> None:
+    """To YAML, 1e-4 is a text: its numbers have a dot before the exponent"""
+    if isinstance(value, dict):
+        for name, each in value.items():
+            _check_numbers(each, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, list):
+        for each in value:
+            _check_numbers(each, key)
+    elif isinstance(value, str) and _NUMBER.fullmatch(value):
+        number = float(value)
+        written = str(int(number)) if number.is_integer() else yaml.safe_dump(number).split()[0]
+        raise ValueError(f"{key} is the text {value!r}: write the number {written}.")
+
+
 def _check_folder_name(name: Any) -> Any:
     if not isinstance(name, str) or not re.fullmatch(r"[\w.+-]+", name):
         raise ValueError(f"{name!r} cannot name a folder: use letters, digits, '-', '_', '.' and '+'.")
@@ -61,7 +76,7 @@ def _check_folder_name(name: Any) -> Any:
 FolderName = Annotated[str, BeforeValidator(_check_folder_name), Field(alias=_NAME)]
 
 
-class Pretraining(TypedDict):
+class PretrainingOptions(TypedDict):
     """Options of ``python -m sb3_fpac pretrain``, and whether the encoder stays ``frozen`` while the agent is trained."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
@@ -87,7 +102,7 @@ class Variant(BaseModel):
     """What differs from the algorithm's file in ``zoo_configs``; a class by its name, such as ``sb3_fpac.PixelExtractor``"""
     env_kwargs: dict[str, Any] = {}
     """Keyword arguments of the environment; for ``dmc-*`` those of :func:`~sb3_fpac.envs.dmc.make_dmc`"""
-    pretrain: Pretraining | None = None
+    pretrain: PretrainingOptions | None = None
     """How the feature points are pre-trained; None: they are not"""
     matmul_precision: Literal["highest", "high", "medium"] | None = None
     """Argument of ``torch.set_float32_matmul_precision``, ``"medium"`` for bfloat16; None: PyTorch's default"""
@@ -108,6 +123,7 @@ class Variant(BaseModel):
             )
         if not isinstance(hyperparams.get("policy_kwargs", {}), dict):
             raise ValueError(f"policy_kwargs must be a mapping, got {hyperparams['policy_kwargs']!r}.")
+        _check_numbers(hyperparams)
         resolve_classes(hyperparams)
         return hyperparams
 
@@ -256,7 +272,7 @@ def _sentence(path: Path, content: Any, error: ErrorDetails) -> str:
         where, model = f"{where}, variant {list(content['variants'])[int(place[1])]}", Variant.__annotations__
         place = place[2:]
     if place[:1] == ["pretrain"] and len(place) > 1:
-        where, model, place = f"{where}, pretrain", Pretraining.__annotations__, place[1:]
+        where, model, place = f"{where}, pretrain", PretrainingOptions.__annotations__, place[1:]
     key = ".".join(map(str, place)) or "the content"
     if kind == "value_error":
         return f"{where}: {error['ctx']['error']}"

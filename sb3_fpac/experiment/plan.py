@@ -135,27 +135,35 @@ def plan_runs(
     :param seeds: Number of seeds, which count from 1; None: as many as the experiment has
     :param env_steps: Env steps of every run; None: as many as the experiment has
     :return: The runs, ordered by seed, so that variants can be compared early
-    :raises ValueError: if there is no such task or variant, or a run is too short to be evaluated
+    :raises ValueError: if there is no such task or variant
     """
     names = [variant.name for variant in experiment.variants]
     for name in variants or ():
         if name not in names:
             raise ValueError(f"The experiment has no variant {name!r}: choose from {', '.join(names)}.")
     chosen = experiment if tasks is None else with_tasks(experiment, tasks)
-    runs = [
+    return [
         _make_config(chosen, variant, task, seed, folder, options, env_steps)
         for seed in range(1, (seeds or chosen.seeds) + 1)
         for task in chosen.tasks
         for variant in chosen.variants
         if variant.name in (variants or names)
     ]
+
+
+def check_evaluated(runs: Sequence[RunConfig]) -> None:
+    """
+    Check that runs that are going to be trained are long enough for an evaluation.
+
+    :param runs: The runs
+    :raises ValueError: if one is not
+    """
     for run in runs:
         if run.env_steps < run.eval_freq:
             raise ValueError(
                 f"{run.name} has {run.env_steps:,} env steps and would never be evaluated: "
                 f"lower --eval-freq, which is {run.eval_freq:,}."
             )
-    return runs
 
 
 def read_config(folder: Path) -> RunConfig:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch as th
 from gymnasium import spaces
-from sb3_contrib import QRDQN
+from sb3_contrib import QRDQN, TRPO
 from stable_baselines3 import A2C, DQN, PPO, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
@@ -21,6 +21,11 @@ from sb3_fpac.features import FrameExtractor
 from sb3_fpac.visualization.agents import find_extractor, find_images
 
 _ONLY_FOR_TRAINING = ("actor_target", "critic", "critic_target", "q_net_target")
+
+TOLERANCE = 1e-4
+"""Of outputs, relative to the largest of them if that exceeds 1"""
+
+_N_COMPARED = 7  # observations
 
 _HUGE = 1e6  # of such numbers, float32 has fewer digits than the outputs are compared in
 
@@ -37,10 +42,10 @@ class ExportedAgent(nn.Module):
     them, and vectors that are not normalized. Its outputs are the actions, scaled to the action space, and the feature points
     of the current frame of every image: ``(B, K, 3)``, x and y in pixels of the frame, and the presence.
 
-    :param model: An agent with feature points: SAC, TQC, FPAC, PPO, A2C, TD3, DDPG, DQN or QRDQN. If it has its environment,
-        what SB3 and VecNormalize do to observations is part of the module.
-    :raises ValueError: if the agent has no feature points, is of another algorithm, or was trained with VecNormalize and has
-        none now
+    :param model: An agent with feature points: SAC, TQC, FPAC, PPO, A2C, TRPO, TD3, DDPG, DQN or QRDQN. If it has its
+        environment, what SB3 and VecNormalize do to observations is part of the module.
+    :raises ValueError: if the agent has no feature points, is of another algorithm, was trained with VecNormalize and has none
+        now, or its ``predict`` returns other actions, as that of a subclass may
     """
 
     low: th.Tensor
@@ -58,14 +63,31 @@ class ExportedAgent(nn.Module):
         self.channels_last = _channels_last(model)
         self.normalization = ObservationNormalization(model.get_vec_normalize_env())
         self.policy = _copied(model.policy)
-        for module in self.policy.modules():
-            if isinstance(module, FrameExtractor):
-                module.prepare_for_export()
         holder: Any = _Holder(self.policy, self.space)
         self._images = find_images(holder)
         if isinstance(self.action_space, spaces.Box):
             for name in ("low", "high"):
                 self.register_buffer(name, th.as_tensor(getattr(self.action_space, name)).float().flatten())
+        self._check_predict(model)
+        for name in _ONLY_FOR_TRAINING:
+            self.policy._modules.pop(name, None)
+
+    def _check_predict(self, model: BaseAlgorithm) -> None:
+        """The actions are computed here anew, and a subclass of an algorithm or a policy may act in another way"""
+        acting = copy.copy(model)
+        acting.policy = self.policy
+        observation = self.example(_N_COMPARED)
+        seen = self.normalization(self._channels_first(observation))
+        numpy = {key: part.numpy() for key, part in seen.items()} if isinstance(seen, dict) else seen.numpy()
+        with th.no_grad():
+            actions = self(observation)[0].numpy()
+        error = difference(acting.predict(numpy, deterministic=True)[0], actions)
+        if not error <= TOLERANCE:
+            raise ValueError(
+                f"{self.algorithm} with {type(model.policy).__name__} cannot be exported, because its predict returns actions "
+                f"that differ by {error:.2g} from those of its networks: use an agent whose class and policy do not change "
+                "predict or _predict, or act with predict itself."
+            )
 
     @property
     def input_names(self) -> list[str]:
@@ -125,6 +147,19 @@ class ExportedAgent(nn.Module):
         return observation.movedim(-1, 1) if None in self.channels_last else observation
 
 
+def difference(expected: np.ndarray, got: np.ndarray) -> float:
+    """
+    Compare outputs.
+
+    :param expected: What they must be
+    :param got: What they are
+    :return: The largest difference, relative to the largest output if that exceeds 1; infinite if the shapes differ
+    """
+    if expected.shape != got.shape:
+        return np.inf
+    return float(np.abs(expected.astype(np.float64) - got).max() / max(1.0, np.abs(expected).max()))
+
+
 def _without_huge_bounds(space: spaces.Space) -> spaces.Space:
     """Bounds such as the largest float mean that there are none; a range of such numbers cannot be sampled"""
     if not isinstance(space, spaces.Box) or space.dtype.kind != "f":
@@ -135,13 +170,14 @@ def _without_huge_bounds(space: spaces.Space) -> spaces.Space:
 
 
 def _copied(policy: BasePolicy) -> Any:
-    """A copy on the CPU that learns nothing"""
+    """A copy on the CPU and in float32 that learns nothing"""
     exploration = [getattr(part, "action_dist", None) for part in (policy, getattr(policy, "actor", None))]
     kept = {id(each): each for each in exploration}  # tensors with a gradient, which cannot be copied
     copied = copy.deepcopy(policy, kept).to("cpu").requires_grad_(False)
     copied.set_training_mode(False)
-    for name in _ONLY_FOR_TRAINING:
-        copied._modules.pop(name, None)
+    for module in copied.modules():
+        if isinstance(module, FrameExtractor):
+            module.prepare_for_export()
     return copied
 
 
@@ -163,11 +199,11 @@ def _find_act(model: BaseAlgorithm) -> Any:
         return lambda policy, observation: policy.q_net(observation).argmax(dim=1)
     if isinstance(model, QRDQN):
         return lambda policy, observation: policy.quantile_net(observation).mean(dim=1).argmax(dim=1)
-    if isinstance(model, (A2C, PPO)) and isinstance(policy, ActorCriticPolicy):
+    if isinstance(model, (A2C, PPO, TRPO)) and isinstance(policy, ActorCriticPolicy):
         return _act_on_policy
     raise ValueError(
-        f"{type(model).__name__} cannot be exported, because it needs more than an observation to act: SAC, TQC, FPAC, PPO, "
-        "A2C, TD3, DDPG, DQN and QRDQN can."
+        f"{type(model).__name__} with {type(policy).__name__} cannot be exported, because how it acts is not known: train "
+        "SAC, TQC, FPAC, PPO, A2C, TRPO, TD3, DDPG, DQN or QRDQN, or act with predict itself."
     )
 
 
@@ -178,7 +214,7 @@ def _act_squashed(policy: Any, observation: Observation) -> th.Tensor:
 
 
 def _act_on_policy(policy: Any, observation: Observation) -> th.Tensor:
-    """PPO, A2C: the mode of the distribution"""
+    """PPO, A2C, TRPO: the mode of the distribution"""
     features = BasePolicy.extract_features(policy, observation, policy.pi_features_extractor)  # the policy's own may be a pair
     logits = policy.action_net(policy.mlp_extractor.forward_actor(features))
     space = policy.action_space

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import torch as th
 
-from sb3_fpac.export.agent import ExportedAgent, Observation
+from sb3_fpac.export.agent import TOLERANCE, ExportedAgent, Observation, difference
 from sb3_fpac.files import writing
 
-TOLERANCE = 1e-4
 _BATCHES = (1, 7, 64)
 
 
@@ -21,6 +20,7 @@ def write_checked(
     path: Path | str,
     write: Callable[[Path], None],
     load: Callable[[Path], Callable[[Observation], list[np.ndarray]]],
+    instead: str,
 ) -> Path:
     """
     Write an exported agent, run the file, and give it its name if its outputs are the agent's.
@@ -29,6 +29,7 @@ def write_checked(
     :param path: The file's name
     :param write: Writes to a path
     :param load: Loads a written file as a function from observations to outputs
+    :param instead: Another format, for the error
     :return: The path
     :raises ValueError: if the outputs differ by more than 1e-4, relative to the largest of them if that exceeds 1; no file is
         left then
@@ -43,11 +44,11 @@ def write_checked(
             with th.no_grad():
                 expected = [output.numpy() for output in agent(observation)]
             for name, output, got in zip(agent.output_names, expected, run(observation), strict=True):
-                error = np.abs(output.astype(np.float64) - got).max() / max(1.0, np.abs(output).max())
-                if not (output.shape == got.shape and error <= TOLERANCE):
+                error = difference(output, got)
+                if not error <= TOLERANCE:
                     raise ValueError(
                         f"{path} was not written, because its {name} differ from the agent's by {error:.2g} on a batch of "
-                        f"{batch_size} observations."
+                        f"{batch_size} observations: export {instead}, which computes in another way."
                     )
         os.replace(unchecked, unfinished)
     return path

@@ -79,7 +79,7 @@ def export_onnx(model: BaseAlgorithm, path: Path | str) -> Path:
         session = onnxruntime.InferenceSession(unchecked, providers=["CPUExecutionProvider"])
         return lambda observation: session.run(None, to_numpy(observation))
 
-    return write_checked(agent, path, write, load)
+    return write_checked(agent, path, write, load, instead="TorchScript, policy.pt")
 
 
 @contextlib.contextmanager

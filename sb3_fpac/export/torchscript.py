@@ -44,4 +44,4 @@ def export_torchscript(model: BaseAlgorithm, path: Path | str) -> Path:
             loaded = th.jit.load(str(unchecked))
         return lambda observation: [output.numpy() for output in loaded(observation)]
 
-    return write_checked(agent, path, write, load)
+    return write_checked(agent, path, write, load, instead="ONNX, policy.onnx")

@@ -16,6 +16,7 @@ from sb3_fpac.arguments import keywords
 from sb3_fpac.buffers import FrameStorage, end_episodes
 from sb3_fpac.checks.arguments import check_loaded_buffer
 from sb3_fpac.files import check_zip, reading
+from sb3_fpac.sb3.saved_by import check_saved_by, read_attributes
 
 SelfCheckedLoading = TypeVar("SelfCheckedLoading", bound="CheckedLoading")
 
@@ -39,8 +40,8 @@ class CheckedLoading(SAC):
         :param args: As in SAC
         :param kwargs: As in SAC
         :return: The model
-        :raises ValueError: if the file is damaged, the model does not fit the environment, there is no such argument, or
-            ``ent_coef``, ``policy_kwargs`` or ``use_sde`` differ from those of the file
+        :raises ValueError: if the file is damaged, another algorithm saved it, the model does not fit the environment, there
+            is no such argument, or ``ent_coef``, ``policy_kwargs`` or ``use_sde`` differ from those of the file
         """
         for name in sorted(kwargs.keys() - inspect.signature(super().load).parameters.keys() - keywords(cls)):
             raise ValueError(  # SB3 would set an attribute of this name, which nothing reads
@@ -55,6 +56,7 @@ class CheckedLoading(SAC):
             check_zip(archive)
         else:
             archive = path
+        check_saved_by(cls, read_attributes(archive), "This file" if archive is path else archive)
         fixed = {name: kwargs[name] for name in _FIXED if name in kwargs}
         if fixed:
             arguments = inspect.signature(super().load).bind(path, *args, **kwargs).arguments
@@ -149,6 +151,5 @@ def _plain(value: Any) -> Any:
 
 def _read_arguments(archive: Any, names: list[str], custom_objects: dict[str, Any] | None) -> dict[str, Any]:
     """Some arguments of a saved model, without loading anything else"""
-    with zipfile.ZipFile(archive) as file:
-        attributes = json.loads(file.read("data"))
+    attributes = read_attributes(archive)
     return json_to_data(json.dumps({name: attributes[name] for name in names}), custom_objects)

@@ -66,7 +66,7 @@ class AgentSection:
         return f"{len(self.colours)} feature points{cameras}{entries}"
 
 
-def find_agent(
+def first_agent_section(
     runs: Sequence[Run], seed: int, quiet: bool = False, trust: bool = False
 ) -> tuple[AgentSection | None, list[str]]:
     """

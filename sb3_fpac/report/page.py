@@ -14,7 +14,7 @@ from sb3_fpac.evaluation.runs import Run
 from sb3_fpac.evaluation.tables import CHECKPOINTS, number, score_rows, significant, step_label
 from sb3_fpac.files import writing
 from sb3_fpac.optional import needs_viz
-from sb3_fpac.report.agent import AgentSection, find_agent, show_weights, sprite
+from sb3_fpac.report.agent import AgentSection, first_agent_section, show_weights, sprite
 from sb3_fpac.report.chart import Chart, draw_chart
 from sb3_fpac.report.drawn import drawn_csv
 from sb3_fpac.report.groups import Label, group_runs
@@ -58,7 +58,7 @@ def write_report(
     """
     groups = group_runs(read_runs(folders), labels)
     runs = [run for group in groups.values() for run in group]
-    agent, sentences = find_agent(runs, seed, quiet, trust) if with_agent else (None, [])
+    agent, sentences = first_agent_section(runs, seed, quiet, trust) if with_agent else (None, [])
     _write(Path(path), render(groups, agent, sentences, seed))
     if csv_path is not None:
         _write(Path(csv_path), drawn_csv(group_curves(groups, seed), published_scores(runs[0].env_id)))

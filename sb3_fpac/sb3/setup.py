@@ -21,9 +21,11 @@ from sb3_fpac.checks.environments import check_normalization, check_normalized, 
 from sb3_fpac.features.combined_extractor import FeaturePointCombinedExtractor
 from sb3_fpac.features.extractor import FeaturePointExtractor
 from sb3_fpac.features.frame_extractor import FrameExtractor
+from sb3_fpac.features.pixel_extractor import PixelExtractor
 from sb3_fpac.limits import free_memory, total_memory
 from sb3_fpac.policies.critic_trained_encoder import OWN_OPTIONS, CriticTrainedEncoder
 from sb3_fpac.policies.policies import FPACPolicy, FPACTQCPolicy
+from sb3_fpac.sb3.saved_by import check_saved_by
 from sb3_fpac.sb3.unnormalized import unnormalized_vectors
 
 _OF_BOTH = ("frame_channels", "camera_shift")  # the extractor and the replay buffer
@@ -108,14 +110,15 @@ def check_places(model: BaseAlgorithm) -> None:
     Check that no option of the policy, the extractor or the algorithm is passed to another of them.
 
     :param model: Any SB3 algorithm with feature points, before its policy is made
-    :raises ValueError: if ``policy_kwargs`` or ``features_extractor_kwargs`` have an option that belongs elsewhere; one that
-        belongs nowhere is left to Python
+    :raises ValueError: if ``policy_kwargs`` or ``features_extractor_kwargs`` have an option that belongs elsewhere, or
+        ``features_dim``, which SB3's extractors have; another that belongs nowhere is left to Python
     """
     extractor = model.policy_kwargs.get("features_extractor_class", FeaturePointExtractor)
     of_extractor = keywords(extractor)
     if issubclass(extractor, (FeaturePointExtractor, FeaturePointCombinedExtractor)):  # which passes its options on
         of_extractor |= keywords(FeaturePointExtractor) | keywords(FeaturePointCombinedExtractor)
     extractor_kwargs = model.policy_kwargs.get("features_extractor_kwargs") or {}
+    _check_features_dim(extractor, extractor_kwargs)
     algorithm = type(model)
     parts: tuple[tuple[str, dict[str, Any], set[str]], ...] = (
         ("policy_kwargs=dict({}=…)", model.policy_kwargs, keywords(model.policy_class)),
@@ -127,6 +130,16 @@ def check_places(model: BaseAlgorithm) -> None:
             for there, _, others in parts:
                 if option in others:
                     raise ValueError(f"There is no {here.format(option)}: pass {there.format(option)}.")
+
+
+def _check_features_dim(extractor: type, extractor_kwargs: dict[str, Any]) -> None:
+    """NatureCNN has this option, which FrameExtractor passes to SB3's base class"""
+    if "features_dim" in extractor_kwargs and "features_dim" not in inspect.signature(extractor).parameters:
+        instead = "n_maps" if issubclass(extractor, PixelExtractor) else "n_points"
+        raise ValueError(
+            f"{extractor.__name__} has no option features_dim: leave it out, and pass "
+            f"{instead}, from which the number of features follows."
+        )
 
 
 def frame_options(policy_kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -142,13 +155,13 @@ def frame_options(policy_kwargs: dict[str, Any]) -> dict[str, Any]:
 
 def register_setup() -> None:
     """
-    Let SB3's algorithms call :func:`check_policy_kwargs`, :func:`check_places`, :func:`check_normalization`,
-    :func:`check_stacking` and :func:`check_replay_buffer` before they are set up, and print :func:`describe` afterwards, with
-    ``verbose=1``. A buffer of frames gets :func:`frame_options`. Agents with feature points, or with such a buffer, store
-    the images that they saw under VecNormalize. Their ``learn`` calls :func:`check_normalized`, and refuses a replay buffer of
-    one transition, with which agents are loaded to act. Their ``policy_kwargs`` are their own, as SB3 and the policies change
-    them.
-    ``normalized_keys``, which is saved with them, names the vectors that VecNormalize normalizes.
+    Let SB3's algorithms call :func:`check_saved_by`, :func:`check_policy_kwargs`, :func:`check_places`,
+    :func:`check_normalization`, :func:`check_stacking` and :func:`check_replay_buffer` before they are set up, and print
+    :func:`describe` afterwards, with ``verbose=1``. A buffer of frames gets :func:`frame_options`. Agents with feature points,
+    or with such a buffer, store the images that they saw under VecNormalize. Their ``learn`` calls :func:`check_normalized`,
+    and refuses a replay buffer of one transition, with which agents are loaded to act. Their ``policy_kwargs`` are their own,
+    as SB3 and the policies change them. ``normalized_keys``, which is saved with them, names the vectors that VecNormalize
+    normalizes.
     """
     for algorithm in _SET_UP:
         _wrap(algorithm, "_setup_model", _checked)
@@ -168,8 +181,10 @@ def _wrap(algorithm: type[BaseAlgorithm], name: str, wrapper: Callable[[Any], An
 def _checked(setup: Callable[[Any], None]) -> Callable[[Any], None]:
     @wraps(setup)
     def checked_setup(self: BaseAlgorithm) -> None:
-        check_policy_kwargs(self)
         has_points = _has_points(self)
+        if has_points:  # load has set the attributes of the file
+            check_saved_by(type(self), vars(self), "This agent")
+        check_policy_kwargs(self)
         if has_points:
             self.policy_kwargs = _own(self.policy_kwargs)
             check_places(self)

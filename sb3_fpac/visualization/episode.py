@@ -151,11 +151,15 @@ def record_episode(
     :param max_steps: Maximum number of agent steps; None: no limit
     :param on_step: Called after every step, for example by a progress bar
     :return: The episode
-    :raises ValueError: if the agent has no feature points, the observations are not the agent's, there are several
-        environments, ``max_steps`` is less than 1, a reward is not finite, or the statistics of VecNormalize are missing
+    :raises ValueError: if ``env`` is no environment, the agent has no feature points, the observations are not the agent's,
+        there are several environments, ``max_steps`` is less than 1, a reward is not finite, or the statistics of VecNormalize
+        are missing
     """
     if max_steps is not None:
         max_steps = whole_number("max_steps", max_steps, at_least=1)
+    if not isinstance(env, (gym.Env, VecEnv)):
+        made = f"gymnasium.make({env!r})" if isinstance(env, str) else "what gymnasium.make returns"
+        raise ValueError(f"An episode is recorded from an environment or a VecEnv, got {env!r}: pass {made}.")
     if not isinstance(env, VecEnv):
         single = env
         env = DummyVecEnv([lambda: single])

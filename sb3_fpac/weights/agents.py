@@ -126,7 +126,7 @@ def read_weights(path: str | Path) -> tuple[dict[str, Any], dict[str, th.Tensor]
     """
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"There is no file {path}.")
+        raise ValueError(f"There is no file {path}: check the path.")
     if path.suffix == ".zip":
         raise ValueError(f"{path} is a file of model.save: use FPAC.load, or load of its algorithm.")
     try:
@@ -136,7 +136,9 @@ def read_weights(path: str | Path) -> tuple[dict[str, Any], dict[str, th.Tensor]
     except (SafetensorError, json.JSONDecodeError, KeyError) as error:
         raise ValueError(f"{path} is damaged, or no file of save_weights: {error}") from error
     if contents.get("format") != _FORMAT:
-        raise ValueError(f"{path} has the format {contents.get('format')!r}, this version reads {_FORMAT}.")
+        raise ValueError(
+            f"{path} has the format {contents.get('format')!r}, this version reads {_FORMAT}: save it again with this version."
+        )
     if contents.pop("checksum", None) not in (None, _checksum(contents, tensors)):  # the first files have none
         raise DamagedFileError(path, "its checksum is wrong")
     return contents, tensors

@@ -17,8 +17,9 @@ CLASSES: dict[str, type] = {
     each.__name__: each
     for each in (
         *(FeaturePointExtractor, FeaturePointCombinedExtractor, PixelExtractor, FPACPolicy, FPACTQCPolicy),
-        *(nn.SiLU, nn.ReLU, nn.Tanh, nn.ELU, nn.GELU, nn.LeakyReLU, th.optim.Adam, th.optim.AdamW),
-        *(th.optim.RMSprop, RMSpropTFLike),  # A2C's
+        *(nn.SiLU, nn.ReLU, nn.Tanh, nn.ELU, nn.GELU, nn.LeakyReLU),
+        *(th.optim.Adam, th.optim.AdamW, th.optim.Adamax, th.optim.NAdam, th.optim.RAdam, th.optim.SGD, th.optim.RMSprop),
+        RMSpropTFLike,  # A2C's
     )
 }
 """All classes that a file can name"""

@@ -56,11 +56,13 @@ def _register(module: ModuleType, name: str) -> str | None:
 
 
 def _import(name: str) -> ModuleType:
-    if "" not in sys.path:
-        sys.path.insert(0, "")  # as python -m does
+    sys.path.insert(0, "")  # as python -m does
     try:
         return import_module(name)
     except (ImportError, TypeError) as error:  # TypeError: a name that starts with a dot
         raise ValueError(
             f"The module {name} cannot be imported: {error}. Install it, or start in the folder that contains it."
         ) from error
+    finally:
+        with suppress(ValueError):  # the module may have changed the path, too
+            sys.path.remove("")

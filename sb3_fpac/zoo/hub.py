@@ -6,6 +6,7 @@ names this package and shows the agent's feature points.
 import argparse
 import re
 import runpy
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -19,7 +20,7 @@ import gymnasium as gym
 import huggingface_hub.repocard
 import huggingface_sb3
 import numpy as np
-from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
 from requests.exceptions import HTTPError
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
@@ -34,6 +35,7 @@ PICTURE = "feature_points.png"
 MAX_STEPS = 1000  # of the episode in the picture
 _PIXELS = 420  # height of a frame in the picture
 _PAPER = "https://arxiv.org/abs/2106.07995"
+_NO_ANSWER: type[Exception] = HfHubHTTPError.__bases__[0]  # of the library for HTTP that the Hub library uses
 _pushing = import_module("huggingface_sb3.push_to_hub")  # the package has a function of the same name
 
 
@@ -43,7 +45,13 @@ def run_script(name: str, arguments: Sequence[str]) -> None:
 
     :param name: ``"push_to_hub"``, ``"load_from_hub"``, ``"record_training"``
     :param arguments: Arguments of the script
+    :raises ValueError: if ``record_training`` finds no ffmpeg, or the hub cannot be reached
     """
+    if name == "record_training" and not {"-h", "--help"} & set(arguments) and shutil.which("ffmpeg") is None:
+        raise ValueError(
+            "record_training joins its videos with ffmpeg, which is not on the PATH: install it, for example with apt-get "
+            "install ffmpeg."
+        )
     card = _Card(arguments)
     replacements: list[tuple[Any, str, Any]] = [
         (sys, "argv", [name, *arguments]),
@@ -61,7 +69,18 @@ def run_script(name: str, arguments: Sequence[str]) -> None:
     with ExitStack() as stack:
         for replacement in replacements:
             stack.enter_context(_replaced(*replacement))
+        stack.enter_context(_unreachable_in_one_sentence())
         runpy.run_module(f"rl_zoo3.{name}", run_name="__main__", alter_sys=True)
+
+
+@contextmanager
+def _unreachable_in_one_sentence() -> Iterator[None]:
+    try:
+        yield
+    except _NO_ANSWER as error:
+        if isinstance(error, OSError):  # an answer of the hub
+            raise
+        raise ValueError(f"The Hugging Face hub cannot be reached ({error}): check the network and try again.") from error
 
 
 @contextmanager

@@ -1,7 +1,5 @@
 """Loads agents that RL Zoo or ``model.save`` saved, together with their environments."""
 
-import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
@@ -11,16 +9,16 @@ import gymnasium as gym
 from huggingface_sb3 import EnvironmentName
 from rl_zoo3 import ALGOS, create_test_env
 from rl_zoo3.utils import get_model_path
-from sb3_contrib import TQC
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, unwrap_vec_normalize
 
 import sb3_fpac.zoo  # noqa: F401  the algorithm fpac
+from sb3_fpac.arguments import either, keywords
 from sb3_fpac.callbacks.checkpoint import NORMALIZATION
 from sb3_fpac.checks.environments import check_normalized
 from sb3_fpac.files import DamagedFileError, UntrustedFileError, reading
-from sb3_fpac.fpac import FPAC
+from sb3_fpac.sb3.saved_by import algorithms_with, other_algorithms, read_attributes
 from sb3_fpac.trust import load_model, load_normalization
 from sb3_fpac.weights import load_weights
 from sb3_fpac.zoo.environments import find_env
@@ -141,10 +139,12 @@ def load_agent(
 
 def _load_zip(path: Path, algo: str, device: str, trust: bool) -> BaseAlgorithm:
     algorithm = ALGOS[algo]
-    saved_by = _saved_by(path)
-    if saved_by is not None and not issubclass(algorithm, saved_by):
+    with reading(path):
+        saved_by = other_algorithms(algorithm, read_attributes(path))
+    if saved_by:
+        names = {each: name for name, each in reversed(ALGOS.items()) if algorithms_with(keywords(each)) == saved_by}.values()
         raise ValueError(
-            f"{path} was saved by {saved_by.__name__}, got the algorithm {algo!r}: pass --algo {saved_by.__name__.lower()}."
+            f"{path} was saved by {either(saved_by)}, got the algorithm {algo!r}: pass --algo {either(sorted(names))}."
         )
     dummy_buffer: dict[str, Any] = dict(buffer_size=1) if issubclass(algorithm, OffPolicyAlgorithm) else {}
     try:
@@ -163,15 +163,6 @@ def _load_zip(path: Path, algo: str, device: str, trust: bool) -> BaseAlgorithm:
         ValueError,
     ) as error:
         raise ValueError(f"{path} does not load as an agent of {algo!r}: {error}") from error
-
-
-def _saved_by(path: Path) -> type[BaseAlgorithm] | None:
-    """FPAC or TQC, whose agents SAC would load, too; None for another algorithm, or a file that is none of SB3"""
-    with reading(path), zipfile.ZipFile(path) as archive:
-        attributes = json.loads(archive.read("data")) if "data" in archive.namelist() else {}
-    if {"policy_delay", "random_shift"} <= attributes.keys():
-        return FPAC
-    return TQC if "top_quantiles_to_drop_per_net" in attributes else None
 
 
 def _make_env(settings: Path | None, env_id: str, env_kwargs: Mapping[str, Any], seed: int, trust: bool) -> VecEnv:
