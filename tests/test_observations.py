@@ -335,3 +335,9 @@ def test_a_key_that_cannot_be_used_says_why(key, why):
     space.spaces = images
     with pytest.raises(ValueError, match=f"after the key {key!r}, because {why}: rename the key"):
         split_keys(space)
+
+
+@pytest.mark.parametrize("shape", [(96, 96, 6), (64, 64, 6), (84, 84, 3)])
+def test_channels_that_are_last_are_refused_whatever_number_the_rows_are_divided_by(shape):
+    with pytest.raises(ValueError, match="put the channels first"):
+        FeaturePointExtractor(spaces.Box(0, 1, shape, np.float32), strides=(2,), normalized_image=True)

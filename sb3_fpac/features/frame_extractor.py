@@ -60,11 +60,6 @@ class FrameExtractor(BaseFeaturesExtractor):
         # one cell has no scale to measure a shift by
         smallest = encoder.geometry.smallest_frame(2 if layout.camera_shift else 1)
         if min(height, width) < smallest:
-            if width < min(height, observation_space.shape[0]):
-                raise ValueError(
-                    f"Images are expected with the axes channels, height and width, got {observation_space.shape}: put the "
-                    "channels first, with Gymnasium's TransformObservation."
-                )
             raise ValueError(
                 f"Images of {height}×{width} pixels are too small for the encoder, which needs at least "
                 f"{smallest}×{smallest}: render or resize them larger, or flatten them if they are no images."

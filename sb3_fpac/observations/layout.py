@@ -52,6 +52,11 @@ def read_layout(
         raise ValueError(problem)
     assert isinstance(space, spaces.Box)
     n_channels, height, width = space.shape
+    if width < min(n_channels, height):
+        raise ValueError(
+            f"Images are expected with the axes channels, height and width, got {space.shape}: put the channels first, with "
+            "Gymnasium's TransformObservation."
+        )
     n_frames, camera_shift = _split_channels(n_channels, frame_channels, camera_shift)
     if camera_shift:
         check_header_fits(n_frames - 1, height, width)
