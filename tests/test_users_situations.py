@@ -253,6 +253,9 @@ def test_an_agent_of_another_algorithm_is_refused_with_the_one_that_saved_it(sav
         with pytest.raises(ValueError, match=re.escape(words)):
             loaded_by.load(tmp_path / "model", **given)
     if loaded_by is FPAC:
+        path = str(tmp_path / "model.zip")
+        with pytest.raises(ValueError, match=re.escape(f"{path} {words}")):
+            FPAC.load(path)
         with (
             (tmp_path / "model.zip").open("rb") as file,
             pytest.raises(ValueError, match=f"This file {words[:16]}"),

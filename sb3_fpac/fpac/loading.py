@@ -54,9 +54,10 @@ class CheckedLoading(SAC):
             with open_path(path, "r", suffix="zip") as file:
                 archive: Any = file.name
             check_zip(archive)
+            source = str(archive)
         else:
-            archive = path
-        check_saved_by(cls, read_attributes(archive), "This file" if archive is path else archive)
+            archive, source = path, "This file"
+        check_saved_by(cls, read_attributes(archive), source)
         fixed = {name: kwargs[name] for name in _FIXED if name in kwargs}
         if fixed:
             arguments = inspect.signature(super().load).bind(path, *args, **kwargs).arguments
