@@ -501,3 +501,5 @@ def test_frames_that_do_not_move_along_are_no_stacks(episode):
 def test_frames_are_not_collected_from_a_vec_env():
     with pytest.raises(ValueError, match="collect_frames needs a single Gymnasium environment, got DummyVecEnv: pass one of"):
         collect_frames(DummyVecEnv([stack]))
+    with pytest.raises(ValueError, match=r"got str: pass gymnasium\.make\('Frames-v0'\)"):
+        collect_frames("Frames-v0")

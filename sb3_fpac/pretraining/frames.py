@@ -41,10 +41,8 @@ def collect_frames(
         images, or ``key`` does not choose one of them
     """
     if not isinstance(env, gym.Env):
-        raise ValueError(
-            f"collect_frames needs a single Gymnasium environment, got {type(env).__name__}: pass one of those that it was "
-            "made of."
-        )
+        cure = f"pass gymnasium.make({env!r})" if isinstance(env, str) else "pass one of those that it was made of"
+        raise ValueError(f"collect_frames needs a single Gymnasium environment, got {type(env).__name__}: {cure}.")
     n_frames = whole_number("n_frames", n_frames, at_least=2)  # pre-training needs pairs
     key, space = choose_image(env.observation_space, key)
     first = has_channels_first(space.shape)
