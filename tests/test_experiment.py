@@ -632,7 +632,8 @@ def test_every_evaluation_is_written_with_its_returns_and_hours(tmp_path):
     ]
 
 
-OF_FIVE_EPISODES = ("fast", "fast-300k", "fast-bfloat16", "parts", "minutes", "minutes-bfloat16", "gpu")  # of so many in an evaluation
+# folders of results whose evaluations have five episodes
+OF_FIVE_EPISODES = ("fast", "fast-300k", "fast-bfloat16", "parts", "minutes", "minutes-bfloat16", "gpu")
 
 
 def test_the_curves_in_results_have_the_form_of_the_command():
