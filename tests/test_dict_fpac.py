@@ -287,7 +287,7 @@ EYE = image(6, SIZE, SIZE)
 @pytest.mark.parametrize(
     ("parts", "kwargs", "words"),
     [
-        ({"a.b": EYE}, {}, "the key 'a.b': rename it, without a dot"),
+        ({"a.b": EYE}, {}, "the key 'a.b', because it has a dot: rename the key"),
         (dict(eye=EYE, depth=spaces.Box(0, 1, (2, 40, 40))), {}, "'depth' looks like an image, .* got float32 from 0 to 1"),
         (dict(eye=EYE, time=spaces.Box(0, 1, ())), {}, r"'time' is Box.*, a single number: make it a vector of shape \(1,\)"),
         (dict(eye=EYE, depth=spaces.Box(0, 9, (40, 40))), {}, r"'depth' looks like an image, .* of shape \(40, 40\)"),
