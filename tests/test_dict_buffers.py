@@ -206,7 +206,7 @@ def test_a_dict_of_one_image_is_stored_as_the_image_alone():
     keyed = FrameReplayBuffer(9, spaces.Dict(eye=space), ACTIONS, device="cpu")
     for past, now, after in zip(frames, frames[1:], frames[2:], strict=False):
         obs, next_obs = np.concatenate([past, now], axis=1), np.concatenate([now, after], axis=1)
-        rest = (rng.normal(size=(1, 2)), np.ones(1), np.zeros(1), [{}])
+        rest = (rng.uniform(-1, 1, (1, 2)), np.ones(1), np.zeros(1), [{}])
         single.add(obs, next_obs, *rest)
         keyed.add(dict(eye=obs), dict(eye=next_obs), *rest)
     (expected, _), (got, _) = seeded(single.sample_frames, 20), seeded(keyed.sample_frames, 20)

@@ -46,7 +46,12 @@ FEWER_ALONE = {  # page: its text: what the test has instead, beside steps of le
 }
 CALLS = {  # how the test calls the function of a block
     "def export(path_of_model, env)": 'import gymnasium; export("cheetah", gymnasium.make("dmc-cheetah-run"))',
-    "def share(model)": 'import gymnasium; share(FPAC.load("cheetah")); use(gymnasium.make("dmc-cheetah-run"))',
+    "def share(model)": """
+import gymnasium
+from sb3_fpac import FPAC
+share(FPAC.load("cheetah"))
+use(gymnasium.make("dmc-cheetah-run"))
+""",
     "def train(goal_env)": """
 import gymnasium
 from sb3_fpac import AddPixels
