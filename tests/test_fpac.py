@@ -978,8 +978,11 @@ class OwnForward(FeaturePointExtractor):
 
 
 class OwnState(FeaturePointExtractor):
-    def state(self, encoded):
-        return 2 * super().state(encoded)
+    n_learned = 0
+
+    def state(self, *args):
+        self.n_learned += th.is_grad_enabled()  # not where the agent acts
+        return 2 * super().state(*args)
 
 
 class OwnActor(SACActor):
@@ -1015,7 +1018,9 @@ def test_methods_that_the_update_would_not_call_are_refused(policy, kwargs, sent
 
 
 def test_a_method_that_the_update_calls_can_be_overridden():
-    FPAC("CnnPolicy", Noise(), buffer_size=9, policy_kwargs=dict(features_extractor_class=OwnState))
+    kwargs = dict(policy_kwargs=dict(features_extractor_class=OwnState, net_arch=[8]))
+    model = FPAC("CnnPolicy", Noise(), **SHORT, **kwargs).learn(14)
+    assert model.policy.features_extractor.n_learned == model._n_updates == 4
 
 
 class Replaces(BaseCallback):

@@ -270,7 +270,8 @@ def test_a_subclass_with_arguments_like_those_of_fpac_is_none():
             self.policy_delay, self.random_shift = policy_delay, random_shift
             super().__init__(*args, **kwargs)
 
-    Shifted("CnnPolicy", FrameStack(Noise()), policy_kwargs=POINTS, buffer_size=60)
+    model = Shifted("CnnPolicy", FrameStack(Noise()), policy_kwargs=POINTS, buffer_size=60)
+    assert model.policy.features_extractor is not None  # it was set up
 
 
 @pytest.mark.parametrize("algorithm", [FPAC, SAC])

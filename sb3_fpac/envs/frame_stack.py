@@ -10,7 +10,7 @@ from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
 from sb3_fpac.arguments import whole_number
-from sb3_fpac.envs.stacks_below import StacksFrames, find_stack
+from sb3_fpac.envs.stacks_below import find_stack
 from sb3_fpac.observations import (
     check_channels_are_fewest,
     check_image,
@@ -23,7 +23,7 @@ from sb3_fpac.observations import (
 )
 
 
-class FrameStack(StacksFrames, RecordConstructorArgs):
+class FrameStack(gym.Wrapper, RecordConstructorArgs):
     """
     Stacks the last n frames, oldest first, and puts the channels first: (H, W, C) frames become (n·C, H, W).
 

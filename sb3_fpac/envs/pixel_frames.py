@@ -258,6 +258,7 @@ def image_shape(space: spaces.Space) -> tuple[int, ...] | None:
     :param space: Any space
     :return: Their shape, (H, W), (H, W, C), (C, H, W), or one of the latter as a stack of one, (1, …); None if it has none
     """
-    is_image = isinstance(space, spaces.Box) and space.dtype == np.uint8
-    is_image = is_image and (len(space.shape) in (2, 3) or (len(space.shape) == 4 and space.shape[0] == 1))  # type: ignore
-    return space.shape if is_image and (space.low.min(), space.high.max()) == (0, 255) else None  # type: ignore[attr-defined]
+    if not isinstance(space, spaces.Box) or space.dtype != np.uint8 or (space.low.min(), space.high.max()) != (0, 255):
+        return None
+    is_stack_of_one = len(space.shape) == 4 and space.shape[0] == 1
+    return space.shape if is_stack_of_one or len(space.shape) in (2, 3) else None

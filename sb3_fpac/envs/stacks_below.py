@@ -1,6 +1,6 @@
 """Which wrapper has stacked frames already."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import gymnasium as gym
 from gymnasium import spaces
@@ -22,7 +22,8 @@ class StackBelow(NamedTuple):
         return "n" if self.maker == "FrameStack" else "frame_stack"
 
 
-class StacksFrames(gym.Wrapper):
+@runtime_checkable
+class StacksFrames(Protocol):
     """A wrapper that stacks frames"""
 
     def n_frames_of(self, key: str | None) -> int | None:
@@ -32,7 +33,6 @@ class StacksFrames(gym.Wrapper):
         :param key: Key of the image; None: the observations are no Dict
         :return: None if it leaves the entry as it is
         """
-        raise NotImplementedError
 
 
 def find_stack(env: gym.Env, key: str | None) -> StackBelow | None:
