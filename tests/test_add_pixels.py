@@ -253,6 +253,19 @@ print(AddPixels(env, cameras=["track"], size=24).reset(seed=0)[0]["track"].std()
     assert float(done.stdout) > 10 and "Exception" not in done.stderr
 
 
+@pytest.mark.parametrize("wrapped", ["PixelFrames(env, size=24)", "AddPixels(env, keep=[], size=24)"])
+def test_what_gymnasiums_mujoco_renders_needs_no_display(wrapped):
+    program = f"""
+import gymnasium as gym
+from sb3_fpac import AddPixels, PixelFrames
+env = gym.make("Hopper-v5", render_mode="rgb_array", width=48, height=48)
+observation, _ = {wrapped}.reset(seed=0)
+print((observation["pixels"] if isinstance(observation, dict) else observation).std())
+"""
+    done = run_python("-c", program, display=False)
+    assert float(done.stdout) > 10
+
+
 @pytest.mark.parametrize("camera_shift, planes", [("auto", 1), (True, 1), (False, 0)])
 @pytest.mark.parametrize("cameras", [["side", "1"], dict(side=0, back="back")])
 def test_cameras_of_dm_control_are_those_of_its_own_environments(cameras, camera_shift, planes):
@@ -364,11 +377,13 @@ def test_wrong_arguments_are_refused(arguments, message):
         AddPixels(hopper(), **arguments)
 
 
-def test_nested_observations_are_refused_with_what_can_be_kept():
-    nested = dict(goal=spaces.Dict(kettle=spaces.Box(-1, 1, (3,))), observation=spaces.Box(-1, 1, (4,)))
+@pytest.mark.parametrize(
+    "goal", [spaces.Dict(kettle=spaces.Box(-1, 1, (3,))), spaces.Text(9), spaces.Sequence(spaces.Box(0, 1))]
+)
+def test_observations_that_sb3_does_not_take_are_refused_with_what_can_be_kept(goal):
     env = Drawing()
-    env.observation_space = spaces.Dict(nested)
-    with pytest.raises(ValueError, match=r"no nested observations, and 'goal' is .*: leave it out, keep=\['observation'\]"):
+    env.observation_space = spaces.Dict(goal=goal, observation=spaces.Box(-1, 1, (4,)))
+    with pytest.raises(ValueError, match=r"vectors and images, but 'goal' is .*: leave it out, keep=\['observation'\]"):
         AddPixels(env, size=8)
     assert set(AddPixels(env, size=8, keep=["observation"]).observation_space) == {"pixels", "observation"}
 
@@ -384,7 +399,7 @@ def test_environments_that_cannot_be_drawn_are_told_how():
     ):
         AddPixels(gym.make("Pendulum-v1"))
     with pytest.raises(
-        ValueError, match=r"Cameras are those of a MuJoCo simulation, but .* has none: pass cameras=dict\(pixels=None"
+        ValueError, match=r"Cameras are those of a MuJoCo simulation, but .* shows none .*: pass cameras=dict\(pixels=None"
     ):
         AddPixels(gym.make("Pendulum-v1", render_mode="rgb_array"), cameras=["front"])
 

@@ -92,6 +92,19 @@ def test_action_repeat_stops_where_the_episode_ends(ending):
     assert env.unwrapped.steps == 5
 
 
+def step_repeated(env):
+    env = ActionRepeat(env, n=2)
+    env.reset(seed=0)
+    env.step(env.action_space.sample())
+
+
+@pytest.mark.parametrize("reward, got", [(np.ones(3), r"an array of shape \(3,\)"), ([1.0, 2.0], "an array"), (None, "None")])
+@pytest.mark.parametrize("run", [step_repeated, lambda env: FPAC("CnnPolicy", env, buffer_size=9).learn(1)])
+def test_a_reward_that_is_not_one_number_is_refused_with_the_cure(run, reward, got):
+    with pytest.raises(ValueError, match=f"A reward is one number, .* returned {got}.*TransformReward"):
+        run(gym.wrappers.TransformReward(StackedNoise(), lambda _: reward))
+
+
 def test_action_repeat_of_one_is_the_environment_itself():
     env = ActionRepeat(Counter(), n=1)
     env.reset()

@@ -8,6 +8,7 @@ import numpy as np
 from gymnasium.utils import RecordConstructorArgs
 
 from sb3_fpac.arguments import whole_number
+from sb3_fpac.observations import reward_of
 
 
 class ActionRepeat(gym.Wrapper, RecordConstructorArgs):
@@ -49,7 +50,7 @@ class ActionRepeat(gym.Wrapper, RecordConstructorArgs):
         total_reward, env_steps = 0.0, 0
         for _ in range(self.n):
             observation, reward, terminated, truncated, info = self.env.step(action)
-            total_reward, env_steps = total_reward + float(reward), env_steps + env_steps_of(info)
+            total_reward, env_steps = total_reward + reward_of(reward), env_steps + env_steps_of(info)
             if terminated or truncated:
                 break
         return observation, total_reward, terminated, truncated, {**info, "env_steps": env_steps}

@@ -18,6 +18,7 @@ from sb3_fpac.envs.gathering import PIXELS, STATE, Entry, Gathered, NamesItselfO
 from sb3_fpac.envs.mujoco_frames import MujocoDrawing, MujocoFrames, check_pose, is_pose
 from sb3_fpac.envs.pixel_frames import RenderedFrames, height_and_width, image_shape, let_pygame_end, plain_size
 from sb3_fpac.envs.rendering import MOST_SUPERSAMPLING
+from sb3_fpac.observations import VECTORS
 
 Camera = int | str | Mapping[str, Any] | None
 CameraShifted = bool | Literal["auto"]
@@ -193,8 +194,8 @@ def _model(env: gym.Env) -> Any:
         return mujoco_model_and_data(env)[0]
     except ValueError as error:
         raise ValueError(
-            f"Cameras are those of a MuJoCo simulation, but {env.unwrapped} has none: pass cameras=dict(pixels=None) for what "
-            "env.render() draws."
+            f"Cameras are those of a MuJoCo simulation, but {env.unwrapped} shows none (no model and data, no physics): pass "
+            "cameras=dict(pixels=None) for what env.render() draws."
         ) from error
 
 
@@ -214,11 +215,11 @@ def _kept(space: spaces.Space, keep: Sequence[str] | None) -> list[str]:
     for key in keep:
         if key not in there:
             raise ValueError(f"keep has {key!r}, but the keys of the observations are {', '.join(map(repr, there))}.")
-    nested = [key for key in keep if isinstance(space, spaces.Dict) and isinstance(space[key], (spaces.Dict, spaces.Tuple))]
-    if nested:
-        flat = [key for key in there if key in keep and key not in nested]
+    others = [key for key in keep if isinstance(space, spaces.Dict) and not isinstance(space[key], VECTORS)]
+    if others:
+        flat = [key for key in there if key in keep and key not in others]
         raise ValueError(
-            f"Stable-Baselines3 takes no nested observations, and {', '.join(map(repr, nested))} is a Dict or Tuple: "
-            f"leave it out, keep={flat!r}."
+            f"Stable-Baselines3 takes vectors and images, but {', '.join(map(repr, others))} is a Dict, Tuple, text or "
+            f"sequence: leave it out, keep={flat!r}."
         )
     return [key for key in there if key in keep]

@@ -7,7 +7,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from sb3_fpac.observations import check_image, check_vector, entry_of, naming
+from sb3_fpac.observations import check_image, check_vector, entry_of, naming, reward_of
 
 
 class AsReturned(gym.Wrapper):
@@ -18,7 +18,7 @@ class AsReturned(gym.Wrapper):
 
     :param env: Any environment
     :raises ValueError: from ``reset`` and ``step``, if an observation lacks a key, an image is not uint8 though its space is,
-        or an image or vector has another shape than its space
+        an image or vector has another shape than its space, or a reward is not one number
     """
 
     def __init__(self, env: gym.Env) -> None:
@@ -37,6 +37,7 @@ class AsReturned(gym.Wrapper):
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         observation, reward, terminated, truncated, info = self.env.step(action)
         self._check(observation)
+        reward_of(reward)
         if terminated or truncated:
             observation = deepcopy(observation)
         return observation, reward, terminated, truncated, info

@@ -13,7 +13,7 @@ from sb3_fpac.arguments import whole_number
 from sb3_fpac.envs.action_repeat import ActionRepeat
 from sb3_fpac.envs.frame_stack import FrameStack
 from sb3_fpac.envs.gathering import NamesItselfOnly
-from sb3_fpac.envs.rendering import check_process
+from sb3_fpac.envs.rendering import check_process, choose_backend
 from sb3_fpac.observations import check_image, has_channels_first, is_image, is_nearly_image, why_no_stack
 
 _MOST_CHANNELS = 4  # of one frame: RGB-D
@@ -45,7 +45,8 @@ class PixelFrames(NamesItselfOnly):
     :param frame_stack: Number of frames in a stack, see :class:`~sb3_fpac.FrameStack`
     :raises ValueError: if there are neither images nor ``render_mode="rgb_array"``, an image has more than four channels, an
         argument is out of range, or ``render()`` does not return pictures
-    :raises RuntimeError: at the first frame, if this process was forked from one that had drawn
+    :raises RuntimeError: if MuJoCo draws and no OpenGL backend works; at the first frame, if this process was forked from one
+        that had drawn
     """
 
     def __init__(self, env: gym.Env, size: int | Sequence[int] = 84, action_repeat: int = 1, frame_stack: int = 2) -> None:
@@ -181,11 +182,12 @@ def let_pygame_end() -> None:
 
 def check_render_mode(env: gym.Env, problem: str) -> None:
     """
-    Check that an environment draws.
+    Check that an environment draws, and let one of Gymnasium's MuJoCo environments draw where there is no display.
 
     :param env: Environment
     :param problem: What is wrong otherwise, with ``{env}`` for its name
     :raises ValueError: if its render mode is not ``"rgb_array"``
+    :raises RuntimeError: if MuJoCo draws and no OpenGL backend works
     """
     if env.render_mode != "rgb_array":
         name = repr(env.spec.id) if env.spec else "id"
@@ -194,6 +196,8 @@ def check_render_mode(env: gym.Env, problem: str) -> None:
             f"{problem.format(env=env.unwrapped)}{and_has} render_mode={env.render_mode!r}: make it with gym.make({name}, "
             'render_mode="rgb_array").'
         )
+    if hasattr(env.unwrapped, "mujoco_renderer"):  # Gymnasium's, which takes glfw where there is no display
+        choose_backend()
 
 
 def resize_by_area(frame: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -27,7 +27,8 @@ def choose_backend(must_draw: bool = True) -> None:
 
     MuJoCo's default there is glfw, which fails at the first frame. A value that the user has set is kept.
 
-    ``dmc-*`` environments call it themselves. Call it before the first frame of Gymnasium's own MuJoCo environments.
+    ``dmc-*`` environments, PixelFrames and AddPixels call it themselves. Call it before the first frame of Gymnasium's own
+    MuJoCo environments if something else draws it.
 
     :param must_draw: Whether to raise an error if no backend works
     :raises RuntimeError: if neither works, or if dm_control was imported before and chose glfw

@@ -17,6 +17,7 @@ from sb3_fpac.observations.camera_shift import (
 )
 from sb3_fpac.observations.grey_frames import look_like_grey_frames
 from sb3_fpac.observations.keys import (
+    VECTORS,
     check_keys,
     check_options,
     is_nearly_image,
@@ -34,10 +35,11 @@ from sb3_fpac.observations.layout import (
     read_layout,
     why_no_stack,
 )
-from sb3_fpac.observations.returned import check_image, check_is_bytes, check_vector, entry_of
+from sb3_fpac.observations.returned import check_image, check_is_bytes, check_vector, entry_of, reward_of
 
 __all__ = [
     "UNITS_PER_PIXEL",
+    "VECTORS",
     "Layout",
     "check_channels_are_fewest",
     "check_header_fits",
@@ -58,6 +60,7 @@ __all__ = [
     "options_of",
     "problem_of_header",
     "read_layout",
+    "reward_of",
     "split_keys",
     "why_blank",
     "why_no_stack",

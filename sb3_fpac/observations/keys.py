@@ -11,7 +11,9 @@ from gymnasium import spaces
 
 from sb3_fpac.observations.layout import why_no_stack
 
-_VECTORS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
+VECTORS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
+"""Spaces that Stable-Baselines3 takes in a Dict"""
+
 _SMALLEST_IMAGE_SIDE = 12
 _SMALLEST_SIDE_OF_FLOATS = 32  # of two axes, which may be a table of numbers
 
@@ -41,7 +43,7 @@ def split_keys(space: spaces.Space, normalized: bool = False) -> tuple[dict[str,
         if isinstance(part, spaces.Box) and is_image_space(part, normalized_image=normalized):
             images[key] = part
             continue
-        if not isinstance(part, _VECTORS):
+        if not isinstance(part, VECTORS):
             raise ValueError(f"Observations contain images and vectors, but {key!r} is {part}: flatten it or leave it out.")
         problems.append(_why_no_image(key, part, normalized))
         vectors[key] = part

@@ -87,6 +87,24 @@ def check_vector(key: str | None, vector: Any, shape: tuple[int, ...]) -> None:
         )
 
 
+def reward_of(reward: Any) -> float:
+    """
+    Check that a reward is one number.
+
+    :param reward: What an environment returned
+    :return: The reward as a float
+    :raises ValueError: if it is a vector, as multi-objective environments have it, or no number
+    """
+    try:
+        return float(reward)
+    except (TypeError, ValueError) as error:  # NumPy's and Python's own
+        got = f"an array of shape {np.shape(reward)}" if np.ndim(reward) else _kind_of(reward)
+        raise ValueError(
+            f"A reward is one number, but the environment returned {got}: return a number, or weigh the numbers of an array, "
+            "with Gymnasium's TransformReward."
+        ) from error
+
+
 def _is_tensor(value: Any) -> bool:
     return hasattr(value, "detach")  # of PyTorch, without loading it
 
