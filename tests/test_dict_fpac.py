@@ -293,7 +293,12 @@ EYE = image(6, SIZE, SIZE)
         (dict(eye=EYE, depth=spaces.Box(0, 9, (40, 40))), {}, r"'depth' looks like an image, .* of shape \(40, 40\)"),
         (dict(eye=EYE, depth=spaces.Box(0, 65535, (64, 32), np.uint16)), {}, "'depth' looks like an image, .* got uint16"),
         (dict(eye=EYE, small=image(6, 9, 9)), {}, "Image 'small': Images of 9×9 pixels are too small"),
-        (dict(joints=spaces.Box(-1, 1, (3,))), {}, "No key of the observation space holds an image. 'joints'.*a vector"),
+        (
+            dict(joints=spaces.Box(-1, 1, (3,))),
+            {},
+            r"holds an image. 'joints' is a vector of shape \(3,\). .*AddPixels",
+        ),
+        (dict(eye=spaces.Box(0, 1, (40, 40, 3))), {}, r"No key .* holds an image. 'eye' looks like .* TransformObservation.$"),
         (dict(eye=EYE), dict(n_points=dict(ear=2)), "n_points has the key 'ear', but the images are 'eye'"),
         (dict(eye=EYE), dict(frame_channels=dict(ear=2)), "frame_channels has the key 'ear', but the images are 'eye'"),
         (dict(eye=EYE, ear=image(2, 40, 40)), {}, "Image 'ear': 2 channels are not a stack of frames of 3"),

@@ -44,11 +44,16 @@ def split_keys(space: spaces.Space, normalized: bool = False) -> tuple[dict[str,
             images[key] = part
             continue
         if not isinstance(part, VECTORS):
-            raise ValueError(f"Observations contain images and vectors, but {key!r} is {part}: flatten it or leave it out.")
+            raise ValueError(
+                f"Observations contain images and vectors, but {key!r} is {part}: flatten it or leave it out, with "
+                "Gymnasium's TransformObservation or FilterObservation."
+            )
         problems.append(_why_no_image(key, part, normalized))
         vectors[key] = part
     if not images:
-        raise ValueError(f"No key of the observation space holds an image. {' '.join(problems)}")
+        meant = any(isinstance(part, spaces.Box) and is_nearly_image(part) for part in vectors.values())
+        cure = "Add what the environment draws, with AddPixels, or learn from vectors alone, with SAC('MultiInputPolicy', …)."
+        raise ValueError(f"No key of the observation space holds an image. {' '.join([*problems, *[cure] * (not meant)])}")
     for key, part in vectors.items():
         if np.any(getattr(part, "start", 0)):
             raise ValueError(f"{key!r} is {part}, but SB3 counts from 0: subtract it, with Gymnasium's TransformObservation.")
@@ -66,6 +71,8 @@ def split_keys(space: spaces.Space, normalized: bool = False) -> tuple[dict[str,
 
 
 def _why_no_image(key: str, part: spaces.Space, normalized: bool) -> str:
+    if isinstance(part, spaces.Box) and len(part.shape) < 2:
+        return f"{key!r} is a vector of shape {part.shape}."
     if not isinstance(part, spaces.Box) or not is_nearly_image(part):
         return f"{key!r}: {why_no_stack(part, normalized)}"
     if part.dtype == np.uint8 and len(part.shape) != 3:
