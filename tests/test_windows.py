@@ -57,7 +57,7 @@ def test_rl_zoo_reads_the_hyperparameters_in_any_encoding():
 def test_an_agent_says_what_it_sees_in_any_encoding():
     with cyrillic() as printed:
         FPAC("CnnPolicy", StackedNoise(), buffer_size=10, verbose=1)
-        assert b"2 RGB frames of 24?24" in printed.getvalue()
+        assert b"2 RGB frames of 17?17" in printed.getvalue()
 
 
 def test_help_is_printed_in_any_encoding(monkeypatch):

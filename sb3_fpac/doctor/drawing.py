@@ -10,7 +10,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from sb3_fpac.doctor.check import Check
+from sb3_fpac.doctor.check import Check, refusal
 from sb3_fpac.envs import register_envs
 from sb3_fpac.envs.rendering import HOW_TO_INSTALL
 
@@ -57,6 +57,8 @@ def examine_drawing() -> Check:
     try:
         seconds = _time_frames()
     except (ImportError, RuntimeError) as error:  # dm_control's and those of choose_backend()
+        if isinstance(error, ImportError) and error.name:  # a package, not a library
+            return refusal("drawing", str(error), f"pip install {error.name}")
         problem = " ".join(str(error).split(": ")[0].rstrip(".").split())
         is_linux = sys.platform.startswith("linux")
         if given:
