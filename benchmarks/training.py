@@ -10,7 +10,7 @@ Usage: python benchmarks/training.py [--device cuda] [--steps 50] [--n-envs 1 2 
 
 import argparse
 import multiprocessing
-import resource
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -20,6 +20,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+import psutil
 import torch as th
 from agents import AGENTS, PLAIN_SWAP
 from stable_baselines3.common.env_util import make_vec_env
@@ -111,7 +112,16 @@ def measure_memory(name: str, n_envs: int, device: th.device) -> float:
         observation = np.concatenate([header, now, now], axis=1) if ends[0] else next_observation
     model.set_logger(Logger(None, []))
     model.train(2, 128)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    return peak_memory() / 1e9
+
+
+def peak_memory() -> int:
+    """The most bytes that this process has had"""
+    if sys.platform == "win32":
+        return psutil.Process().memory_info().peak_wset
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def in_own_process(function: Callable[..., Any], *args: Any) -> Any:

@@ -111,7 +111,7 @@ def main() -> None:
     for number, agent in enumerate(args.agents, start=1):
         env_id, _, path = agent.partition("=")
         page += section(number, env_id, Path(path), args.docs / "images" / "gallery")
-    (args.docs / "gallery.md").write_text(page + TWO_CAMERAS)
+    (args.docs / "gallery.md").write_text(page + TWO_CAMERAS, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -28,6 +28,9 @@ COMMANDS = {  # modules of sb3_fpac.cli, and of sb3_fpac.commands
 
 def main() -> None:
     """Run the command that was typed; exit with one sentence if it is wrong."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # not every terminal has the sign ×, which is in the help, too
     parser = argparse.ArgumentParser(prog="python -m sb3_fpac", description=__doc__.partition(": ")[2])
     parser.add_argument("--version", action=_Version, nargs=0, help="print versions and exit")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -35,9 +38,6 @@ def main() -> None:
         command = commands.add_parser(name, help=description, description=description)
         import_module(f"sb3_fpac.cli.{name}").add_arguments(command)
     args = parser.parse_args()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # not every terminal has the signs ✓ and ×
     args.results_to = sys.stdout
     try:
         module = import_module(f"sb3_fpac.commands.{args.command}")  # and with it PyTorch, which takes seconds
@@ -57,7 +57,7 @@ def main() -> None:
 def _prints_of_others(args: argparse.Namespace) -> Iterator[None]:
     """Send what RL Zoo and SB3 print to nowhere (``--quiet``) or to stderr (``--json``)"""
     if getattr(args, "quiet", False):
-        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+        with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
             yield
     else:
         with redirect_stdout(sys.stderr) if getattr(args, "json", False) else nullcontext():

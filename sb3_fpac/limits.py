@@ -90,6 +90,6 @@ def _seconds_of(process: psutil.Process) -> float:
 def _read(name: str) -> str:
     """The content of one of the container's files; empty without a container"""
     try:
-        return (_CGROUP / name).read_text().strip()
+        return (_CGROUP / name).read_text(encoding="utf-8").strip()
     except OSError:
         return ""

@@ -10,6 +10,12 @@ BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "gpu.py"
 
 
 @pytest.mark.slow
+def test_the_benchmark_of_a_training_loop_can_be_imported_where_there_is_no_resource_module():  # as on Windows
+    find = f"sys.path.insert(0, {str(BENCHMARK.parent)!r})"
+    run_python("-c", f"import sys, psutil; {find}; sys.modules['resource'] = None; import training")
+
+
+@pytest.mark.slow
 def test_every_part_of_the_benchmark_for_gpus_gives_a_result(tmp_path):
     run_python(str(BENCHMARK), "--device", "cpu", "--quick", "--out", str(tmp_path), OMP_NUM_THREADS="1")
     results = json.loads((tmp_path / "gpu.json").read_text(encoding="utf-8"))

@@ -267,6 +267,23 @@ def test_no_opengl(monkeypatch, error, text, given):
     assert ("MUJOCO_GL=egl fails" in check.text) == ("unset it" in check.cure) == bool(given)
 
 
+@pytest.mark.parametrize(
+    ("error", "cure"),
+    [
+        (ModuleNotFoundError("No module named 'imageio'", name="imageio"), "pip install imageio"),
+        (ImportError("dm_control is missing: pip install dm_control", name="dm_control"), "pip install dm_control"),
+        (ImportError("Unable to load OpenGL library"), "libegl1"),
+    ],
+)
+def test_a_missing_package_is_not_a_missing_library(monkeypatch, error, cure):
+    def fail():
+        raise error
+
+    monkeypatch.setattr(drawing, "_time_frames", fail)
+    monkeypatch.delenv("MUJOCO_GL", raising=False)
+    assert cure in drawing.examine_drawing().cure
+
+
 def test_other_attribute_errors_are_not_opengls():
     with pytest.raises(AttributeError), drawing.opengl_errors():
         raise AttributeError("'NoneType' object has no attribute 'observation'")

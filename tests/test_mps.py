@@ -9,6 +9,7 @@ from sb3_fpac import FPAC
 from sb3_fpac.buffers import frame_pool
 from sb3_fpac.callbacks.random_states import random_states, restore_random_states
 from sb3_fpac.features.encoder import Encoder, has_native_bfloat16
+from sb3_fpac.visualization import ranking
 
 MPS = th.device("mps")
 
@@ -53,3 +54,18 @@ def test_a_checkpoint_has_the_random_state_of_the_device(monkeypatch):
     model.device = th.device("cpu")  # another machine
     restore_random_states(model, states)
     assert len(restored) == 1
+
+
+class WithoutFloat64(th.Tensor):
+    """As on MPS, which has no float64"""
+
+    def double(self):
+        raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
+
+    def cpu(self):
+        return self.as_subclass(th.Tensor)
+
+
+def test_points_are_ranked_without_float64_on_the_device():
+    change = th.tensor([[3.0, 4.0], [0.0, 0.0]]).as_subclass(WithoutFloat64)
+    assert ranking._root_mean_square(change) == pytest.approx(np.sqrt(25 / 2))

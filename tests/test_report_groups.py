@@ -166,7 +166,7 @@ def test_the_command_line_takes_labels_and_writes_the_numbers(tmp_path, capsys):
     options = ["--label", "<b>hot", "--no-agent", "-o", str(page), "--csv", str(numbers)]
     with pytest.raises(SystemExit):
         parser.parse_args([str(first), *options])
-    assert "must be NAME=GLOB, such as hot='logs/hot/*', got '<b>hot'" in capsys.readouterr().err
+    assert "must be NAME=GLOB, such as \"hot=logs/hot/*\", got '<b>hot'" in capsys.readouterr().err
     options[1] = "<b>hot=*/a"
     run_command(parser.parse_args([str(first), str(second), *options, "--label", "cold=b"]))
     html = page.read_text()

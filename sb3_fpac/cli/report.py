@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=label,
         metavar="NAME=GLOB",
         dest="labels",
-        help="name of the runs whose folders match a quoted pattern, such as hot='logs/hot/*'; repeat it for other runs "
+        help='name of the runs whose folders match a quoted pattern, such as "hot=logs/hot/*"; repeat it for other runs '
         "(default: the variant of an experiment or the algorithm, with the hyperparameters that differ)",
     )
     parser.add_argument(
@@ -53,5 +53,5 @@ def label(text: str) -> tuple[str, str]:
     """
     name, _, pattern = (part.strip() for part in text.partition("="))
     if not name or not pattern:
-        raise argparse.ArgumentTypeError(f"must be NAME=GLOB, such as hot='logs/hot/*', got {text!r}.")
+        raise argparse.ArgumentTypeError(f'must be NAME=GLOB, such as "hot=logs/hot/*", got {text!r}.')
     return name, pattern

@@ -28,11 +28,21 @@ def run(args: argparse.Namespace) -> None:
     for check in checks:
         done.append(check)
         if not args.json:
-            print(check, flush=True)
+            print(_printable(check), flush=True)
     if args.json:
         print(json.dumps([check._asdict() for check in done]), file=args.results_to)
     if not all(check.ok for check in done):
         sys.exit(1)
+
+
+def _printable(check: Check) -> str:
+    """With words for the signs ✓ and ✗ where standard output would replace both by the same one"""
+    line = str(check)
+    try:
+        line[0].encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        line = ("ok" if check.ok else "NOT OK") + line[1:]
+    return line
 
 
 def _checks_of_environment(args: argparse.Namespace) -> Iterator[Check]:

@@ -1,6 +1,8 @@
 """The command ``report``: one HTML file about the runs of a task."""
 
 import argparse
+from collections.abc import Iterable
+from glob import glob
 from pathlib import Path
 
 from sb3_fpac.commands.output import check_output, say
@@ -22,9 +24,17 @@ def run(args: argparse.Namespace) -> None:
     if args.env is not None or args.env_kwargs or args.gym_packages:
         raise ValueError("--env, --env-kwargs and --gym-packages are for --model: a run has its own environment.")
     labels = [Label(*pair) for pair in args.labels]
-    n_runs = write_report(args.folders, output, args.seed, not args.no_agent, labels, args.csv, args.quiet, args.trust)
+    n_runs = write_report(
+        _matching(args.folders), output, args.seed, not args.no_agent, labels, args.csv, args.quiet, args.trust
+    )
     sentence = f"{output}: {n_runs} run{'s' * (n_runs > 1)}, {_kilobytes(output):,} kB"
     say(args, sentence, file=str(output), csv=str(args.csv) if args.csv else None, runs=n_runs)
+
+
+def _matching(folders: Iterable[Path]) -> list[Path]:
+    """The folders, with those that fit a pattern in its place, as the shells of Windows leave patterns as they are"""
+    found = ([] if folder.exists() else sorted(map(Path, glob(str(folder)))) for folder in folders)
+    return [path for folder, fitting in zip(folders, found, strict=True) for path in fitting or [folder]]
 
 
 def _report_on_weights(args: argparse.Namespace, output: Path) -> None:

@@ -10,13 +10,14 @@ from typing import Any
 
 import gymnasium as gym
 
-from sb3_fpac.doctor.check import Check
+from sb3_fpac.doctor.check import Check, refusal
 from sb3_fpac.envs import register_envs
 from sb3_fpac.envs.rendering import HOW_TO_INSTALL
 
 _TASK = "dmc-cartpole-swingup"
 _SIZE = 84
 _N_FRAMES = 5
+_ON_A_DESKTOP = "log in to the desktop, as macOS and Windows draw nothing without one, and update the graphics driver"
 _OF_PYOPENGL = re.compile(r"'NoneType' object has no attribute '(gl|egl|OSMesa)\w*'")  # the library was not found
 
 
@@ -56,11 +57,14 @@ def examine_drawing() -> Check:
     try:
         seconds = _time_frames()
     except (ImportError, RuntimeError) as error:  # dm_control's and those of choose_backend()
+        if isinstance(error, ImportError) and error.name:  # a package, not a library
+            return refusal("drawing", str(error), f"pip install {error.name}")
         problem = " ".join(str(error).split(": ")[0].rstrip(".").split())
+        is_linux = sys.platform.startswith("linux")
         if given:
-            packages = HOW_TO_INSTALL.rpartition(", or ")[0]
-            return Check("drawing", False, f"MUJOCO_GL={given} fails, {problem}", f"unset it, or {packages}")
-        return Check("drawing", False, problem, HOW_TO_INSTALL)
+            or_install = f", or {HOW_TO_INSTALL.rpartition(', or ')[0]}" if is_linux else ""
+            return Check("drawing", False, f"MUJOCO_GL={given} fails, {problem}", f"unset it{or_install}")
+        return Check("drawing", False, problem, HOW_TO_INSTALL if is_linux else _ON_A_DESKTOP)
     chosen = "" if given or backend() == "glfw" else "; chosen for dmc-* ids, set MUJOCO_GL for other MuJoCo environments"
     return Check("drawing", True, f"{backend()} draws a frame of {_SIZE}×{_SIZE} in {1000 * seconds:.1f} ms{chosen}")
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import psutil
@@ -79,6 +80,7 @@ def examine_compiler() -> Check:
     if get_device("auto").type == "cuda":
         if found:
             return Check("compiler", True, f'{found}, with which compile="auto" compiles on CUDA')
-        return Check("compiler", False, 'there is none, so compile="auto" cannot compile', "apt-get install g++")
+        cure = "apt-get install g++" if sys.platform.startswith("linux") else "install one, or pass compile=False"
+        return Check("compiler", False, 'there is none, so compile="auto" cannot compile', cure)
     text = f"{found}, which compile=True would use" if found else "there is none, which only compile=True would need"
     return Check("compiler", True, f'{text}; compile="auto" does not compile on a CPU')

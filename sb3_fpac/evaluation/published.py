@@ -38,7 +38,7 @@ def published_scores(task: str) -> list[PublishedScore]:
     :param task: Name of the task, with or without ``dmc-``
     :return: Scores in the order of the file; empty if there are none
     """
-    with FILE.open(newline="") as file:
+    with FILE.open(newline="", encoding="utf-8") as file:
         return [
             PublishedScore(row["method"], int(row["env_steps"]), float(row["mean"]), float(row["std"]))
             for row in csv.DictReader(file)

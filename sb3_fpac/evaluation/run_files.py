@@ -109,7 +109,7 @@ def read_episodes(folder: Path, skip_unfinished: bool = False, start: int = 0) -
 def _read_monitor(path: Path, skip_unfinished: bool) -> tuple[float, list[dict[str, str]]] | None:
     """Start time and checked rows; None if the header is not complete"""
     try:
-        lines = path.read_text().splitlines(keepends=True)
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
         if skip_unfinished:
             lines = [line for line in lines if line.endswith("\n")]
             if len(lines) < 2:
@@ -180,7 +180,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     :raises ValueError: if the file is missing or damaged
     """
     try:
-        content = yaml.load(path.read_text(), _PlainLoader)
+        content = yaml.load(path.read_text(encoding="utf-8"), _PlainLoader)
     except FileNotFoundError as error:
         raise ValueError(f"{path} is missing: was the run copied without it?") from error
     except (yaml.YAMLError, UnicodeDecodeError, TypeError, ValueError, IndexError) as error:

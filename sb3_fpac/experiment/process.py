@@ -44,6 +44,7 @@ def start(folder: Path, threads: int, environment: Mapping[str, str] | None = No
                 **os.environ,
                 "OMP_NUM_THREADS": str(threads),
                 "TQDM_MININTERVAL": _SECONDS_PER_LINE,
+                "PYTHONIOENCODING": "utf-8",  # of the log, where Windows would choose another
                 **(environment or {}),
             },
             start_new_session=True,
@@ -94,4 +95,4 @@ def last_lines(log: Path) -> str:
     :param log: Log of a run
     :return: Its last lines
     """
-    return "\n".join(log.read_text(errors="replace").splitlines()[-LAST_LINES:]) if log.is_file() else ""
+    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-LAST_LINES:]) if log.is_file() else ""

@@ -44,9 +44,9 @@ def truncate_episodes(folder: Path, steps: int) -> None:
     path = folder / EPISODES
     if path.is_file() and begun_at < steps:
         n_kept = sum(begun_at < episode.step <= steps for episode in read_episodes(folder, skip_unfinished=True))
-        lines = path.read_text().splitlines(keepends=True)
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
         with writing(folder / _part(steps)) as unfinished:
-            unfinished.write_text("".join(lines[: 2 + n_kept]))  # the first two lines are the header
+            unfinished.write_text("".join(lines[: 2 + n_kept]), encoding="utf-8")  # the first two lines are the header
     path.unlink(missing_ok=True)
 
 

@@ -35,7 +35,7 @@ def cpu_name() -> str:
     """
     cpuinfo = Path("/proc/cpuinfo")  # Linux; elsewhere, platform.processor() returns the name
     if cpuinfo.is_file():
-        for line in cpuinfo.read_text().splitlines():
+        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()

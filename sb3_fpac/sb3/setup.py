@@ -1,6 +1,7 @@
 """What SB3's algorithms say and check about images when they are set up, and what they store of them."""
 
 import inspect
+import sys
 import warnings
 from collections.abc import Callable
 from functools import wraps
@@ -199,9 +200,15 @@ def _checked(setup: Callable[[Any], None]) -> Callable[[Any], None]:
         setup(self)
         description = describe(self) if self.verbose else None
         if description is not None:
-            print(description)
+            _print(description)
 
     return checked_setup
+
+
+def _print(text: str) -> None:
+    """With ? for signs that standard output has not, as × in a file to which Windows writes Cyrillic"""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    print(text.encode(encoding, errors="replace").decode(encoding))
 
 
 def _checked_learn(setup: Callable[..., Any]) -> Callable[..., Any]:

@@ -196,7 +196,7 @@ def _columns(extractor: PointsExtractor) -> list[th.Tensor]:
 
 def _root_mean_square(change: th.Tensor) -> float:
     """(N, A) → root mean square over N of the Euclidean norm"""
-    return float(change.double().pow(2).sum(dim=1).mean().sqrt())
+    return float(change.cpu().double().pow(2).sum(dim=1).mean().sqrt())
 
 
 @contextmanager
