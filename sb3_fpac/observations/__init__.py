@@ -17,6 +17,7 @@ from sb3_fpac.observations.camera_shift import (
 )
 from sb3_fpac.observations.grey_frames import look_like_grey_frames
 from sb3_fpac.observations.keys import (
+    check_image_shapes,
     check_keys,
     check_options,
     is_nearly_image,
@@ -42,6 +43,7 @@ __all__ = [
     "check_channels_are_fewest",
     "check_header_fits",
     "check_image",
+    "check_image_shapes",
     "check_is_bytes",
     "check_keys",
     "check_options",
