@@ -323,5 +323,5 @@ def test_demonstrations_whose_frames_are_in_another_order_are_refused(n_steps, n
         batch = [{key: np.asarray(part)[None] for key, part in turned(each).items()} for each in (obs, next_obs)]
         model.replay_buffer.add(*batch, action[None], np.array([reward]), np.array([done]), [info])
         obs = env.reset()[0] if done else next_obs
-    with pytest.raises(ValueError, match=r"'wrist'.* stack frames oldest first") if newest_first else nullcontext():
+    with pytest.raises(ValueError, match=r"'wrist'.*change pixels below") if newest_first else nullcontext():
         model.learn(12)

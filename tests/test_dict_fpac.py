@@ -312,6 +312,11 @@ EYE = image(6, SIZE, SIZE)
             dict(share_encoder=True, strides=dict(eye=(2,))),
             "share_encoder=True makes one encoder: pass one value of strides",
         ),
+        (
+            dict(eye=EYE, ear=EYE),
+            dict(share_encoder=True, n_points=0),
+            "Without share_encoder, a dict by key gives every image its own value",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_by_its_key(parts, kwargs, words):
@@ -329,6 +334,15 @@ def test_observations_with_other_keys_are_refused():
     del obs["wrist"]
     with pytest.raises(ValueError, match="lacks 'wrist'"):
         model.predict(obs)
+
+
+@pytest.mark.parametrize("n_envs", [1, 2])
+def test_single_frames_of_an_evaluation_are_refused_by_their_key(n_envs):
+    model = make()
+    batch = {key: np.stack([part] * n_envs) for key, part in Robot().reset(seed=1)[0].items()}
+    model.predict({**batch, "wrist": batch["wrist"].transpose(0, 2, 3, 1)})  # SB3 puts the channels first
+    with pytest.raises(ValueError, match=r"trained with 'wrist' of shape \(2, 18, 16\), got .*: wrap .* FrameStack"):
+        model.predict({**batch, "wrist": batch["wrist"][:, :1]})
 
 
 def test_images_that_are_divided_already_with_sac():

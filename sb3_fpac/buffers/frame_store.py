@@ -132,7 +132,7 @@ class FrameStore:
         """The error for stacks that do not continue those before"""
         return ValueError(
             "The observations are not stacks of frames, because the next observations do not continue them: stack frames "
-            "oldest first, as FrameStack does, repeat actions below it, and check "
+            "oldest first, as FrameStack does, repeat actions and change pixels below it, and check "
             f"frame_channels={self.layout.frame_channels} and camera_shift={self.layout.camera_shift}. If they are several "
             "cameras, join these along the channels and pass frame_channels for all of them, or give each a key of its own."
         )

@@ -56,8 +56,8 @@ def check_actions(space: spaces.Space) -> None:
         )
     if not space.is_bounded():
         raise ValueError(
-            f"FPAC needs actions with bounds, got {space}: wrap the environment in Gymnasium's TransformAction, with a Box "
-            "from -1 to 1 and a function that scales its actions."
+            f"FPAC needs actions with bounds, got {space}: leave out ClipAction, if it is there, or wrap the environment in "
+            "Gymnasium's TransformAction, with a Box from -1 to 1 and a function that scales its actions."
         )
     if (space.low == space.high).any():
         raise ValueError(f"An action has only one value in {space}: leave it out, with Gymnasium's TransformAction.")

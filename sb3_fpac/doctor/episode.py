@@ -134,7 +134,7 @@ def _examine_stack(name: str, past: np.ndarray, now: np.ndarray, layout: Layout)
         return Check(name, False, "a single frame does not show velocities", cure)
     if not np.array_equal(past[:, n_channels:], now[:, :-n_channels]):
         problem = f"the next observation does not continue the stack of {layout.n_frames} frames"
-        cure = "stack frames oldest first, as sb3_fpac.FrameStack does, and repeat actions below it"
+        cure = "stack frames oldest first, as sb3_fpac.FrameStack does, and repeat actions and change pixels below it"
         return Check(name, False, problem, cure)
     return Check(name, True, f"{layout.n_frames} frames, oldest first")
 

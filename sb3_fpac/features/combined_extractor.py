@@ -52,14 +52,16 @@ class FeaturePointCombinedExtractor(CombinedExtractor):
         check_options(point_kwargs, image_spaces)
         BaseFeaturesExtractor.__init__(self, observation_space, features_dim=1)  # without the networks of CombinedExtractor
         extractors: dict[str, nn.Module] = {}
+        shares = flag("share_encoder", share_encoder)
+        hint = f"{'Without share_encoder, a' if shares else 'A'} dict by key gives every image its own value."
         for key, space in image_spaces.items():
-            with naming(key, hint="A dict by key gives every image its own value."), naming_warnings(key):
+            with naming(key, hint), naming_warnings(key):
                 image = FeaturePointExtractor(space, normalized_image=normalized_image, **options_of(key, point_kwargs))
             image.key = key
             extractors[key] = image
         self.extractors = nn.ModuleDict({**extractors, **{key: nn.Flatten() for key in vectors}})
         self.vectors = vectors
-        if flag("share_encoder", share_encoder):
+        if shares:
             self._share_encoder(point_kwargs)
         n_numbers = sum(int(get_flattened_obs_dim(space)) for space in vectors.values())
         self._features_dim = sum(extractor.features_dim for extractor in self.images.values()) + n_numbers

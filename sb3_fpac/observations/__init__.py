@@ -18,6 +18,7 @@ from sb3_fpac.observations.camera_shift import (
 from sb3_fpac.observations.grey_frames import look_like_grey_frames
 from sb3_fpac.observations.keys import (
     VECTORS,
+    check_image_shapes,
     check_keys,
     check_options,
     is_nearly_image,
@@ -44,6 +45,7 @@ __all__ = [
     "check_channels_are_fewest",
     "check_header_fits",
     "check_image",
+    "check_image_shapes",
     "check_is_bytes",
     "check_keys",
     "check_options",
