@@ -192,13 +192,14 @@ def check_image_shapes(observation: Mapping[str, Any], space: spaces.Dict) -> No
     :raises ValueError: if an image has another shape, such as that of a single frame in place of a stack
     """
     for key, part in space.items():
-        if len(part.shape or ()) != 3 or part.dtype != np.uint8:
+        expected = part.shape or ()
+        if len(expected) != 3 or part.dtype != np.uint8:
             continue
-        channels, height, width = part.shape  # type: ignore[misc]
+        channels, height, width = expected
         shape = np.shape(observation[key])
-        if shape[-3:] not in (part.shape, (height, width, channels)):
+        if shape[-3:] not in (expected, (height, width, channels)):
             raise ValueError(
-                f"The agent was trained with {key!r} of shape {part.shape}, got {shape}: wrap this environment as that of the "
+                f"The agent was trained with {key!r} of shape {expected}, got {shape}: wrap this environment as that of the "
                 "training, with FrameStack for example."
             )
 
