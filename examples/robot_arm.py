@@ -38,24 +38,11 @@ CAMERAS = dict(
     side=dict(lookat=WORKSPACE, distance=0.8, azimuth=90, elevation=-10),
 )
 
-POLICY_KWARGS = fpac_fast["policy_kwargs"]
 HYPERPARAMS = {
     **fpac_fast,
-    "batch_size": 64,
     "gamma": 0.9,  # the target is a few agent steps away
     "ent_coef": "auto_0.02",  # the reward of a step is the distance in metres: small numbers
     "learning_starts": 500,
-    "policy_kwargs": {
-        **POLICY_KWARGS,
-        # The ball is small: with few points and a low temperature, a trained point can settle on a few pixels
-        "features_extractor_kwargs": {
-            **POLICY_KWARGS["features_extractor_kwargs"],
-            "n_points": 16,
-            "softmax": "separable",
-            "temperature": 0.03,
-            "frozen": False,
-        },
-    },
 }
 
 
