@@ -181,6 +181,30 @@ def test_supersampled_frames_are_the_means_of_larger_ones(make):
     env.close(), larger.close()
 
 
+@pytest.mark.parametrize(
+    "make", [hopper, lambda: gym.make("dmc-hopper-hop", observation="state")], ids=["mujoco", "dm_control"]
+)
+def test_fast_rendering_draws_coarser_shadows_and_shapes_and_leaves_the_model_to_others(make):
+    options = dict(cameras=dict(a=0, b=SIDE), size=48, camera_shift=False)
+    usual, fast, expected = (AddPixels(make(), **options, fast_rendering=each) for each in (False, True, False))
+    quality = expected.unwrapped.model.vis.quality if make is hopper else expected.unwrapped.physics.model.vis.quality
+    quality.shadowsize, quality.numslices, quality.numstacks = 512, 14, 8
+    frames = [[env.reset(seed=0)[0][key] for key in "ab"] for env in (usual, fast, expected)]
+    np.testing.assert_array_equal(frames[1], frames[2])
+    assert 0 < np.abs(np.subtract(frames[0], frames[1], dtype=int)).mean() < 1  # of 255
+    if make is hopper:  # dm_control draws all with one context
+        assert fast.unwrapped.model.vis.quality.shadowsize == usual.unwrapped.model.vis.quality.shadowsize == 4096
+    for env in (usual, fast, expected):
+        env.close()
+
+
+def test_fast_rendering_is_of_mujoco():
+    with pytest.raises(ValueError, match="name a camera, or leave"):
+        AddPixels(hopper(), fast_rendering=True)
+    with pytest.raises(ValueError, match="fast_rendering must be True or False"):
+        AddPixels(hopper(), cameras=[0], fast_rendering=1)
+
+
 def test_a_picture_outlives_what_others_free():
     """A MuJoCo context that is freed late deletes the objects of the context that is current"""
 
@@ -429,7 +453,7 @@ def test_what_is_no_picture_is_refused():
     [
         dict(cameras=["track"], size=20),
         dict(cameras=dict(a="0", b=SIDE), size=dict(a=20, b=(12, 16)), frame_stack=3, action_repeat=2, keep=[]),
-        dict(cameras=dict(a="track", b=SIDE), size=16, supersampling=2),
+        dict(cameras=dict(a="track", b=SIDE), size=16, supersampling=2, fast_rendering=True),
         dict(cameras=dict(a="track", b=0), size=16, camera_shift=dict(a=False, b=True)),
     ],
 )

@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
-from sb3_fpac.arguments import one_of, whole_number
+from sb3_fpac.arguments import flag, one_of, whole_number
 from sb3_fpac.envs.action_repeat import ActionRepeat
 from sb3_fpac.envs.camera_shift import with_camera_shift
 from sb3_fpac.envs.cameras import find_cameras, mujoco_model_and_data
@@ -54,6 +54,8 @@ class AddPixels(NamesItselfOnly):
         the mean over blocks of pixels. What ``env.render()`` draws has a size of its own.
     :param camera_shift: Whether a header plane tells how a camera of the MuJoCo model moved; ``"auto"``: if it follows a body
         and there are at least two frames. One value, or a dict with all keys.
+    :param fast_rendering: Whether MuJoCo draws coarser shadows and round shapes, which is faster with a software renderer. An
+        agent needs the frames that it was trained on.
     :raises ValueError: if there is no such camera, the environment does not draw, its observations are images or neither
         vectors nor a Dict, a key is there twice or missing, or an argument is out of range
     :raises RuntimeError: at the first frame, if this process was forked from one that had drawn, or if no OpenGL backend works
@@ -69,6 +71,7 @@ class AddPixels(NamesItselfOnly):
         keep: Sequence[str] | None = None,
         supersampling: int = 1,
         camera_shift: CameraShifted | Mapping[str, CameraShifted] = "auto",
+        fast_rendering: bool = False,
     ) -> None:
         let_pygame_end()
         by_name = _cameras(env, cameras)
@@ -79,6 +82,11 @@ class AddPixels(NamesItselfOnly):
         frame_stack = whole_number("frame_stack", frame_stack, at_least=1)
         action_repeat = whole_number("action_repeat", action_repeat, at_least=1)
         supersampling = whole_number("supersampling", supersampling, at_least=1, at_most=MOST_SUPERSAMPLING)
+        if flag("fast_rendering", fast_rendering) and all(camera is None for camera in by_name.values()):
+            raise ValueError(
+                "fast_rendering is for the cameras of a MuJoCo simulation, and does not change what env.render() draws: name "
+                "a camera, or leave fast_rendering out."
+            )
         shifted = by_key("camera_shift", camera_shift, by_name)
         for key, each in shifted.items():
             one_of("camera_shift", each, (True, False, "auto"))
@@ -98,9 +106,11 @@ class AddPixels(NamesItselfOnly):
             keep=None if keep is None else list(keep),
             supersampling=supersampling,
             camera_shift=shifted if isinstance(camera_shift, Mapping) else camera_shift,
+            fast_rendering=fast_rendering,
         )
         repeated = env if action_repeat == 1 else ActionRepeat(env, action_repeat)
-        NamesItselfOnly.__init__(self, env, _Views(repeated, by_name, sizes, frame_stack, kept, supersampling, shifted))
+        views = _Views(repeated, by_name, sizes, frame_stack, kept, supersampling, shifted, fast_rendering)
+        NamesItselfOnly.__init__(self, env, views)
         if env.metadata.get("render_fps"):
             self.metadata = {**env.metadata, "render_fps": env.metadata["render_fps"] / action_repeat}
 
@@ -117,11 +127,12 @@ class _Views(Gathered):
         kept: Sequence[str],
         supersampling: int,
         camera_shift: Mapping[str, CameraShifted],
+        fast_rendering: bool,
     ) -> None:
         self._drawing: MujocoDrawing | None = None
         if any(camera is not None for camera in cameras.values()):
-            largest = (supersampling * max(size[axis] for size in sizes.values()) for axis in (0, 1))
-            self._drawing = MujocoDrawing(env, *largest)
+            height, width = (supersampling * max(size[axis] for size in sizes.values()) for axis in (0, 1))
+            self._drawing = MujocoDrawing(env, height, width, fast_rendering)
         ways: dict[str, Any] = {
             key: partial(
                 _stack,

@@ -15,7 +15,7 @@ from gymnasium import spaces
 
 from sb3_fpac.arguments import number
 from sb3_fpac.envs.cameras import find_camera, mujoco_model_and_data
-from sb3_fpac.envs.rendering import check_process, choose_backend, mean_of_blocks
+from sb3_fpac.envs.rendering import check_process, choose_backend, draw_coarsely, drawing_restored, mean_of_blocks
 
 _MOST_GEOMS = 10_000  # in a scene; as in MuJoCo's own Renderer
 _FREE_CAMERA = ("lookat", "distance", "azimuth", "elevation")
@@ -32,17 +32,20 @@ class MujocoDrawing:
     :param env: A dm_control or Gymnasium MuJoCo environment, wrapped or not
     :param height: Height of the largest frame in pixels
     :param width: Width of the largest frame in pixels
+    :param fast: Whether shadows and round shapes are drawn coarser
     :raises ValueError: if it is no such environment
     """
 
-    def __init__(self, env: gym.Env, height: int, width: int) -> None:
+    def __init__(self, env: gym.Env, height: int, width: int, fast: bool = False) -> None:
         model, _ = mujoco_model_and_data(env)
         choose_backend()
-        self._height, self._width = height, width
+        self._height, self._width, self._fast = height, width, fast
         self._canvas: _Canvas | None = None
         if hasattr(env.unwrapped, "physics"):  # dm_control makes its buffer at the first frame, as large as this says
             size = model.vis.global_
             size.offheight, size.offwidth = max(height, size.offheight), max(width, size.offwidth)
+            if fast:
+                draw_coarsely(model)
 
     @staticmethod
     def prepare(env: gym.Env) -> None:
@@ -71,7 +74,7 @@ class MujocoDrawing:
         with current_context_restored():
             if self._canvas is None or self._canvas.model is not model:
                 self.close()
-                self._canvas = _Canvas(model, self._height, self._width)
+                self._canvas = _Canvas(model, self._height, self._width, self._fast)
             return self._canvas.draw(data, camera, height, width)
 
     def close(self) -> None:
@@ -150,17 +153,18 @@ def check_pose(pose: Mapping[str, Any]) -> dict[str, Any]:
 class _Canvas:
     """An OpenGL context with a MuJoCo model in it"""
 
-    def __init__(self, model: Any, height: int, width: int) -> None:
+    def __init__(self, model: Any, height: int, width: int, fast: bool) -> None:
         import mujoco
 
         self.model = model
         self._gl = gl_context(height, width)
         self._gl.make_current()
-        size = model.vis.global_
-        before = size.offheight, size.offwidth
-        size.offheight, size.offwidth = height, width  # of the buffer, which is faster if it is small
-        self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_150)
-        size.offheight, size.offwidth = before
+        with drawing_restored(model):
+            buffer = model.vis.global_
+            buffer.offheight, buffer.offwidth = height, width  # a small one is faster
+            if fast:
+                draw_coarsely(model)
+            self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_150)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
         self._scene, self._option = mujoco.MjvScene(model, _MOST_GEOMS), mujoco.MjvOption()
         atexit.register(_free_at_exit, weakref.ref(self))  # before MuJoCo's own exit ends OpenGL

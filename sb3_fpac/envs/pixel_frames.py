@@ -75,7 +75,7 @@ class _Frames(gym.ObservationWrapper):
         if shape is None:
             _check_no_nearly_image(env)
             _check_no_images_in(env.observation_space)
-            check_render_mode(env, "PixelFrames needs images, but {env} has none in its observations")
+            prepare_to_draw(env, "PixelFrames needs images, but {env} has none in its observations")
         self._shape = shape
         shape = shape[1:] if shape is not None and len(shape) == 4 else shape
         self._channels_are_first = shape is not None and len(shape) == 3 and has_channels_first(shape)
@@ -144,7 +144,7 @@ class RenderedFrames(gym.ObservationWrapper):
 
     def __init__(self, env: gym.Env, height: int, width: int) -> None:
         super().__init__(env)
-        check_render_mode(env, "A camera that is None is what env.render() draws, but {env} has")
+        prepare_to_draw(env, "A camera that is None is what env.render() draws, but {env} has")
         self._height, self._width = height, width
         self.observation_space = spaces.Box(0, 255, (3, height, width), np.uint8)
 
@@ -180,7 +180,7 @@ def let_pygame_end() -> None:
     os.environ.setdefault("SDL_NO_SIGNAL_HANDLERS", "1")
 
 
-def check_render_mode(env: gym.Env, problem: str) -> None:
+def prepare_to_draw(env: gym.Env, problem: str) -> None:
     """
     Check that an environment draws, and let one of Gymnasium's MuJoCo environments draw where there is no display.
 

@@ -4,6 +4,8 @@ import ctypes
 import ctypes.util
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -64,8 +66,36 @@ def set_up_drawing(model: Any, largest: int, fast: bool) -> None:
     """
     model.vis.global_.offwidth = model.vis.global_.offheight = largest
     if fast:
-        quality = model.vis.quality
-        quality.shadowsize, quality.numslices, quality.numstacks = _FAST_SHADOW_SIZE, _FAST_SLICES, _FAST_STACKS
+        draw_coarsely(model)
+
+
+def draw_coarsely(model: Any) -> None:
+    """
+    Let a MuJoCo model draw coarser shadows and round shapes, for software renderers. Call it before the first frame.
+
+    :param model: MuJoCo model
+    """
+    quality = model.vis.quality
+    quality.shadowsize = min(quality.shadowsize, _FAST_SHADOW_SIZE)  # 0: no shadows
+    quality.numslices = min(quality.numslices, _FAST_SLICES)
+    quality.numstacks = min(quality.numstacks, _FAST_STACKS)
+
+
+@contextmanager
+def drawing_restored(model: Any) -> Iterator[None]:
+    """
+    What was set for drawing is set again at the end, as others draw the same model.
+
+    :param model: MuJoCo model
+    """
+    buffer, quality = model.vis.global_, model.vis.quality
+    before = [(buffer, name, getattr(buffer, name)) for name in ("offheight", "offwidth")]
+    before += [(quality, name, getattr(quality, name)) for name in ("shadowsize", "numslices", "numstacks")]
+    try:
+        yield
+    finally:
+        for part, name, value in before:
+            setattr(part, name, value)
 
 
 def mean_of_blocks(image: np.ndarray, n: int) -> np.ndarray:
