@@ -703,5 +703,5 @@ def test_the_first_process_that_draws_is_remembered(monkeypatch):
 def test_a_stack_that_the_environment_repeats_above_is_told_to_repeat_below():
     from sb3_fpac import ActionRepeat
 
-    with pytest.raises(ValueError, match="repeat actions below it"):
+    with pytest.raises(ValueError, match="repeat actions and change pixels below it"):
         fpac(ActionRepeat(StackedNoise(), 3)).learn(20)
