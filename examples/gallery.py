@@ -33,8 +33,7 @@ TWO_CAMERAS = """
 ## Two cameras: the Fetch arm
 
 The gripper has to reach the red ball, which only the images show. The agent sees two cameras and where its own gripper is.
-`python examples/robot_arm.py --steps 20000`, with `anti_aliasing=False`, trained it and made these pictures. See
-[the Fetch arm](robots.md#the-fetch-arm).
+`python examples/robot_arm.py --steps 40000` trained it and made these pictures. See [the Fetch arm](robots.md#the-fetch-arm).
 
 Four moments of an episode, with the points of both cameras:
 
