@@ -16,8 +16,7 @@ import pytest
 import yaml
 from helpers.environments import Robot, StackedNoise
 from helpers.runs import write_settings
-from huggingface_hub import errors
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RemoteEntryNotFoundError
 from rl_zoo3.train import train
 from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.torch_layers import NatureCNN
@@ -30,8 +29,6 @@ CARTPOLE, NOISE, ROBOT = "dmc-cartpole-swingup", "Noise-v0", "Robot-v0"
 SIZE = 36  # pixels, the fewest of NatureCNN
 ENV_KWARGS = dict(time_limit=0.4, size=SIZE)
 KWARGS = dict(net_arch=[8], features_extractor_kwargs=dict(n_points=4))
-hub_1 = pytest.mark.skipif(not hasattr(errors, "RemoteEntryNotFoundError"), reason="needs huggingface_hub 1 or later")
-NotThere = getattr(errors, "RemoteEntryNotFoundError", errors.EntryNotFoundError)  # the Hub library 1 has the former
 PUSH = ("push_to_hub", "-f", "logs", "-orga", "someone", "--no-render", "--device", "cpu")
 LOAD = ("load_from_hub", "-f", "loaded", "-orga", "someone")
 
@@ -55,7 +52,7 @@ class FolderHub:
     def hf_hub_download(self, repo_id, filename, **_):
         path = self.folder / repo_id / filename
         if not path.is_file():
-            raise NotThere(f"404: {filename}", response=SimpleNamespace(headers={}, request=None))
+            raise RemoteEntryNotFoundError(f"404: {filename}", response=SimpleNamespace(headers={}, request=None))
         return str(path)
 
 
@@ -234,7 +231,6 @@ def test_a_hub_package_that_is_complete_is_used_as_it_is(hub, monkeypatch):
     assert pushing.generate_metadata is generate_metadata
 
 
-@hub_1
 def test_statistics_of_vec_normalize_are_loaded_and_only_their_absence_is_passed_over(hub, monkeypatch):
     repository = hub / f"fpac-{CARTPOLE}"
     repository.mkdir(parents=True)
@@ -258,7 +254,6 @@ def test_statistics_of_vec_normalize_are_loaded_and_only_their_absence_is_passed
         run(monkeypatch, *load)
 
 
-@hub_1
 def test_code_of_strangers_is_loaded_only_with_the_variable_of_the_hub_package(hub, monkeypatch):
     monkeypatch.delenv("TRUST_REMOTE_CODE")
     with pytest.raises(SystemExit, match="`TRUST_REMOTE_CODE` to `True`"):
@@ -273,7 +268,6 @@ def test_help_after_a_script_is_that_of_rl_zoo(hub, monkeypatch, capsys, script)
     assert f"usage: {script}.py" in text and "fpac,fpac_fast" in text
 
 
-@hub_1
 def test_a_hub_that_cannot_be_reached_is_one_sentence(hub, monkeypatch):
     def unreachable(api, **_):
         raise HfHubHTTPError.__bases__[0]("Name or service not known")
