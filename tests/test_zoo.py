@@ -447,13 +447,14 @@ def test_the_presets_yaml_is_the_preset_for_every_task_with_the_frames_it_is_mad
 
 
 @pytest.mark.slow
-def test_the_preset_trains_and_is_evaluated_and_watched_on_its_own_frames(installed, tmp_path):
+def test_the_preset_trains_and_is_evaluated_recorded_and_watched_on_its_own_frames(installed, tmp_path):
     options = ["-n", "30", "--eval-freq", "20", "--eval-episodes", "1", "--seed", "1", "-params", "learning_starts:20"]
     output = run(installed, tmp_path, *TRAIN, "fpac_fast", *CHEETAH, *options)
     assert str(installed / "sb3_fpac" / "zoo_configs" / "fpac_fast.yml") in output
     assert "Eval num_timesteps=20" in output
     agent = ["--algo", "fpac_fast", *CHEETAH, "-f", "logs"]
     run(installed, tmp_path, "-m", "rl_zoo3.enjoy", *agent, "--no-render", "-n", "5")
+    run(installed, tmp_path, "-m", "rl_zoo3.record_video", *agent, "-n", "5")
     program = (
         "from pathlib import Path; from sb3_fpac.zoo.saved_agents import find_model, load_agent;"
         "path = find_model(Path('logs'), 'fpac_fast', 'dmc-cheetah-run');"

@@ -112,8 +112,10 @@ def _adapt_experiments() -> None:
                 hyperparams = {**hyperparams, **study, **fixed}  # as RL Zoo does
             saved_hyperparams = OrderedDict(sorted(hyperparams.items()))
             print(f"Hyperparameters of trial {trial_id}:", study)
+        env_kwargs = hyperparams.get("env_kwargs") or self.env_kwargs
         if self._eval_env_kwargs_args is None:
-            self.eval_env_kwargs = hyperparams.get("env_kwargs") or self.env_kwargs
+            self.eval_env_kwargs = env_kwargs
+        self.args.env_kwargs = env_kwargs  # saved in args.yml, from which alone record_video takes them
         if self.algo in NAMES:
             defaults = {name: value for name, value in _defaults().items() if name not in hyperparams}
             print("FPAC's defaults for all others:", defaults)
