@@ -1,7 +1,7 @@
 """
 Trains FPAC's preset for small machines on Gymnasium's CarRacing, from pixels, and keeps the best agent.
 
-Writes to --out: best_model.zip, evaluations.npz (returns during training), car_racing.safetensors (the best agent, without code).
+Writes to --out: best_model.zip, evaluations.npz (returns during training), car_racing.safetensors (the best agent).
 
 Needs: pip install "sb3-fpac[viz,box2d]"
 
