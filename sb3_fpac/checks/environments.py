@@ -58,7 +58,7 @@ def check_actions(space: spaces.Space) -> None:
         range_is_finite = np.isfinite(np.subtract(space.high, space.low, dtype=np.float32)).all()  # SB3 scales by it
     if not range_is_finite:
         raise ValueError(
-            f"FPAC needs actions with a finite range between their bounds, got {space}: leave out ClipAction, if it is "
+            f"FPAC needs actions with bounds, got {space}: leave out ClipAction, if it is "
             "there, or wrap the environment in Gymnasium's TransformAction, with a Box from -1 to 1 and a function that "
             "scales its actions."
         )
