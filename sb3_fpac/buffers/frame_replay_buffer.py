@@ -145,7 +145,7 @@ class FrameReplayBuffer(FrameStorage, NStepReplayBuffer):
         :raises ValueError: if an observation has another shape or other keys, or its header plane contains more than camera
             shifts
         """
-        added = self._put(obs, next_obs, action, reward, done)
+        added = self._put(obs, next_obs, action, reward, done, infos)
         overwritten = [self._by_key(rows[self.pos].copy()) for rows in (self.observations, self.next_observations)]
         was_full = self.full
         references, next_references = (self._row(references) for references in added)

@@ -1,5 +1,6 @@
 """What replay buffers that store every frame once have in common."""
 
+import warnings
 from abc import abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -12,9 +13,11 @@ from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.preprocessing import get_obs_shape
 from stable_baselines3.common.type_aliases import DictReplayBufferSamples, ReplayBufferSamples
 from stable_baselines3.common.vec_env import VecNormalize
+from stable_baselines3.her import HerReplayBuffer
 
 from sb3_fpac.arguments import whole_number
 from sb3_fpac.buffers.encoded_frames import FixedEncoder
+from sb3_fpac.buffers.episodes import end_episodes, is_mid_episode
 from sb3_fpac.buffers.frame_batch import FrameBatch
 from sb3_fpac.buffers.frame_pool import to_device
 from sb3_fpac.buffers.frame_store import FrameStore
@@ -117,13 +120,15 @@ class FrameStorage(ReplayBuffer):
                 )
 
     def _put(
-        self, obs: Any, next_obs: Any, action: np.ndarray, reward: np.ndarray, done: np.ndarray
+        self, obs: Any, next_obs: Any, action: np.ndarray, reward: np.ndarray, done: np.ndarray, infos: Any
     ) -> tuple[References, References]:
         """References to a transition's observations, whose frames have been stored; nothing is, if something does not fit"""
         n_numbers = self.n_envs * self.action_dim, self.n_envs, self.n_envs
         for name, values, n in zip(("action", "reward", "done"), (action, reward, done), n_numbers, strict=True):
             if np.size(values) != n:
                 raise ValueError(f"{name} must have {n} values for {self.n_envs} environments, got {np.size(values)}.")
+        if not isinstance(infos, (list, tuple)) or len(infos) != self.n_envs:
+            raise ValueError(f"infos must be a list of {self.n_envs} dicts, one for each environment, got {infos!r}.")
         largest = np.abs(action).max() if isinstance(self.action_space, spaces.Box) else 0
         if largest > 1 + _ROUNDING:
             raise ValueError(
@@ -141,9 +146,26 @@ class FrameStorage(ReplayBuffer):
         for key, store in self.stores.items():  # all before the first frame is stored
             with naming(key):
                 stacks[key] = [store.split(each) for each in ((obs, next_obs) if key is None else (obs[key], next_obs[key]))]
+        self._end_left_episodes({key: obs_parts for key, (obs_parts, _) in stacks.items()})
         for key, store in self.stores.items():
             references[key], next_references[key] = store.put(*stacks[key])
         return references, next_references
+
+    def _end_left_episodes(self, obs: dict[str | None, tuple[np.ndarray, np.ndarray]]) -> None:
+        """Episodes whose last transition is not marked: n-step returns and hindsight would run on into the next one"""
+        are_next = np.all(
+            [store.are_latest(frames) for store, (frames, _) in zip(self.stores.values(), obs.values(), strict=True)], axis=0
+        )
+        if not (is_mid_episode(self) & ~are_next).any():
+            return
+        if self.n_steps > 1 or isinstance(self, HerReplayBuffer):
+            warnings.warn(
+                "An observation is not the next observation of the transition before, which has done=False: its episode is "
+                "taken to end there, as by a time-out. Mark the last transition of every episode: done=True, and "
+                'infos[i]["TimeLimit.truncated"]=True unless it has terminated.',
+                stacklevel=4,
+            )
+        end_episodes(self)
 
     def check_stacks(self) -> None:
         """

@@ -100,6 +100,15 @@ class FrameStore:
         )
         return references, next_references
 
+    def are_latest(self, frames: np.ndarray) -> np.ndarray:
+        """
+        Check which stacks are the next observations of the latest transition.
+
+        :param frames: ``(n_envs, S, c, H, W)``
+        :return: ``(n_envs,)`` bool
+        """
+        return np.array([np.array_equal(*pair) for pair in zip(frames, self._last_frames, strict=True)])
+
     def are_continued(self, obs: np.ndarray, next_obs: np.ndarray) -> np.ndarray:
         """
         Check which stacks have the frames of the stacks before, without the oldest.

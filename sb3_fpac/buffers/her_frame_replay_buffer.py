@@ -9,8 +9,9 @@ from gymnasium import spaces
 from stable_baselines3.common.type_aliases import DictReplayBufferSamples
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from stable_baselines3.her import GoalSelectionStrategy, HerReplayBuffer
+from stable_baselines3.her.goal_selection_strategy import KEY_TO_GOAL_STRATEGY
 
-from sb3_fpac.arguments import number, whole_number
+from sb3_fpac.arguments import number, one_of, whole_number
 from sb3_fpac.buffers.frame_storage import FrameStorage, References
 
 _GOALS = ("achieved_goal", "desired_goal")
@@ -66,6 +67,8 @@ class HerFrameReplayBuffer(FrameStorage, HerReplayBuffer):
     ) -> None:
         if whole_number("n_steps", n_steps, at_least=1) > 1:
             raise ValueError(f"HER relabels single steps, got n_steps={n_steps}: pass n_steps=1.")
+        if not isinstance(goal_selection_strategy, GoalSelectionStrategy):
+            one_of("goal_selection_strategy", goal_selection_strategy, list(KEY_TO_GOAL_STRATEGY))
         self.gamma, self.n_steps = number("gamma", gamma, at_least=0, at_most=1), 1
         self._make_stores(
             observation_space,
@@ -127,7 +130,7 @@ class HerFrameReplayBuffer(FrameStorage, HerReplayBuffer):
             self._check_rewards(next_obs, infos)
         if self._n_compared < _N_COMPARED:
             self._compare_rewards(next_obs, reward, infos)
-        added = self._put(obs, next_obs, action, reward, done)
+        added = self._put(obs, next_obs, action, reward, done, infos)
         overwritten = [self._at(rows, self.pos) for rows in (self.observations, self.next_observations)]
         was_full = self.full
         super().add(*added, action, reward, done, infos)  # type: ignore[arg-type]

@@ -54,10 +54,13 @@ def check_actions(space: spaces.Space) -> None:
             f"FPAC needs actions that are floats, got {space}: wrap the environment in Gymnasium's TransformAction, with a "
             "Box of float32 and a function that rounds."
         )
-    if not space.is_bounded():
+    with np.errstate(over="ignore", invalid="ignore"):
+        range_is_finite = np.isfinite(np.subtract(space.high, space.low, dtype=np.float32)).all()  # SB3 scales by it
+    if not range_is_finite:
         raise ValueError(
-            f"FPAC needs actions with bounds, got {space}: leave out ClipAction, if it is there, or wrap the environment in "
-            "Gymnasium's TransformAction, with a Box from -1 to 1 and a function that scales its actions."
+            f"FPAC needs actions with bounds, got {space}: leave out ClipAction, if it is "
+            "there, or wrap the environment in Gymnasium's TransformAction, with a Box from -1 to 1 and a function that "
+            "scales its actions."
         )
     if (space.low == space.high).any():
         raise ValueError(f"An action has only one value in {space}: leave it out, with Gymnasium's TransformAction.")
@@ -95,6 +98,38 @@ def check_observations(space: spaces.Space, normalization: VecNormalize | None) 
     problem = why_no_stack(space)
     if problem is not None:
         raise ValueError(f"FPAC learns from one stack of images. {problem}")
+
+
+def check_spaces(env: Any, observation_space: spaces.Space, action_space: spaces.Space) -> None:
+    """
+    Check that an agent with cameras gets an environment with the same ones. SB3's own check prints both spaces in full.
+
+    :param env: The environment
+    :param observation_space: Of the agent
+    :param action_space: Of the agent; SB3 checks it
+    :raises ValueError: if the observations are other Dicts with images; it names what differs
+    """
+    own, given = observation_space, env.observation_space
+    if not (
+        isinstance(own, spaces.Dict)
+        and isinstance(given, spaces.Dict)
+        and any(len(each.shape or ()) == 3 for each in own.values())
+    ):
+        return
+    missing, extra = sorted(set(own) - set(given)), sorted(set(given) - set(own))
+    problems = [f"the environment lacks {', '.join(map(repr, missing))}"] * bool(missing)
+    problems += [f"the agent does not know {', '.join(map(repr, extra))}"] * bool(extra)
+    problems += [
+        f"{key!r} is {given[key]}, and {own[key]} for the agent"
+        for key in sorted(set(own) & set(given))
+        if own[key] != given[key]
+    ]
+    if problems:
+        raise ValueError(
+            f"Observation spaces do not match: {'; '.join(problems)}. Give the environment the keys and spaces of the "
+            "training, for example with Gymnasium's TransformObservation. Another set of cameras needs a new agent, to which "
+            "encoders can be copied."
+        )
 
 
 def check_normalization(space: spaces.Space, normalization: VecNormalize | None) -> None:

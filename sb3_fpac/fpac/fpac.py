@@ -15,6 +15,7 @@ from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.noise import ActionNoise
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, RolloutReturn, Schedule
+from stable_baselines3.common.utils import configure_logger
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.her import HerReplayBuffer
 
@@ -259,6 +260,8 @@ class FPAC(CheckedLoading):
             self._while_stepping.job = partial(self._train_between_actions, gradient_steps, batch_size)
             self._train_in_next_step = False
             return
+        if not hasattr(self, "_logger"):  # before learn, on transitions that are in the buffer already
+            self._logger = configure_logger(self.verbose, self.tensorboard_log, "FPAC")
         self._checks.before_updates(self.replay_buffer)
         self.policy.set_training_mode(True)
         self._update_learning_rate(self._optimizers())

@@ -11,6 +11,7 @@ import numpy as np
 from gymnasium import spaces
 from sb3_contrib import TQC, MaskablePPO, RecurrentPPO
 from stable_baselines3 import SAC
+from stable_baselines3.common import base_class
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
@@ -18,7 +19,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from sb3_fpac.arguments import keywords
 from sb3_fpac.buffers import FrameStorage, normalized_keys
-from sb3_fpac.checks.environments import check_normalization, check_normalized, check_stacking
+from sb3_fpac.checks.environments import check_normalization, check_normalized, check_spaces, check_stacking
 from sb3_fpac.features.combined_extractor import FeaturePointCombinedExtractor
 from sb3_fpac.features.extractor import FeaturePointExtractor
 from sb3_fpac.features.frame_extractor import FrameExtractor
@@ -162,15 +163,16 @@ def register_setup() -> None:
     or with such a buffer, store the images that they saw under VecNormalize. Their ``learn`` calls :func:`check_normalized`,
     and refuses a replay buffer of one transition, with which agents are loaded to act. Their ``policy_kwargs`` are their own,
     as SB3 and the policies change them. ``normalized_keys``, which is saved with them, names the vectors that VecNormalize
-    normalizes.
+    normalizes. Where SB3 compares the spaces of an agent and an environment, :func:`check_spaces` does so before.
     """
     for algorithm in _SET_UP:
         _wrap(algorithm, "_setup_model", _checked)
-    _wrap(BaseAlgorithm, "_setup_learn", _checked_learn)  # type: ignore[type-abstract]
+    _wrap(BaseAlgorithm, "_setup_learn", _checked_learn)
     _wrap(OffPolicyAlgorithm, "_store_transition", _storing_what_is_seen)
+    _wrap(base_class, "check_for_correct_spaces", _naming_differences)
 
 
-def _wrap(algorithm: type[BaseAlgorithm], name: str, wrapper: Callable[[Any], Any]) -> None:
+def _wrap(algorithm: Any, name: str, wrapper: Callable[[Any], Any]) -> None:
     """Once, also if this module is reloaded"""
     method = getattr(algorithm, name)
     if not getattr(method, _MARK, False):
@@ -224,6 +226,15 @@ def _checked_learn(setup: Callable[..., Any]) -> Callable[..., Any]:
         return setup(self, *args, **kwargs)
 
     return checked_setup
+
+
+def _naming_differences(check: Callable[..., None]) -> Callable[..., None]:
+    @wraps(check)
+    def name_differences(env: Any, observation_space: spaces.Space, action_space: spaces.Space) -> None:
+        check_spaces(env, observation_space, action_space)
+        check(env, observation_space, action_space)
+
+    return name_differences
 
 
 def _own(policy_kwargs: dict[str, Any]) -> dict[str, Any]:

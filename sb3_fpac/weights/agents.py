@@ -17,6 +17,7 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.type_aliases import GymEnv, TrainFreq
 from stable_baselines3.common.utils import check_for_correct_spaces
 
+from sb3_fpac.checks.environments import check_spaces
 from sb3_fpac.files import DamagedFileError, writing
 from sb3_fpac.fpac import FPAC
 from sb3_fpac.version import __version__
@@ -103,6 +104,7 @@ def load_weights(path: str | Path, env: GymEnv | None = None, **kwargs: Any) -> 
         model.observation_space, model.action_space, model.n_envs = observation_space, action_space, 1
     else:
         try:
+            check_spaces(model.get_env(), observation_space, action_space)
             check_for_correct_spaces(model.get_env(), observation_space, action_space)  # type: ignore[arg-type]
         except ValueError as error:
             raise ValueError(f"{path} is the agent of another environment: {error}") from error

@@ -1,0 +1,160 @@
+"""What users of robots do: record transitions themselves, train on them alone, and change cameras."""
+
+import warnings
+
+import numpy as np
+import pytest
+from gymnasium import spaces
+from helpers.environments import Noise, Robot, StackedNoise
+from stable_baselines3 import SAC
+
+from sb3_fpac import (
+    FPAC,
+    FeaturePointCombinedExtractor,
+    FPACPolicy,
+    FrameReplayBuffer,
+    HerFrameReplayBuffer,
+    load_weights,
+    save_weights,
+)
+
+SMALL = dict(buffer_size=60, learning_starts=12, batch_size=4, seed=0)
+
+
+def fpac(env, **kwargs):
+    return FPAC("MultiInputPolicy" if isinstance(env.observation_space, spaces.Dict) else "CnnPolicy", env, **SMALL, **kwargs)
+
+
+def record(model, env, n_steps, mark=True):
+    """One episode of random actions, as a script of the user's stores it"""
+    observation, _ = env.reset()
+    for step in range(n_steps):
+        action = env.action_space.sample()
+        next_observation, reward, *_ = env.step(action)
+        over = mark and step == n_steps - 1
+        infos = [{"TimeLimit.truncated": over}]
+        actions = model.policy.scale_action(action[np.newaxis])
+        parts = (observation[np.newaxis], next_observation[np.newaxis], actions, np.array([reward]), np.array([over]), infos)
+        model.replay_buffer.add(*parts)
+        observation = next_observation
+
+
+# ----------------------------------------------------------------------------------------------------------- recorded episodes
+
+
+def test_an_episode_whose_end_is_not_marked_ends_where_the_next_one_starts():
+    marked, unmarked = (fpac(StackedNoise(), n_steps=3) for _ in range(2))
+    for model in (marked, unmarked):
+        env = StackedNoise()
+        env.action_space.seed(0)
+        for n_steps in (3, 2):
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                record(model, env, n_steps, mark=model is marked)
+            is_second = model is unmarked and n_steps == 2
+            assert [str(each.message)[:49] for each in caught] == [
+                "An observation is not the next observation of the"
+            ] * is_second
+    np.testing.assert_array_equal(unmarked.replay_buffer.dones[:4, 0], [0, 0, 1, 0])
+    np.testing.assert_array_equal(unmarked.replay_buffer.dones[:4], marked.replay_buffer.dones[:4])
+    np.testing.assert_array_equal(unmarked.replay_buffer.timeouts[:4], marked.replay_buffer.timeouts[:4])
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_interrupted_run_without_n_step_returns_does_not_warn():
+    model = SAC(FPACPolicy, StackedNoise(), replay_buffer_class=FrameReplayBuffer, **SMALL)
+    model.learn(5)
+    model.learn(5)  # resets the environment
+    assert model.replay_buffer.dones[4, 0] == model.replay_buffer.timeouts[4, 0] == 1
+
+
+@pytest.mark.parametrize("infos", [{}, [], [{}, {}]])
+def test_infos_are_one_for_each_environment(infos):
+    env = StackedNoise()
+    model = fpac(env)
+    observation = env.reset()[0][np.newaxis]
+    with pytest.raises(ValueError, match="infos must be a list of 1 dicts, one for each environment"):
+        model.replay_buffer.add(observation, observation, np.zeros((1, 2)), np.zeros(1), np.zeros(1), infos)
+    assert model.replay_buffer.size() == 0
+
+
+def test_an_agent_trains_on_recorded_episodes_alone():
+    env = StackedNoise()
+    model = fpac(env)
+    record(model, env, 6)
+    before = model.policy.state_dict()["actor.mu.weight"].clone()
+    model.train(4, batch_size=4)
+    assert model._n_updates == 4
+    assert not before.equal(model.policy.state_dict()["actor.mu.weight"])
+    model.learn(3)
+    assert model.num_timesteps == 3
+
+
+# --------------------------------------------------------------------------------------------------------------- other cameras
+
+
+def one_camera():
+    return Robot(keys=("front", "joints"))
+
+
+def two_cameras():
+    return Robot(keys=("front", "wrist", "joints"))
+
+
+def policy_kwargs(env):
+    options = dict(frame_channels=dict(wrist=1)) if "wrist" in set(env.observation_space) else {}
+    return dict(features_extractor_class=FeaturePointCombinedExtractor, features_extractor_kwargs=options)
+
+
+def of_fpac(env):
+    return fpac(env, policy_kwargs=policy_kwargs(env))
+
+
+def of_sac(env):
+    return SAC("MultiInputPolicy", env, policy_kwargs=policy_kwargs(env), **SMALL)
+
+
+@pytest.mark.parametrize("make", [of_fpac, of_sac], ids=["FPAC", "SAC"])
+def test_what_differs_from_the_cameras_of_the_training_is_named(make, tmp_path):
+    more, fewer = make(two_cameras()), make(one_camera())
+    with pytest.raises(ValueError, match=r"Observation spaces do not match: the agent does not know 'wrist'\. Give"):
+        fewer.set_env(two_cameras())
+    with pytest.raises(ValueError, match=r"Observation spaces do not match: the environment lacks 'wrist'\. Give"):
+        more.set_env(one_camera())
+    fewer.save(tmp_path / "agent.zip")
+    with pytest.raises(ValueError, match=r"do not match: the agent does not know 'wrist'\. Give"):
+        type(fewer).load(tmp_path / "agent.zip", env=two_cameras())
+    with pytest.raises(ValueError, match=r"agent of another environment: .* the agent does not know 'wrist'\. Give"):
+        load_weights(save_weights(fewer, tmp_path / "agent.safetensors"), two_cameras())
+
+
+def test_a_vector_of_other_bounds_is_named_alone():
+    env = one_camera()
+    env.observation_space = spaces.Dict({**env.observation_space, "joints": spaces.Box(-7, 7, (2, 2), np.float64)})
+    differs = r"do not match: 'joints' is Box\(-7.0, 7.0, .*\), and Box\(-3.0, 3.0, .*\) for the agent\. Give"
+    with pytest.raises(ValueError, match=differs):
+        of_fpac(one_camera()).set_env(env)
+
+
+# --------------------------------------------------------------------------------------------------------- actions and goals
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_bounds_that_stand_for_none_are_refused_before_training(dtype):
+    class Unbounded(Noise):
+        def __init__(self):
+            super().__init__((17, 17, 3))
+            self.action_space = spaces.Box(np.finfo(dtype).min, np.finfo(dtype).max, (2,), dtype)
+
+    with pytest.raises(ValueError, match="FPAC needs actions with bounds, got"):
+        fpac(Unbounded())
+
+
+def test_an_unknown_strategy_of_goals_is_refused_with_the_known_ones():
+    space = spaces.Dict(
+        eye=spaces.Box(0, 255, (6, 17, 17), np.uint8),
+        achieved_goal=spaces.Box(-1, 1, (2,)),
+        desired_goal=spaces.Box(-1, 1, (2,)),
+    )
+    with pytest.raises(ValueError, match="goal_selection_strategy must be 'future', 'final' or 'episode', got 'finall'"):
+        HerFrameReplayBuffer(9, space, spaces.Box(-1, 1, (1,)), env=None, goal_selection_strategy="finall")
