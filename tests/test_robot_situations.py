@@ -60,9 +60,11 @@ def test_an_episode_whose_end_is_not_marked_ends_where_the_next_one_starts():
     np.testing.assert_array_equal(unmarked.replay_buffer.timeouts[:4], marked.replay_buffer.timeouts[:4])
 
 
+@pytest.mark.parametrize("n_steps", [1, 3])
 @pytest.mark.filterwarnings("error")
-def test_an_interrupted_run_without_n_step_returns_does_not_warn():
-    model = SAC(FPACPolicy, StackedNoise(), replay_buffer_class=FrameReplayBuffer, **SMALL)
+def test_a_second_learn_ends_the_episode_without_a_warning(n_steps):
+    options = dict(replay_buffer_class=FrameReplayBuffer, replay_buffer_kwargs=dict(n_steps=n_steps, gamma=0.99))
+    model = SAC(FPACPolicy, StackedNoise(), **options, **SMALL)
     model.learn(5)
     model.learn(5)  # resets the environment
     assert model.replay_buffer.dones[4, 0] == model.replay_buffer.timeouts[4, 0] == 1

@@ -58,9 +58,8 @@ def check_actions(space: spaces.Space) -> None:
         range_is_finite = np.isfinite(np.subtract(space.high, space.low, dtype=np.float32)).all()  # SB3 scales by it
     if not range_is_finite:
         raise ValueError(
-            f"FPAC needs actions with bounds, got {space}: leave out ClipAction, if it is "
-            "there, or wrap the environment in Gymnasium's TransformAction, with a Box from -1 to 1 and a function that "
-            "scales its actions."
+            f"FPAC needs actions with bounds, got {space}: leave out ClipAction, if it is there, or wrap the environment in "
+            "Gymnasium's TransformAction, with a Box from -1 to 1 and a function that scales its actions."
         )
     if (space.low == space.high).any():
         raise ValueError(f"An action has only one value in {space}: leave it out, with Gymnasium's TransformAction.")
@@ -100,13 +99,12 @@ def check_observations(space: spaces.Space, normalization: VecNormalize | None) 
         raise ValueError(f"FPAC learns from one stack of images. {problem}")
 
 
-def check_spaces(env: Any, observation_space: spaces.Space, action_space: spaces.Space) -> None:
+def check_spaces(env: Any, observation_space: spaces.Space) -> None:
     """
     Check that an agent with cameras gets an environment with the same ones. SB3's own check prints both spaces in full.
 
     :param env: The environment
     :param observation_space: Of the agent
-    :param action_space: Of the agent; SB3 checks it
     :raises ValueError: if the observations are other Dicts with images; it names what differs
     """
     own, given = observation_space, env.observation_space

@@ -20,7 +20,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.her import HerReplayBuffer
 
 from sb3_fpac.arguments import number
-from sb3_fpac.buffers import FixedEncoder, FrameBatch, FrameReplayBuffer, FrameStorage, end_episodes
+from sb3_fpac.buffers import FixedEncoder, FrameBatch, FrameReplayBuffer, FrameStorage
 from sb3_fpac.checks.arguments import (
     check_gamma,
     check_hyperparameters,
@@ -358,8 +358,6 @@ class FPAC(CheckedLoading):
         if reset_num_timesteps:
             self.num_env_steps = 0
         self._n_updates_at_start = self._n_updates
-        if reset_num_timesteps or self._last_obs is None:  # SB3 resets the environment
-            end_episodes(self.replay_buffer)
         of_learn = super()._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
         self.replay_buffer.check_vectors(self._last_obs, self._when)
         return of_learn

@@ -16,9 +16,10 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.type_aliases import MaybeCallback
 
 from sb3_fpac.arguments import keywords
-from sb3_fpac.buffers import FrameStorage, normalized_keys
+from sb3_fpac.buffers import FrameStorage, end_episodes, normalized_keys
 from sb3_fpac.checks.environments import check_normalization, check_normalized, check_spaces, check_stacking
 from sb3_fpac.features.combined_extractor import FeaturePointCombinedExtractor
 from sb3_fpac.features.extractor import FeaturePointExtractor
@@ -172,13 +173,13 @@ def register_setup() -> None:
     _wrap(base_class, "check_for_correct_spaces", _naming_differences)
 
 
-def _wrap(algorithm: Any, name: str, wrapper: Callable[[Any], Any]) -> None:
+def _wrap(owner: Any, name: str, wrapper: Callable[[Any], Any]) -> None:
     """Once, also if this module is reloaded"""
-    method = getattr(algorithm, name)
+    method = getattr(owner, name)
     if not getattr(method, _MARK, False):
         wrapped = wrapper(method)
         setattr(wrapped, _MARK, True)
-        setattr(algorithm, name, wrapped)
+        setattr(owner, name, wrapped)
 
 
 def _checked(setup: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -215,7 +216,17 @@ def _print(text: str) -> None:
 
 def _checked_learn(setup: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(setup)
-    def checked_setup(self: BaseAlgorithm, *args: Any, **kwargs: Any) -> Any:
+    def checked_setup(
+        self: BaseAlgorithm,
+        total_timesteps: int,
+        callback: MaybeCallback = None,
+        reset_num_timesteps: bool = True,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        buffer = getattr(self, "replay_buffer", None)
+        if isinstance(buffer, FrameStorage) and (reset_num_timesteps or self._last_obs is None):
+            end_episodes(buffer)  # SB3 resets the environment
         if _has_points(self):
             check_normalized(self, "This agent")
             if isinstance(self, OffPolicyAlgorithm) and self.buffer_size == 1:
@@ -223,7 +234,7 @@ def _checked_learn(setup: Callable[..., Any]) -> Callable[..., Any]:
                     "This agent was loaded to act, with a replay buffer of one transition: to train it, load it with its "
                     "environment, and without buffer_size=1."
                 )
-        return setup(self, *args, **kwargs)
+        return setup(self, total_timesteps, callback, reset_num_timesteps, *args, **kwargs)
 
     return checked_setup
 
@@ -231,7 +242,7 @@ def _checked_learn(setup: Callable[..., Any]) -> Callable[..., Any]:
 def _naming_differences(check: Callable[..., None]) -> Callable[..., None]:
     @wraps(check)
     def name_differences(env: Any, observation_space: spaces.Space, action_space: spaces.Space) -> None:
-        check_spaces(env, observation_space, action_space)
+        check_spaces(env, observation_space)
         check(env, observation_space, action_space)
 
     return name_differences

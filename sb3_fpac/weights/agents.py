@@ -104,7 +104,7 @@ def load_weights(path: str | Path, env: GymEnv | None = None, **kwargs: Any) -> 
         model.observation_space, model.action_space, model.n_envs = observation_space, action_space, 1
     else:
         try:
-            check_spaces(model.get_env(), observation_space, action_space)
+            check_spaces(model.get_env(), observation_space)
             check_for_correct_spaces(model.get_env(), observation_space, action_space)  # type: ignore[arg-type]
         except ValueError as error:
             raise ValueError(f"{path} is the agent of another environment: {error}") from error
