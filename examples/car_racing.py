@@ -1,7 +1,9 @@
 """
-Trains FPAC's preset for small machines on Gymnasium's CarRacing, from pixels, and keeps the best agent.
+Trains an agent in examples/agents: Gymnasium's CarRacing from pixels, with FPAC's preset for small machines. The best agent is
+kept.
 
-Writes to --out: best_model.zip, evaluations.npz (returns during training), car_racing.safetensors (the best agent).
+Writes to --out: best_model.zip (the best agent), car_racing.safetensors (the same without code), evaluations.npz (returns
+during training).
 
 Needs: pip install "sb3-fpac[viz,box2d]"
 

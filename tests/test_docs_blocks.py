@@ -151,7 +151,7 @@ IN_ORDER = {  # page: its text and what the test has instead, and the files that
     "your_environment.md": (
         {
             "learn(6_000,": "learn(20,",
-            "learn(100_000,": "learn(20,",
+            "learn(20_000,": "learn(20,",
             "**fpac_fast,": "**fpac_fast, learning_starts=16, batch_size=4, buffer_size=200, compile=False,",
             "n_eval_episodes=10": "n_eval_episodes=1",
             "n_timesteps: 10000": "n_timesteps: 20\n  learning_starts: 16\n  batch_size: 4\n  compile: false",

@@ -1,4 +1,4 @@
-"""The agent that ships in examples/agents loads, acts and is watched with this version; the demo shows what came out."""
+"""The agents that ship in examples/agents load, act and are watched with this version; the demo shows what came out."""
 
 import runpy
 import sys
@@ -15,6 +15,7 @@ PROJECT = Path(__file__).parents[1]
 AGENT = PROJECT / "examples" / "agents" / "pendulum.safetensors"
 DEMO = PROJECT / "examples" / "demo.py"
 PENDULUM = PROJECT / "examples" / "pendulum.py"
+CAR = PROJECT / "examples" / "car_racing.py"
 
 
 def test_the_agent_is_small_and_knows_its_task():
@@ -61,3 +62,25 @@ def test_such_an_agent_is_made_by_the_example(tmp_path, monkeypatch, capsys):
     assert "Return after 30 steps: -" in capsys.readouterr().out
     with namespace["make_env"]() as env:
         load_weights(tmp_path / "agent.safetensors", env)
+
+
+def test_the_car_stays_on_the_track():
+    with runpy.run_path(str(CAR))["make_env"](seed=5) as env:
+        model = load_weights(CAR.parent / "agents" / "car_racing.safetensors", env)
+        observation, _ = env.reset(seed=5)
+        rewards = []
+        for _ in range(100):
+            action, _ = model.predict(observation, deterministic=True)
+            observation, reward, *_ = env.step(action)
+            rewards.append(float(reward))
+    assert sum(rewards) > 200  # random actions: about -5
+
+
+@pytest.mark.slow
+def test_such_a_car_is_made_by_the_example(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["car_racing.py", "--steps", "3", "--episodes", "1", "--out", str(tmp_path)])
+    namespace = runpy.run_path(str(CAR), run_name="__main__")
+    assert "Return of the best agent: " in capsys.readouterr().out
+    assert len(np.load(tmp_path / "evaluations.npz")["timesteps"]) == 3
+    with namespace["make_env"]() as env:
+        load_weights(tmp_path / "car_racing.safetensors", env)
