@@ -946,12 +946,14 @@ def test_memory_does_not_grow_with_updates():
     process = psutil.Process()
     model.train(100, batch_size=8)  # warm-up
     gc.collect()
-    before = process.memory_info().rss
-    for _ in range(100):
-        model.train(10, batch_size=8)
-    gc.collect()
-    grown = process.memory_info().rss - before
-    assert grown < 4 * 2**20, f"{grown / 2**20:.1f} MB after 1000 updates"  # whose batches hold 20 kB each
+    memory = [process.memory_info().rss]
+    for _ in range(4):
+        for _ in range(25):
+            model.train(10, batch_size=8)
+        gc.collect()
+        memory.append(process.memory_info().rss)
+    grown = np.diff(memory) / 2**20  # a leak grows each time, the memory allocator of a long test run now and then
+    assert grown.min() < 1, f"MB after each 250 updates, whose batches hold 20 kB each: {grown}"
 
 
 @pytest.mark.slow
