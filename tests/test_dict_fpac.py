@@ -341,8 +341,28 @@ def test_single_frames_of_an_evaluation_are_refused_by_their_key(n_envs):
     model = make()
     batch = {key: np.stack([part] * n_envs) for key, part in Robot().reset(seed=1)[0].items()}
     model.predict({**batch, "wrist": batch["wrist"].transpose(0, 2, 3, 1)})  # SB3 puts the channels first
-    with pytest.raises(ValueError, match=r"trained with 'wrist' of shape \(2, 18, 16\), got .*: wrap .* FrameStack"):
+    with pytest.raises(
+        ValueError, match=r"Image 'wrist': .* trained with images of shape \(2, 18, 16\), got .*: wrap .* FrameStack"
+    ):
         model.predict({**batch, "wrist": batch["wrist"][:, :1]})
+
+
+@pytest.mark.parametrize("algorithm", [FPAC, SAC])
+@pytest.mark.parametrize(
+    "key, change, message",
+    [
+        ("wrist", lambda image: (image / 255).astype(np.float32), "Image 'wrist': .* images of uint8 .* got float32 from 0"),
+        ("wrist", lambda image: image.tolist(), "Image 'wrist': .* images of uint8 .* got int64 from 0"),
+        ("joints", lambda joints: np.full_like(joints, np.nan), "'joints' with 4 of 4 values that are not finite"),
+        ("joints", lambda joints: joints[:1], r"'joints' of shape \(2, 2\), got \(1, 2\)"),
+    ],
+)
+def test_an_agent_does_not_act_on_what_it_was_not_trained_with(algorithm, key, change, message):
+    obs, _ = Robot().reset(seed=1)
+    model = make(algorithm=algorithm)
+    model.predict(obs)
+    with pytest.raises(ValueError, match=message):
+        model.predict({**obs, key: change(obs[key])})
 
 
 def test_images_that_are_divided_already_with_sac():

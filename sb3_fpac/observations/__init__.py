@@ -15,10 +15,10 @@ from sb3_fpac.observations.camera_shift import (
     encode_camera_shift,
     problem_of_header,
 )
+from sb3_fpac.observations.given import check_given
 from sb3_fpac.observations.grey_frames import look_like_grey_frames
 from sb3_fpac.observations.keys import (
     VECTORS,
-    check_image_shapes,
     check_keys,
     check_options,
     is_nearly_image,
@@ -43,9 +43,9 @@ __all__ = [
     "VECTORS",
     "Layout",
     "check_channels_are_fewest",
+    "check_given",
     "check_header_fits",
     "check_image",
-    "check_image_shapes",
     "check_is_bytes",
     "check_keys",
     "check_options",

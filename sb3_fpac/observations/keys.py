@@ -183,27 +183,6 @@ def check_keys(observation: Mapping[str, Any], space: spaces.Dict) -> None:
         raise ValueError(f"An observation {' and '.join(problems)}: it must have the keys {', '.join(map(repr, space))}.")
 
 
-def check_image_shapes(observation: Mapping[str, Any], space: spaces.Dict) -> None:
-    """
-    Check that an agent gets images of the shape that it was trained with.
-
-    :param observation: Of one or of several environments, with the channels of images first or last
-    :param space: Space of the agent, with the channels of images first
-    :raises ValueError: if an image has another shape, such as that of a single frame in place of a stack
-    """
-    for key, part in space.items():
-        expected = part.shape or ()
-        if len(expected) != 3 or part.dtype != np.uint8:
-            continue
-        channels, height, width = expected
-        shape = np.shape(observation[key])
-        if shape[-3:] not in (expected, (height, width, channels)):
-            raise ValueError(
-                f"The agent was trained with {key!r} of shape {expected}, got {shape}: wrap this environment as that of the "
-                "training, with FrameStack for example."
-            )
-
-
 def is_nearly_image(space: spaces.Box) -> bool:
     """
     Guess whether a Box that is no stack of images was meant to be one, rather than a vector of some shape.

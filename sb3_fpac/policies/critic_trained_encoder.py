@@ -24,7 +24,7 @@ from sb3_fpac.features.combined_extractor import FeaturePointCombinedExtractor
 from sb3_fpac.features.extractor import FeaturePointExtractor
 from sb3_fpac.features.frame_extractor import FrameExtractor
 from sb3_fpac.features.pretrained import resolve_pretrained
-from sb3_fpac.observations import check_image_shapes, check_keys
+from sb3_fpac.observations import check_given
 from sb3_fpac.policies.feature_cache import EncoderTrainingCritic, FeatureCache, SharedEncoder
 
 TargetEncoder = Literal["online", "polyak"]
@@ -147,9 +147,8 @@ class CriticTrainedEncoder(BasePolicy):
         self.critic.optimizer.register_step_post_hook(self.feature_cache.detach)
 
     def predict(self, observation: Any, *args: Any, **kwargs: Any) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
-        if self._has_shared_encoder and isinstance(self.observation_space, spaces.Dict) and isinstance(observation, dict):
-            check_keys(observation, self.observation_space)
-            check_image_shapes(observation, self.observation_space)
+        if self._has_shared_encoder:
+            check_given(observation, self.observation_space)
         return super().predict(observation, *args, **kwargs)
 
     def make_features_extractor(self) -> BaseFeaturesExtractor:

@@ -1,0 +1,56 @@
+"""Whether an agent that acts is given what it was trained with."""
+
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from sb3_fpac.observations.keys import check_keys, naming
+
+
+def check_given(observation: Any, space: spaces.Space) -> None:
+    """
+    Check an observation before an agent acts on it. A network would take most wrong ones without a word.
+
+    :param observation: Of one or of several environments, with the channels of images first or last
+    :param space: Space of the agent, with the channels of images first
+    :raises ValueError: if a key is missing or left over, an image is not uint8 or has another shape, such as that of a single
+        frame in place of a stack, or a vector has another shape or values that are not finite
+    """
+    if not isinstance(space, spaces.Dict):
+        _check_part(None, observation, space)
+    elif isinstance(observation, dict):
+        check_keys(observation, space)
+        for key, part in space.items():
+            _check_part(key, observation[key], part)
+
+
+def _check_part(key: str | None, given: Any, space: spaces.Space) -> None:
+    array, shape = np.asarray(given), space.shape or ()
+    if len(shape) == 3 and space.dtype == np.uint8:
+        with naming(key):
+            _check_image(array, shape)
+        return
+    name = "an observation" if key is None else repr(key)
+    if isinstance(space, spaces.Box) and array.shape[max(array.ndim - len(shape), 0) :] != shape:
+        raise ValueError(f"The agent was trained with {name} of shape {shape}, got {array.shape}.")
+    n_finite = np.isfinite(array).sum() if np.issubdtype(array.dtype, np.floating) else array.size
+    if n_finite < array.size:
+        raise ValueError(
+            f"The agent cannot act on {name} with {array.size - n_finite} of {array.size} values that are not finite."
+        )
+
+
+def _check_image(image: np.ndarray, shape: tuple[int, ...]) -> None:
+    channels, height, width = shape
+    if image.shape[-3:] not in (shape, (height, width, channels)):
+        raise ValueError(
+            f"The agent was trained with images of shape {shape}, got {image.shape}: wrap this environment as that of the "
+            "training, with FrameStack for example."
+        )
+    if image.dtype != np.uint8:
+        limits = f" from {image.min():g} to {image.max():g}" if np.issubdtype(image.dtype, np.number) else ""
+        raise ValueError(
+            f"The agent was trained with images of uint8 from 0 to 255, got {image.dtype}{limits}: pass them as the "
+            "environment returned them."
+        )
