@@ -80,6 +80,11 @@ def test_infos_are_one_for_each_environment(infos):
     assert model.replay_buffer.size() == 0
 
 
+def test_training_without_a_transition_says_where_they_come_from():
+    with pytest.raises(ValueError, match="The replay buffer is empty: before train, call learn or load_replay_buffer, or add"):
+        fpac(StackedNoise()).train(1)
+
+
 def test_an_agent_trains_on_recorded_episodes_alone():
     env = StackedNoise()
     model = fpac(env)
@@ -160,3 +165,38 @@ def test_an_unknown_strategy_of_goals_is_refused_with_the_known_ones():
     )
     with pytest.raises(ValueError, match="goal_selection_strategy must be 'future', 'final' or 'episode', got 'finall'"):
         HerFrameReplayBuffer(9, space, spaces.Box(-1, 1, (1,)), env=None, goal_selection_strategy="finall")
+
+
+# ------------------------------------------------------------------------------------------------------------------ vectors
+
+IMPOSSIBLE = {
+    "joints": (np.full((2, 2), 1e300), r"'joints' with values up to 1e\+300, which float32 cannot hold"),
+    "mode": (3, r"'mode' with \[?3\]?, which Discrete\(3\) does not contain"),
+    "gears": (np.array([2, 0]), r"'gears' with \[?\[2, 0\]\]?, which MultiDiscrete\(\[2 3\]\) does not contain"),
+}
+
+
+@pytest.mark.parametrize("key", IMPOSSIBLE)
+def test_values_that_networks_cannot_take_stop_learning_at_the_step_that_returned_them(key):
+    value, message = IMPOSSIBLE[key]
+
+    class Broken(Robot):
+        def step(self, action):
+            obs, *rest = super().step(action)
+            return {**obs, key: value if self.steps == 3 else obs[key]}, *rest
+
+    model = fpac(Broken(keys=("front", "joints", "mode", "gears")))
+    with pytest.raises((FloatingPointError, ValueError), match=rf"The environment returned {message} at agent step 3 "):
+        model.learn(9)
+    with pytest.raises(ValueError, match=rf"cannot act on {message}"):
+        model.predict({**Broken(keys=("front", "joints", "mode", "gears")).reset()[0], key: value})
+
+
+def test_keys_of_a_batch_have_the_same_number_of_observations():
+    env = two_cameras()
+    obs, _ = env.reset()
+    batch = {key: np.stack([part] * 3) for key, part in obs.items()}
+    model = of_fpac(env)
+    assert model.predict(batch)[0].shape == (3, 2)
+    with pytest.raises(ValueError, match=r"the same number for every key, got {'front': 3, 'wrist': 3, 'joints': 1}"):
+        model.predict({**batch, "joints": obs["joints"]})
