@@ -7,12 +7,14 @@ import pytest
 from gymnasium import spaces
 from helpers.environments import Noise, Robot, StackedNoise
 from stable_baselines3 import SAC
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from sb3_fpac import (
     FPAC,
     FeaturePointCombinedExtractor,
     FPACPolicy,
     FrameReplayBuffer,
+    FrameStack,
     HerFrameReplayBuffer,
     load_weights,
     save_weights,
@@ -200,3 +202,45 @@ def test_keys_of_a_batch_have_the_same_number_of_observations():
     assert model.predict(batch)[0].shape == (3, 2)
     with pytest.raises(ValueError, match=r"the same number for every key, got {'front': 3, 'wrist': 3, 'joints': 1}"):
         model.predict({**batch, "joints": obs["joints"]})
+
+
+@pytest.mark.parametrize("joints, got", [(np.zeros(1, np.float32), r"returned \(1,\)"), (None, "without 'joints'")])
+def test_vectors_are_what_their_space_says_in_every_vec_env(joints, got):
+    """SB3's DummyVecEnv would repeat one joint four times; its SubprocVecEnv names neither key nor environment"""
+
+    class Wrong(Noise):
+        def __init__(self):
+            super().__init__()
+            self.observation_space = spaces.Dict(eye=self.observation_space, joints=spaces.Box(-1, 1, (4,)))
+
+        def _frame(self):
+            eye = np.zeros(self.observation_space["eye"].shape, np.uint8)
+            return dict(eye=eye) if joints is None else dict(eye=eye, joints=joints)
+
+    with pytest.raises(ValueError, match=got):
+        DummyVecEnv([lambda: FrameStack(Wrong())]).reset()
+
+
+# ------------------------------------------------------------------------------------------------------- normalized vectors
+
+
+def normalized(**kwargs):
+    return VecNormalize(DummyVecEnv([one_camera]), **(dict(norm_obs_keys=["joints"]) | kwargs))
+
+
+def test_a_trained_agent_with_a_new_vec_normalize_is_told_to_load_the_old_one(tmp_path):
+    venv = normalized()
+    model = of_fpac(venv)
+    model.learn(13)
+    model.save(tmp_path / "agent.zip")
+    venv.save(tmp_path / "statistics.pkl")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.learn(13)
+        FPAC.load(tmp_path / "agent.zip", VecNormalize.load(tmp_path / "statistics.pkl", DummyVecEnv([one_camera]))).learn(13)
+    with pytest.warns(UserWarning, match=r"gets a VecNormalize of 'joints' that has seen nothing yet: .* VecNormalize\.load"):
+        FPAC.load(tmp_path / "agent.zip", normalized()).learn(1)
+    with pytest.warns(UserWarning, match="gets a VecNormalize of 'joints' that has seen nothing yet"):
+        load_weights(save_weights(model, tmp_path / "agent.safetensors"), normalized())
+    with pytest.raises(ValueError, match="was trained with VecNormalize of 'joints', whose statistics are missing"):
+        FPAC.load(tmp_path / "agent.zip", normalized(norm_obs=False)).learn(1)
