@@ -72,6 +72,22 @@ def test_a_second_learn_ends_the_episode_without_a_warning(n_steps):
     assert model.replay_buffer.dones[4, 0] == model.replay_buffer.timeouts[4, 0] == 1
 
 
+@pytest.mark.parametrize("buffer_class", [FrameReplayBuffer, HerFrameReplayBuffer])
+@pytest.mark.parametrize(
+    "broken, message", [("joints", "'joints' with 4 of 4 values that are not"), ("reward", "a reward that")]
+)
+def test_recorded_transitions_with_values_that_are_not_finite_are_not_stored(buffer_class, broken, message):
+    env = Robot(goals=True)
+    options = dict(policy_kwargs=policy_kwargs(env), replay_buffer_class=buffer_class)
+    buffer = SAC("MultiInputPolicy", env, **options, **SMALL).replay_buffer
+    obs = {key: np.asarray(part)[np.newaxis] for key, part in env.reset()[0].items()}
+    next_obs = {**obs, "joints": obs["joints"] * np.nan} if broken == "joints" else obs
+    reward = np.full(1, np.inf if broken == "reward" else 0)
+    with pytest.raises(ValueError, match=f"A transition has {message}"):
+        buffer.add(obs, next_obs, np.zeros((1, 2)), reward, np.zeros(1), [{}])
+    assert buffer.size() == 0
+
+
 @pytest.mark.parametrize("infos", [{}, [], [{}, {}]])
 def test_infos_are_one_for_each_environment(infos):
     env = StackedNoise()

@@ -140,10 +140,14 @@ class FrameStorage(ReplayBuffer):
         for name, values, n in zip(("action", "reward", "done"), (action, reward, done), n_numbers, strict=True):
             if np.size(values) != n:
                 raise ValueError(f"{name} must have {n} values for {self.n_envs} environments, got {np.size(values)}.")
+        if not np.isfinite(reward).all():
+            raise ValueError(
+                f"A transition has a reward that is not finite, {reward}: correct it, or leave the transition out."
+            )
         if not isinstance(infos, (list, tuple)) or len(infos) != self.n_envs:
             raise ValueError(f"infos must be a list of {self.n_envs} dicts, one for each environment, got {infos!r}.")
         largest = np.abs(action).max() if isinstance(self.action_space, spaces.Box) else 0
-        if largest > 1 + _ROUNDING:
+        if not largest <= 1 + _ROUNDING:
             raise ValueError(
                 f"Replay buffers contain actions scaled to [-1, 1], got {largest:.3g}: pass model.policy.scale_action(action)."
             )
@@ -201,6 +205,9 @@ class FrameStorage(ReplayBuffer):
         vector = np.asarray(vector)
         if vector.size != self.n_envs * int(np.prod(shape)):
             raise ValueError(f"{key!r} must have the shape {(self.n_envs, *shape)}, got {vector.shape}.")
+        problem = problem_of_values(vector, cast(spaces.Dict, self.observation_space)[key])
+        if problem is not None:
+            raise ValueError(f"A transition has {key!r} with {problem}: correct it, or leave the transition out.")
         return vector.reshape(self.n_envs, *shape)
 
     def _acquire(self, *of_observations: References) -> None:
