@@ -7,12 +7,14 @@ import pytest
 from gymnasium import spaces
 from helpers.environments import Noise, Robot, StackedNoise
 from stable_baselines3 import SAC
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from sb3_fpac import (
     FPAC,
     FeaturePointCombinedExtractor,
     FPACPolicy,
     FrameReplayBuffer,
+    FrameStack,
     HerFrameReplayBuffer,
     load_weights,
     save_weights,
@@ -70,6 +72,22 @@ def test_a_second_learn_ends_the_episode_without_a_warning(n_steps):
     assert model.replay_buffer.dones[4, 0] == model.replay_buffer.timeouts[4, 0] == 1
 
 
+@pytest.mark.parametrize("buffer_class", [FrameReplayBuffer, HerFrameReplayBuffer])
+@pytest.mark.parametrize(
+    "broken, message", [("joints", "'joints' with 4 of 4 values that are not"), ("reward", "a reward that")]
+)
+def test_recorded_transitions_with_values_that_are_not_finite_are_not_stored(buffer_class, broken, message):
+    env = Robot(goals=True)
+    options = dict(policy_kwargs=policy_kwargs(env), replay_buffer_class=buffer_class)
+    buffer = SAC("MultiInputPolicy", env, **options, **SMALL).replay_buffer
+    obs = {key: np.asarray(part)[np.newaxis] for key, part in env.reset()[0].items()}
+    next_obs = {**obs, "joints": obs["joints"] * np.nan} if broken == "joints" else obs
+    reward = np.full(1, np.inf if broken == "reward" else 0)
+    with pytest.raises(ValueError, match=f"A transition has {message}"):
+        buffer.add(obs, next_obs, np.zeros((1, 2)), reward, np.zeros(1), [{}])
+    assert buffer.size() == 0
+
+
 @pytest.mark.parametrize("infos", [{}, [], [{}, {}]])
 def test_infos_are_one_for_each_environment(infos):
     env = StackedNoise()
@@ -78,6 +96,11 @@ def test_infos_are_one_for_each_environment(infos):
     with pytest.raises(ValueError, match="infos must be a list of 1 dicts, one for each environment"):
         model.replay_buffer.add(observation, observation, np.zeros((1, 2)), np.zeros(1), np.zeros(1), infos)
     assert model.replay_buffer.size() == 0
+
+
+def test_training_without_a_transition_says_where_they_come_from():
+    with pytest.raises(ValueError, match="The replay buffer is empty: before train, call learn or load_replay_buffer, or add"):
+        fpac(StackedNoise()).train(1)
 
 
 def test_an_agent_trains_on_recorded_episodes_alone():
@@ -160,3 +183,80 @@ def test_an_unknown_strategy_of_goals_is_refused_with_the_known_ones():
     )
     with pytest.raises(ValueError, match="goal_selection_strategy must be 'future', 'final' or 'episode', got 'finall'"):
         HerFrameReplayBuffer(9, space, spaces.Box(-1, 1, (1,)), env=None, goal_selection_strategy="finall")
+
+
+# ------------------------------------------------------------------------------------------------------------------ vectors
+
+IMPOSSIBLE = {
+    "joints": (np.full((2, 2), 1e300), r"'joints' with values up to 1e\+300, which float32 cannot hold"),
+    "mode": (3, r"'mode' with \[?3\]?, which Discrete\(3\) does not contain"),
+    "gears": (np.array([2, 0]), r"'gears' with \[?\[2, 0\]\]?, which MultiDiscrete\(\[2 3\]\) does not contain"),
+}
+
+
+@pytest.mark.parametrize("key", IMPOSSIBLE)
+def test_values_that_networks_cannot_take_stop_learning_at_the_step_that_returned_them(key):
+    value, message = IMPOSSIBLE[key]
+
+    class Broken(Robot):
+        def step(self, action):
+            obs, *rest = super().step(action)
+            return {**obs, key: value if self.steps == 3 else obs[key]}, *rest
+
+    model = fpac(Broken(keys=("front", "joints", "mode", "gears")))
+    with pytest.raises((FloatingPointError, ValueError), match=rf"The environment returned {message} at agent step 3 "):
+        model.learn(9)
+    with pytest.raises(ValueError, match=rf"cannot act on {message}"):
+        model.predict({**Broken(keys=("front", "joints", "mode", "gears")).reset()[0], key: value})
+
+
+def test_keys_of_a_batch_have_the_same_number_of_observations():
+    env = two_cameras()
+    obs, _ = env.reset()
+    batch = {key: np.stack([part] * 3) for key, part in obs.items()}
+    model = of_fpac(env)
+    assert model.predict(batch)[0].shape == (3, 2)
+    with pytest.raises(ValueError, match=r"the same number for every key, got {'front': 3, 'wrist': 3, 'joints': 1}"):
+        model.predict({**batch, "joints": obs["joints"]})
+
+
+@pytest.mark.parametrize("joints, got", [(np.zeros(1, np.float32), r"returned \(1,\)"), (None, "without 'joints'")])
+def test_vectors_are_what_their_space_says_in_every_vec_env(joints, got):
+    """SB3's DummyVecEnv would repeat one joint four times; its SubprocVecEnv names neither key nor environment"""
+
+    class Wrong(Noise):
+        def __init__(self):
+            super().__init__()
+            self.observation_space = spaces.Dict(eye=self.observation_space, joints=spaces.Box(-1, 1, (4,)))
+
+        def _frame(self):
+            eye = np.zeros(self.observation_space["eye"].shape, np.uint8)
+            return dict(eye=eye) if joints is None else dict(eye=eye, joints=joints)
+
+    with pytest.raises(ValueError, match=got):
+        DummyVecEnv([lambda: FrameStack(Wrong())]).reset()
+
+
+# ------------------------------------------------------------------------------------------------------- normalized vectors
+
+
+def normalized(**kwargs):
+    return VecNormalize(DummyVecEnv([one_camera]), **(dict(norm_obs_keys=["joints"]) | kwargs))
+
+
+def test_a_trained_agent_with_a_new_vec_normalize_is_told_to_load_the_old_one(tmp_path):
+    venv = normalized()
+    model = of_fpac(venv)
+    model.learn(13)
+    model.save(tmp_path / "agent.zip")
+    venv.save(tmp_path / "statistics.pkl")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.learn(13)
+        FPAC.load(tmp_path / "agent.zip", VecNormalize.load(tmp_path / "statistics.pkl", DummyVecEnv([one_camera]))).learn(13)
+    with pytest.warns(UserWarning, match=r"gets a VecNormalize of 'joints' that has seen nothing yet: .* VecNormalize\.load"):
+        FPAC.load(tmp_path / "agent.zip", normalized()).learn(1)
+    with pytest.warns(UserWarning, match="gets a VecNormalize of 'joints' that has seen nothing yet"):
+        load_weights(save_weights(model, tmp_path / "agent.safetensors"), normalized())
+    with pytest.raises(ValueError, match="was trained with VecNormalize of 'joints', whose statistics are missing"):
+        FPAC.load(tmp_path / "agent.zip", normalized(norm_obs=False)).learn(1)

@@ -22,7 +22,16 @@ from sb3_fpac.buffers.frame_batch import FrameBatch
 from sb3_fpac.buffers.frame_pool import to_device
 from sb3_fpac.buffers.frame_store import FrameStore
 from sb3_fpac.buffers.memory import check_memory, check_storage_device
-from sb3_fpac.observations import Layout, check_keys, check_options, naming, naming_warnings, options_of, split_keys
+from sb3_fpac.observations import (
+    Layout,
+    check_keys,
+    check_options,
+    naming,
+    naming_warnings,
+    options_of,
+    problem_of_values,
+    split_keys,
+)
 
 _ROUNDING = 1e-3  # of actions that are scaled and scaled back
 Samples = TypeVar("Samples", ReplayBufferSamples, DictReplayBufferSamples)
@@ -106,17 +115,21 @@ class FrameStorage(ReplayBuffer):
 
     def check_vectors(self, obs: Any, when: str) -> None:
         """
-        Check that the vectors of Dict observations are numbers.
+        Check that the vectors of Dict observations are numbers that networks can take.
 
         :param obs: ``(n_envs, …)`` by key, or those of one environment
         :param when: The current step, for the error message
-        :raises FloatingPointError: if one is infinite or undefined
+        :raises FloatingPointError: if one is infinite or undefined in float32
+        :raises ValueError: if a number of a Discrete or MultiDiscrete is outside its space
         """
         for key in self._vector_shapes:
-            if not np.isfinite(obs[key]).all():
-                raise FloatingPointError(
-                    f"The environment returned {key!r} with values that are not finite at {when}: training was stopped before "
-                    "they were stored."
+            space = cast(spaces.Dict, self.observation_space)[key]
+            problem = problem_of_values(obs[key], space)
+            if problem is not None:
+                kind = FloatingPointError if isinstance(space, spaces.Box) else ValueError
+                raise kind(
+                    f"The environment returned {key!r} with {problem} at {when}: training was stopped before they were "
+                    "stored. Correct what it returns, or its space."
                 )
 
     def _put(
@@ -127,10 +140,14 @@ class FrameStorage(ReplayBuffer):
         for name, values, n in zip(("action", "reward", "done"), (action, reward, done), n_numbers, strict=True):
             if np.size(values) != n:
                 raise ValueError(f"{name} must have {n} values for {self.n_envs} environments, got {np.size(values)}.")
+        if not np.isfinite(reward).all():
+            raise ValueError(
+                f"A transition has a reward that is not finite, {reward}: correct it, or leave the transition out."
+            )
         if not isinstance(infos, (list, tuple)) or len(infos) != self.n_envs:
             raise ValueError(f"infos must be a list of {self.n_envs} dicts, one for each environment, got {infos!r}.")
         largest = np.abs(action).max() if isinstance(self.action_space, spaces.Box) else 0
-        if largest > 1 + _ROUNDING:
+        if not largest <= 1 + _ROUNDING:
             raise ValueError(
                 f"Replay buffers contain actions scaled to [-1, 1], got {largest:.3g}: pass model.policy.scale_action(action)."
             )
@@ -188,6 +205,9 @@ class FrameStorage(ReplayBuffer):
         vector = np.asarray(vector)
         if vector.size != self.n_envs * int(np.prod(shape)):
             raise ValueError(f"{key!r} must have the shape {(self.n_envs, *shape)}, got {vector.shape}.")
+        problem = problem_of_values(vector, cast(spaces.Dict, self.observation_space)[key])
+        if problem is not None:
+            raise ValueError(f"A transition has {key!r} with {problem}: correct it, or leave the transition out.")
         return vector.reshape(self.n_envs, *shape)
 
     def _acquire(self, *of_observations: References) -> None:

@@ -1,5 +1,6 @@
 """Which environments FPAC refuses: each function raises a ValueError that names the cause and the cure."""
 
+import warnings
 from typing import Any
 
 import gymnasium as gym
@@ -9,6 +10,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecFrameStack, VecNormalize
 
+from sb3_fpac.buffers import normalized_keys
 from sb3_fpac.envs.camera_shift import CameraShift
 from sb3_fpac.envs.frame_stack import FrameStack
 from sb3_fpac.observations import split_keys, why_no_stack, write_option
@@ -155,12 +157,29 @@ def check_normalized(model: BaseAlgorithm, what: Any) -> None:
     :param model: Any SB3 algorithm; of one without feature points, this is not known
     :param what: The agent, for the error
     """
-    keys = getattr(model, "normalized_keys", [])
-    if keys and model.get_vec_normalize_env() is None:
+    now = normalized_keys(model.get_vec_normalize_env())
+    keys = [key for key in getattr(model, "normalized_keys", []) if key not in now]
+    if keys:
         raise ValueError(
             f"{what} was trained with VecNormalize of {', '.join(map(repr, keys))}, whose statistics are missing: for the "
             "commands, save them beside the model as vecnormalize.pkl, with VecNormalize.save; in Python, pass "
             "VecNormalize.load(path, venv) to set_env."
+        )
+
+
+def warn_of_new_statistics(normalization: VecNormalize | None) -> None:
+    """
+    Warn if VecNormalize has seen nothing yet, so that vectors are others than those with which an agent was trained.
+
+    :param normalization: The VecNormalize of an agent that has been trained; None: there is none
+    """
+    keys = [str(key) for key in normalized_keys(normalization) if normalization.obs_rms[key].count < 1]  # type: ignore
+    if keys:
+        warnings.warn(
+            f"This agent has been trained, and gets a VecNormalize of {', '.join(map(repr, keys))} that has seen nothing yet: "
+            "pass VecNormalize.load(path, venv), with the file that VecNormalize.save wrote, or leave VecNormalize out if "
+            "there was none.",
+            stacklevel=3,
         )
 
 

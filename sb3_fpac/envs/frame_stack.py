@@ -14,6 +14,7 @@ from sb3_fpac.envs.stacks_below import find_stack
 from sb3_fpac.observations import (
     check_channels_are_fewest,
     check_image,
+    check_vector,
     entry_of,
     has_channels_first,
     is_image,
@@ -59,6 +60,8 @@ class FrameStack(gym.Wrapper, RecordConstructorArgs):
         gym.Wrapper.__init__(self, env)
         self.observation_space = _space_with(space, self._stacks)
         self.n = n
+        parts = space.spaces.items() if isinstance(space, spaces.Dict) else ()
+        self._vectors = {key: part.shape for key, part in parts if isinstance(part, spaces.Box) and key not in self._stacks}
 
     @property
     def frame_stack(self) -> int:
@@ -87,6 +90,8 @@ class FrameStack(gym.Wrapper, RecordConstructorArgs):
     def _stacked(self, observation: Any) -> Any:
         if None in self._stacks:
             return self._stacks[None].stacked()
+        for key, shape in self._vectors.items():
+            check_vector(key, entry_of(observation, key), shape)
         return {**observation, **{key: stack.stacked() for key, stack in self._stacks.items()}}
 
 

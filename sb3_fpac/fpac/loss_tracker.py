@@ -36,7 +36,7 @@ class LossTracker:
             if not total.isfinite():
                 raise FloatingPointError(
                     f"The {name} loss is {total.item()} at {when}: training has diverged and was stopped. Models that were "
-                    "saved before are untouched. Try a lower learning rate or smaller rewards."
+                    "saved before are untouched. Try a lower learning rate, or smaller rewards and vectors."
                 )
 
     def record(self, logger: Logger) -> None:
@@ -64,5 +64,5 @@ def check_finite(policy: BasePolicy, when: str) -> None:
     if not all(parameter.isfinite().all() for parameter in policy.parameters()):
         raise FloatingPointError(
             f"The networks have infinite or undefined weights at {when}: training has diverged. Models that were saved before "
-            "are untouched. Try a lower learning rate or smaller rewards."
+            "are untouched. Try a lower learning rate, or smaller rewards and vectors."
         )

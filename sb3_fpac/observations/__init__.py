@@ -36,7 +36,7 @@ from sb3_fpac.observations.layout import (
     read_layout,
     why_no_stack,
 )
-from sb3_fpac.observations.returned import check_image, check_is_bytes, check_vector, entry_of, reward_of
+from sb3_fpac.observations.returned import check_image, check_is_bytes, check_vector, entry_of, problem_of_values, reward_of
 
 __all__ = [
     "UNITS_PER_PIXEL",
@@ -61,6 +61,7 @@ __all__ = [
     "naming_warnings",
     "options_of",
     "problem_of_header",
+    "problem_of_values",
     "read_layout",
     "reward_of",
     "split_keys",

@@ -1,11 +1,13 @@
 """Whether an agent that acts is given what it was trained with."""
 
+import math
 from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 
 from sb3_fpac.observations.keys import check_keys, naming
+from sb3_fpac.observations.returned import problem_of_values
 
 
 def check_given(observation: Any, space: spaces.Space) -> None:
@@ -15,7 +17,8 @@ def check_given(observation: Any, space: spaces.Space) -> None:
     :param observation: Of one or of several environments, with the channels of images first or last
     :param space: Space of the agent, with the channels of images first
     :raises ValueError: if a key is missing or left over, an image is not uint8 or has another shape, such as that of a single
-        frame in place of a stack, or a vector has another shape or values that are not finite
+        frame in place of a stack, or a vector has another shape or values that networks cannot take,
+        or keys have different numbers of observations
     """
     if not isinstance(space, spaces.Dict):
         _check_part(None, observation, space)
@@ -23,6 +26,9 @@ def check_given(observation: Any, space: spaces.Space) -> None:
         check_keys(observation, space)
         for key, part in space.items():
             _check_part(key, observation[key], part)
+        numbers = {key: np.size(observation[key]) // math.prod(part.shape or ()) for key, part in space.items()}
+        if len(set(numbers.values())) > 1:
+            raise ValueError(f"Observations must have the same number for every key, got {numbers}.")
 
 
 def _check_part(key: str | None, given: Any, space: spaces.Space) -> None:
@@ -34,11 +40,9 @@ def _check_part(key: str | None, given: Any, space: spaces.Space) -> None:
     name = "an observation" if key is None else repr(key)
     if isinstance(space, spaces.Box) and array.shape[max(array.ndim - len(shape), 0) :] != shape:
         raise ValueError(f"The agent was trained with {name} of shape {shape}, got {array.shape}.")
-    n_finite = np.isfinite(array).sum() if np.issubdtype(array.dtype, np.floating) else array.size
-    if n_finite < array.size:
-        raise ValueError(
-            f"The agent cannot act on {name} with {array.size - n_finite} of {array.size} values that are not finite."
-        )
+    problem = problem_of_values(array, space)
+    if problem is not None:
+        raise ValueError(f"The agent cannot act on {name} with {problem}.")
 
 
 def _check_image(image: np.ndarray, shape: tuple[int, ...]) -> None:

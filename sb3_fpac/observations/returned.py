@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from gymnasium import spaces
 
 
 def entry_of(observation: Any, key: str | None) -> Any:
@@ -85,6 +86,27 @@ def check_vector(key: str | None, vector: Any, shape: tuple[int, ...]) -> None:
             f"The space of {'the observations' if key is None else repr(key)} has the shape {shape}, but the environment "
             f"returned {got}: return the shape of the space, or correct the space."
         )
+
+
+def problem_of_values(vector: Any, space: spaces.Space) -> str | None:
+    """
+    Say which values of a vector networks cannot take. They would make a loss of NaN, or an error of PyTorch, at some update.
+
+    :param vector: What environments returned, of one or of several
+    :param space: Its space
+    :return: ``"2 of 4 values that are not finite"``; None if there are none
+    """
+    array = np.asarray(vector)
+    if isinstance(space, (spaces.Discrete, spaces.MultiDiscrete)):
+        n_values = space.n if isinstance(space, spaces.Discrete) else space.nvec
+        return None if ((array >= 0) & (array < n_values)).all() else f"{array.tolist()}, which {space} does not contain"
+    if not np.issubdtype(array.dtype, np.floating):
+        return None
+    with np.errstate(over="ignore"):
+        n_finite, n_finite_in_networks = (np.isfinite(each).sum() for each in (array, array.astype(np.float32)))
+    if n_finite < array.size:
+        return f"{array.size - n_finite} of {array.size} values that are not finite"
+    return None if n_finite_in_networks == array.size else f"values up to {np.abs(array).max():g}, which float32 cannot hold"
 
 
 def reward_of(reward: Any) -> float:

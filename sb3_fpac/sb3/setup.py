@@ -20,7 +20,13 @@ from stable_baselines3.common.type_aliases import MaybeCallback
 
 from sb3_fpac.arguments import keywords
 from sb3_fpac.buffers import FrameStorage, end_episodes, normalized_keys
-from sb3_fpac.checks.environments import check_normalization, check_normalized, check_spaces, check_stacking
+from sb3_fpac.checks.environments import (
+    check_normalization,
+    check_normalized,
+    check_spaces,
+    check_stacking,
+    warn_of_new_statistics,
+)
 from sb3_fpac.features.combined_extractor import FeaturePointCombinedExtractor
 from sb3_fpac.features.extractor import FeaturePointExtractor
 from sb3_fpac.features.frame_extractor import FrameExtractor
@@ -161,10 +167,11 @@ def register_setup() -> None:
     Let SB3's algorithms call :func:`check_saved_by`, :func:`check_policy_kwargs`, :func:`check_places`,
     :func:`check_normalization`, :func:`check_stacking` and :func:`check_replay_buffer` before they are set up, and print
     :func:`describe` afterwards, with ``verbose=1``. A buffer of frames gets :func:`frame_options`. Agents with feature points,
-    or with such a buffer, store the images that they saw under VecNormalize. Their ``learn`` calls :func:`check_normalized`,
-    and refuses a replay buffer of one transition, with which agents are loaded to act. Their ``policy_kwargs`` are their own,
-    as SB3 and the policies change them. ``normalized_keys``, which is saved with them, names the vectors that VecNormalize
-    normalizes. Where SB3 compares the spaces of an agent and an environment, :func:`check_spaces` does so before.
+    or with such a buffer, store the images that they saw under VecNormalize. Their ``learn`` calls :func:`check_normalized`
+    and :func:`warn_of_new_statistics`, and refuses a replay buffer of one transition, with which agents are loaded to act.
+    Their ``policy_kwargs`` are their own, as SB3 and the policies change them. ``normalized_keys``, which is saved with them,
+    names the vectors that VecNormalize normalizes. Where SB3 compares the spaces of an agent and an environment,
+    :func:`check_spaces` does so before.
     """
     for algorithm in _SET_UP:
         _wrap(algorithm, "_setup_model", _checked)
@@ -194,7 +201,7 @@ def _checked(setup: Callable[[Any], None]) -> Callable[[Any], None]:
             check_places(self)
             check_normalization(self.observation_space, self._vec_normalize_env)
             check_stacking(self.env, has_replay_buffer=isinstance(self, OffPolicyAlgorithm))
-            if self._vec_normalize_env is not None:
+            if self._vec_normalize_env is not None and not hasattr(self, "normalized_keys"):
                 self.normalized_keys = normalized_keys(self._vec_normalize_env)  # type: ignore[attr-defined]
         if isinstance(self, OffPolicyAlgorithm):
             check_replay_buffer(self)
@@ -229,6 +236,8 @@ def _checked_learn(setup: Callable[..., Any]) -> Callable[..., Any]:
             end_episodes(buffer)  # SB3 resets the environment
         if _has_points(self):
             check_normalized(self, "This agent")
+            if self.num_timesteps and self._last_obs is None:  # it has been loaded, or has another environment
+                warn_of_new_statistics(self._vec_normalize_env)
             if isinstance(self, OffPolicyAlgorithm) and self.buffer_size == 1:
                 raise ValueError(
                     "This agent was loaded to act, with a replay buffer of one transition: to train it, load it with its "

@@ -17,7 +17,7 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.type_aliases import GymEnv, TrainFreq
 from stable_baselines3.common.utils import check_for_correct_spaces
 
-from sb3_fpac.checks.environments import check_spaces
+from sb3_fpac.checks.environments import check_spaces, warn_of_new_statistics
 from sb3_fpac.files import DamagedFileError, writing
 from sb3_fpac.fpac import FPAC
 from sb3_fpac.version import __version__
@@ -111,6 +111,7 @@ def load_weights(path: str | Path, env: GymEnv | None = None, **kwargs: Any) -> 
     model._setup_model()
     if contents.get("normalized_keys"):
         model.normalized_keys = list(contents["normalized_keys"])  # type: ignore[attr-defined]
+        warn_of_new_statistics(model.get_vec_normalize_env())
     try:
         model.policy.load_state_dict(tensors)
     except RuntimeError as error:
