@@ -17,8 +17,8 @@ def check_given(observation: Any, space: spaces.Space) -> None:
     :param observation: Of one or of several environments, with the channels of images first or last
     :param space: Space of the agent, with the channels of images first
     :raises ValueError: if a key is missing or left over, an image is not uint8 or has another shape, such as that of a single
-        frame in place of a stack, or a vector has another shape or values that networks cannot take,
-        or keys have different numbers of observations
+        frame in place of a stack, a vector has another shape or values that networks cannot take, or keys have different
+        numbers of observations
     """
     if not isinstance(space, spaces.Dict):
         _check_part(None, observation, space)
@@ -26,7 +26,8 @@ def check_given(observation: Any, space: spaces.Space) -> None:
         check_keys(observation, space)
         for key, part in space.items():
             _check_part(key, observation[key], part)
-        numbers = {key: np.size(observation[key]) // math.prod(part.shape or ()) for key, part in space.items()}
+        sizes = {key: math.prod(part.shape or ()) for key, part in space.items()}
+        numbers = {key: np.size(observation[key]) // size for key, size in sizes.items() if size}
         if len(set(numbers.values())) > 1:
             raise ValueError(f"Observations must have the same number for every key, got {numbers}.")
 
