@@ -13,12 +13,14 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import optuna
 import pytest
 import torch as th
 import yaml
 from filelock import FileLock
 from gymnasium import spaces
 from helpers.environments import Robot
+from optuna.trial import TrialState
 from sb3_contrib import TQC
 from stable_baselines3 import PPO, SAC, TD3
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList, ConvertCallback
@@ -549,6 +551,20 @@ def test_rl_zoo_finds_the_replay_buffer_of_a_yaml_file(name, experiment, monkeyp
     assert type(model.replay_buffer) is HerFrameReplayBuffer and saved["replay_buffer_class"] == name
     manager.learn(model)
     assert model._n_updates == 10
+
+
+def test_trials_of_rl_zoo_make_no_checkpoints_of_which_the_first_would_stop_the_others(experiment, capsys):
+    saves = {"sb3_fpac.callbacks.ResumableCheckpoint": dict(save_freq=15, save_path="checkpoint")}
+    rate = {"sb3_fpac.callbacks.LearningRateDrop": dict(after=5, learning_rate=1e-5)}
+    of_yaml = dict(buffer_size=30, learning_starts=8, batch_size=8, compile=False, callback=[saves, rate])
+    manager = experiment("fpac", dict(policy="CnnPolicy", policy_kwargs=repr(SMALL), n_timesteps=40, **of_yaml))
+    manager.optimize_hyperparameters, manager.n_evaluations = True, 1
+    manager.setup_experiment()
+    study = optuna.create_study(direction="maximize")
+    study.optimize(manager.objective, n_trials=2)
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 2
+    assert latest_checkpoint("checkpoint") is None and manager.specified_callbacks == [rate]
+    assert capsys.readouterr().out.count("Left out of trials, which have no log folder: [{'sb3_fpac.callbacks.Resum") == 1
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,8 @@ class ZooFPAC(FPAC):
 NAMES = ("fpac", "fpac_fast")
 """What RL Zoo calls FPAC with the hyperparameters of the paper, and with those of the preset"""
 
+_OF_A_RUN = (ResumableCheckpoint, FeaturePointCallback)  # they write to its log folder
+
 rl_zoo3.utils.ALGOS.update(dict.fromkeys(NAMES, ZooFPAC))
 rl_zoo3.hyperparams_opt.HYPERPARAMS_SAMPLER.update(dict.fromkeys(NAMES, sample_fpac_params))
 rl_zoo3.hyperparams_opt.HYPERPARAMS_CONVERTER.update(dict.fromkeys(NAMES, convert_fpac_params))
@@ -124,13 +126,17 @@ def _adapt_experiments() -> None:
 
     @wraps(objective)
     def prune_diverged(self: ExperimentManager, trial: optuna.Trial) -> float:
-        """RL Zoo prunes a diverged trial only if it raises a ValueError, and replaces ``policy_kwargs`` as a whole"""
+        """
+        RL Zoo prunes a diverged trial only if it raises a ValueError, and replaces ``policy_kwargs`` as a whole. A trial has
+        no log folder: the checkpoint of the first would stop all others.
+        """
         if _is_ours(self, self._hyperparams) and not isinstance(self._hyperparams, SampledOnTop):
             given = self.custom_hyperparams or {}
             fixed = {name: value for name, value in self._hyperparams.items() if name in given}
             self._hyperparams = SampledOnTop(self._hyperparams, fixed)
             if fixed:
                 print("Fixed by -params, whatever a trial prints as sampled:", fixed)
+        self.specified_callbacks = _without_those_of_a_run(self.specified_callbacks)
         try:
             return objective(self, trial)
         except FloatingPointError as error:
@@ -154,7 +160,7 @@ def _resume_from_checkpoints(manager: Any) -> None:
     def create_callbacks_in_log_folder(self: Any) -> None:
         create_callbacks(self)
         for callback in self.callbacks:
-            if isinstance(callback, (ResumableCheckpoint, FeaturePointCallback)):
+            if isinstance(callback, _OF_A_RUN):
                 callback.save_path = Path(self.save_path, callback.save_path)
             if isinstance(callback, FeaturePointCallback) and callback.eval_env is None:
                 callback.eval_env = self.create_envs(1, eval_env=True)  # with the wrappers of the run
@@ -194,6 +200,20 @@ def _resume_from_checkpoints(manager: Any) -> None:
     manager.create_callbacks = create_callbacks_in_log_folder
     manager._load_pretrained_agent = load_agent
     manager.learn = continue_learning
+
+
+def _without_those_of_a_run(specified: Any) -> list[Any]:
+    """The callbacks of a YAML file, or of ``-params``, for a trial"""
+    callbacks = specified if isinstance(specified, list) else [specified]
+    kept = [each for each in callbacks if each is not None and not _is_of_a_run(each)]
+    left_out = [each for each in callbacks if each is not None and each not in kept]
+    if left_out:
+        print("Left out of trials, which have no log folder:", left_out)
+    return kept
+
+
+def _is_of_a_run(callback: Any) -> bool:
+    return any(isinstance(made, _OF_A_RUN) for made in rl_zoo3.utils.get_callback_list({"callback": callback}))
 
 
 class _ContinuedRun:
