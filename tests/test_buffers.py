@@ -416,6 +416,13 @@ def test_bad_arguments_are_refused(kwargs, message):
         FrameReplayBuffer(**kwargs)
 
 
+@pytest.mark.parametrize("n_steps", [1, 3])
+@pytest.mark.parametrize("method", ["sample", "sample_frames"])
+def test_an_empty_buffer_says_that_it_is_empty(method, n_steps):
+    with pytest.raises(ValueError, match=r"The replay buffer is empty: .* load_replay_buffer.*callback .* second one"):
+        getattr(FrameReplayBuffer(10, STACK, ACTIONS, n_steps=n_steps), method)(4)
+
+
 @pytest.mark.skipif(th.cuda.is_available(), reason="needs a machine without a GPU")
 def test_storage_on_a_gpu_that_is_not_there():
     with pytest.raises(ValueError, match="storage_device='cuda' needs a CUDA GPU"):

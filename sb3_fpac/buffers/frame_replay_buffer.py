@@ -154,10 +154,30 @@ class FrameReplayBuffer(FrameStorage, NStepReplayBuffer):
         if was_full:
             self._release(*overwritten)
 
+    def sample(self, batch_size: int, env: VecNormalize | None = None) -> Any:
+        """
+        Sample transitions, as SB3's buffers do.
+
+        :param batch_size: B
+        :param env: Normalizes observations and rewards
+        :return: The batch, on :attr:`device`
+        :raises ValueError: if the buffer is empty
+        """
+        self._check_not_empty()
+        return super().sample(batch_size, env)
+
+    def _check_not_empty(self) -> None:
+        if self.size() == 0:
+            raise ValueError(
+                "The replay buffer is empty: store transitions, or load them with load_replay_buffer. A callback sees the "
+                "first step before it is stored, so let it sample from the second one on."
+            )
+
     def _get_samples(self, batch_inds: np.ndarray, env: VecNormalize | None = None) -> Any:
         return self._with_observations(self._references_of(batch_inds, env), env)
 
     def _sample_references(self, batch_size: int, env: VecNormalize | None) -> Any:
+        self._check_not_empty()
         batch_inds = np.random.randint(0, self.buffer_size if self.full else self.pos, size=batch_size)  # as SB3's sample()
         return self._references_of(batch_inds, env)
 

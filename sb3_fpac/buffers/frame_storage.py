@@ -70,7 +70,8 @@ class FrameStorage(ReplayBuffer):
         :param env: Normalizes the rewards, and vectors of Dict observations
         :param encoders: Encoders of images that are to be returned encoded, by key; each frame is encoded once
         :return: The batch, on :attr:`device`
-        :raises ValueError: if ``env`` normalizes images, or a next observation does not continue its observation
+        :raises ValueError: if the buffer is empty, ``env`` normalizes images, or a next observation does not continue its
+            observation
         """
         images = [key for key in normalized_keys(env) if key in self.stores]
         if images:
