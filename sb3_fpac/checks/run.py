@@ -52,16 +52,11 @@ class RunChecks:
 
     def before_updates(self, buffer: FrameStorage) -> None:
         """
-        Check whether the replay buffer contains transitions, and once whether these are stacks of frames, whoever has filled
-        it, and whether they show anything.
+        Check once whether the replay buffer contains stacks of frames, whoever has filled it, and whether they show anything.
 
         :param buffer: The replay buffer
-        :raises ValueError: if it is empty, or contains no stacks of frames
+        :raises ValueError: if it contains no stacks of frames
         """
-        if buffer.size() == 0:
-            raise ValueError(
-                "The replay buffer is empty: before train, call learn or load_replay_buffer, or add transitions to it."
-            )
         if not self._stacks_are_checked:
             buffer.check_stacks()
             self._stacks_are_checked = True
