@@ -99,7 +99,7 @@ def test_infos_are_one_for_each_environment(infos):
 
 
 def test_training_without_a_transition_says_where_they_come_from():
-    with pytest.raises(ValueError, match="The replay buffer is empty: store transitions, or load them with load_replay_buffer"):
+    with pytest.raises(ValueError, match="The replay buffer is empty: store transitions, or load them"):
         fpac(StackedNoise()).train(1)
 
 
