@@ -164,6 +164,20 @@ def check_normalized(model: BaseAlgorithm, what: Any) -> None:
         )
 
 
+def check_not_replaced(last_obs: Any) -> None:
+    """
+    Check that ``learn`` goes on in the environment in which it took its last step.
+
+    :param last_obs: The agent's last observation, which ``set_env`` forgets
+    """
+    if last_obs is None:
+        raise ValueError(
+            "set_env was called while learn was running, as by a callback, which leaves the agent without an observation: "
+            "call it between two calls of learn, the second with reset_num_timesteps=False, or change the environment itself, "
+            "with training_env.set_attr or training_env.env_method."
+        )
+
+
 def check_stacking(env: VecEnv | None, has_replay_buffer: bool) -> None:
     """
     Check that VecFrameStack stacks frames, and not stacks, camera shifts or, for a replay buffer, normalized vectors.
