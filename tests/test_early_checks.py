@@ -6,6 +6,8 @@ import pytest
 from gymnasium import spaces
 from helpers.environments import Noise, Robot
 from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecNormalize
 
 from sb3_fpac import FPAC, CameraShift, CameraView, FeaturePointExtractor, FrameReplayBuffer, FrameStack, HerFrameReplayBuffer
@@ -90,13 +92,41 @@ def test_a_camera_that_is_off_for_a_moment_does_not_end_the_training(at):
     assert model.num_timesteps >= 60 and 0 < model.replay_buffer.size() * len(at) < 60
 
 
+class Replaces(BaseCallback):
+    """Passes the agent another environment in the middle of learn"""
+
+    def __init__(self, when, after):
+        super().__init__()
+        self.when, self.after = when, after
+
+    def _on_step(self):
+        return self.replace("in a step")
+
+    def _on_rollout_end(self):
+        self.replace("between steps")
+
+    def replace(self, when):
+        if when == self.when and self.num_timesteps == self.after:
+            self.model.set_env(two_frames())
+        return True
+
+
+@pytest.mark.parametrize("after", [5, 15], ids=["random actions", "its actions"])
+@pytest.mark.parametrize("when", ["in a step", "between steps"])
+def test_an_environment_that_a_callback_replaces_is_refused_with_the_cure(when, after):
+    model = fpac(two_frames())
+    with pytest.raises(ValueError, match=r"set_env was called while learn was running.*between two calls.*set_attr"):
+        model.learn(30, callback=Replaces(when, after))
+    model.learn(10, reset_num_timesteps=False)
+
+
 def test_images_that_were_divided_before_are_noticed():
     model = fpac(FrameStack(Noise()))
     obs = np.stack([model.observation_space.sample()])
     model.predict(obs)
     other = fpac(FrameStack(Noise()))
     with pytest.warns(UserWarning, match="up to 1 of 255, as if they were 0 and 1, or had been divided by 255 before"):
-        other.predict(obs / np.float32(obs.max()))
+        other.predict(np.uint8(obs / np.float32(255) > 0.5))  # as a space of uint8 casts what was divided and rounded
 
 
 # ------------------------------------------------------------------------------------------------------ faults of arguments
@@ -124,6 +154,14 @@ def test_arguments_of_another_kind_are_refused(kwargs, message):
 def test_arguments_as_yaml_and_numpy_have_them_are_taken():
     model = fpac(FrameStack(Noise()), train_freq=[1, "episode"], learning_rate=np.float32(1e-3))
     assert model.train_freq.unit.value == "episode" and type(model.learning_rate) is float
+
+
+@pytest.mark.parametrize("n_envs", [1, 3])
+def test_an_agent_with_action_noise_learns_on_with_another_number_of_environments(n_envs, tmp_path):
+    stacks = DummyVecEnv([lambda: FrameStack(Noise())] * 2)
+    fpac(stacks, action_noise=NormalActionNoise(np.zeros(2), np.full(2, 0.1))).learn(20).save(tmp_path / "model")
+    model = FPAC.load(tmp_path / "model", env=DummyVecEnv([lambda: FrameStack(Noise())] * n_envs))
+    assert model.learn(20).replay_buffer.n_envs == n_envs
 
 
 def test_load_takes_none_for_the_defaults_of_the_buffer(tmp_path):

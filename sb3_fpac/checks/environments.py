@@ -173,13 +173,29 @@ def warn_of_new_statistics(normalization: VecNormalize | None) -> None:
 
     :param normalization: The VecNormalize of an agent that has been trained; None: there is none
     """
-    keys = [str(key) for key in normalized_keys(normalization) if normalization.obs_rms[key].count < 1]  # type: ignore
+    if normalization is None or not isinstance(normalization.obs_rms, dict):
+        return
+    keys = [str(key) for key in normalized_keys(normalization) if normalization.obs_rms[key].count < 1]
     if keys:
         warnings.warn(
             f"This agent has been trained, and gets a VecNormalize of {', '.join(map(repr, keys))} that has seen nothing yet: "
             "pass VecNormalize.load(path, venv), with the file that VecNormalize.save wrote, or leave VecNormalize out if "
             "there was none.",
             stacklevel=3,
+        )
+
+
+def check_not_replaced(last_obs: Any) -> None:
+    """
+    Check that ``learn`` goes on in the environment in which it took its last step.
+
+    :param last_obs: The agent's last observation, which ``set_env`` forgets
+    """
+    if last_obs is None:
+        raise ValueError(
+            "set_env was called while learn was running, as by a callback, which leaves the agent without an observation: "
+            "call it between two calls of learn, the second with reset_num_timesteps=False, or change the environment itself, "
+            "with training_env.set_attr or training_env.env_method."
         )
 
 

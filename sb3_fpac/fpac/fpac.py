@@ -31,7 +31,7 @@ from sb3_fpac.checks.arguments import (
     check_same_layout,
     check_trained,
 )
-from sb3_fpac.checks.environments import check_env, check_observations
+from sb3_fpac.checks.environments import check_env, check_not_replaced, check_observations
 from sb3_fpac.checks.run import RunChecks
 from sb3_fpac.envs import AsReturned
 from sb3_fpac.envs.action_repeat import env_steps_of
@@ -246,6 +246,7 @@ class FPAC(CheckedLoading):
                     group["lr"] = learning_rate
 
     def collect_rollouts(self, env: VecEnv, *args: Any, **kwargs: Any) -> RolloutReturn:
+        check_not_replaced(self._last_obs)
         if self._while_stepping is None or self._while_stepping.venv is not env:
             self._while_stepping = WhileStepping(env) if has_processes(env) else None
         self._train_in_next_step = False
@@ -390,6 +391,7 @@ class FPAC(CheckedLoading):
         infos: list[dict[str, Any]],
     ) -> None:
         assert isinstance(replay_buffer, FrameStorage)
+        check_not_replaced(self._last_obs)
         checked = self._checks.before_storing(replay_buffer, new_obs, reward, infos, self._when)
         super()._store_transition(checked, buffer_action, new_obs, reward, dones, infos)
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from stable_baselines3 import SAC
 from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.noise import VectorizedActionNoise
 from stable_baselines3.common.save_util import json_to_data, open_path
 
 from sb3_fpac.arguments import keywords
@@ -69,7 +70,11 @@ class CheckedLoading(SAC):
                         f"{fixed[name]!r}: leave it out, or train a new agent with it."
                     )
         kwargs.pop("policy_kwargs", None)  # SB3 would find (2,) different from [2]
-        return super().load(path, *args, **kwargs)
+        model = super().load(path, *args, **kwargs)
+        noise = model.action_noise
+        if isinstance(noise, VectorizedActionNoise) and noise.n_envs != model.n_envs:
+            model.action_noise = noise.base_noise  # learn makes one for each environment
+        return model
 
     def set_parameters(self, *args: Any, **kwargs: Any) -> None:
         """
