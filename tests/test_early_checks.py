@@ -96,7 +96,7 @@ def test_images_that_were_divided_before_are_noticed():
     model.predict(obs)
     other = fpac(FrameStack(Noise()))
     with pytest.warns(UserWarning, match="up to 1 of 255, as if they were 0 and 1, or had been divided by 255 before"):
-        other.predict(obs / np.float32(obs.max()))
+        other.predict(obs // obs.max())
 
 
 # ------------------------------------------------------------------------------------------------------ faults of arguments

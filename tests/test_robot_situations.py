@@ -115,6 +115,31 @@ def test_an_agent_trains_on_recorded_episodes_alone():
     assert model.num_timesteps == 3
 
 
+# -------------------------------------------------------------------------------------------------------------- frozen cameras
+
+
+class Freezes(Robot):
+    """Its camera ``wrist`` stops while it runs"""
+
+    n = 0
+
+    def _new(self, key):
+        if key != "wrist":
+            return super()._new(key)
+        self.n += 1
+        self.wrist = super()._new(key) if self.n < 20 else self.wrist
+        return self.wrist
+
+
+def test_a_camera_that_repeats_its_last_frame_is_named_once(monkeypatch):
+    monkeypatch.setattr("sb3_fpac.checks.blank._N_STILL", 15)
+    with pytest.warns(
+        UserWarning, match=r"'wrist': the camera has shown the same frame for 15 steps at agent step "
+    ) as caught:
+        of_fpac(Freezes(keys=("front", "joints", "wrist"))).learn(60)
+    assert sum("the same frame" in str(each.message) for each in caught) == 1
+
+
 # --------------------------------------------------------------------------------------------------------------- other cameras
 
 
