@@ -522,6 +522,23 @@ def test_actions_that_fpac_cannot_choose(space):
     assert "actions" in complaints(checks) and "speed" not in checks
 
 
+@pytest.mark.parametrize(
+    "key, change, are_ok, text",
+    [
+        ("joints", lambda joints: 50 * joints, True, "numbers of about 1 are learned more steadily: scale them, or use Vec"),
+        ("joints", lambda joints: np.nan * joints, False, "80 of 80 values that are not finite"),
+        ("mode", lambda mode: 0 * mode + 3, False, "which Discrete(3) does not contain"),
+    ],
+)
+def test_numbers_of_vectors(key, change, are_ok, text):
+    class Changed(Robot):
+        def _obs(self):
+            return {**(obs := super()._obs()), key: change(obs[key])}
+
+    check = examine(lambda: Changed(("front", "joints", "mode")))[f"numbers of {key!r}"]
+    assert check.ok == are_ok and text in str(check)
+
+
 def test_rewards_that_are_not_finite():
     checks = examine(lambda: StackedNoise(rewards={5: float("nan")}))
     assert complaints(checks) == ["rewards"] and "speed" not in checks

@@ -115,6 +115,31 @@ def test_an_agent_trains_on_recorded_episodes_alone():
     assert model.num_timesteps == 3
 
 
+# -------------------------------------------------------------------------------------------------------------- frozen cameras
+
+
+class Freezes(Robot):
+    """Its camera ``wrist`` stops while it runs"""
+
+    n = 0
+
+    def _new(self, key):
+        if key != "wrist":
+            return super()._new(key)
+        self.n += 1
+        self.wrist = super()._new(key) if self.n < 20 else self.wrist
+        return self.wrist
+
+
+def test_a_camera_that_repeats_its_last_frame_is_named_once(monkeypatch):
+    monkeypatch.setattr("sb3_fpac.checks.blank._N_STILL", 15)
+    with pytest.warns(
+        UserWarning, match=r"'wrist': the camera has shown the same frame for 15 steps at agent step "
+    ) as caught:
+        of_fpac(Freezes(keys=("front", "joints", "wrist"))).learn(60)
+    assert sum("the same frame" in str(each.message) for each in caught) == 1
+
+
 # --------------------------------------------------------------------------------------------------------------- other cameras
 
 
@@ -235,6 +260,21 @@ def test_vectors_are_what_their_space_says_in_every_vec_env(joints, got):
 
     with pytest.raises(ValueError, match=got):
         DummyVecEnv([lambda: FrameStack(Wrong())]).reset()
+
+
+def test_numbers_too_large_to_learn_from_are_named_once():
+    class Ticks(Robot):
+        def _obs(self):
+            return {**(obs := super()._obs()), "joints": 1e4 * np.sign(obs["joints"])}
+
+    keys = ("front", "joints")
+    message = r"'joints' has numbers up to 1e\+04, .* VecNormalize\(venv, norm_obs_keys=\['joints'\]\)"
+    with pytest.warns(UserWarning, match=message) as caught:
+        fpac(Ticks(keys)).learn(13)
+    assert sum("has numbers up to" in str(each.message) for each in caught) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fpac(VecNormalize(DummyVecEnv([lambda: Ticks(keys)]), norm_obs_keys=["joints"])).learn(13)
 
 
 # ------------------------------------------------------------------------------------------------------- normalized vectors

@@ -1,11 +1,15 @@
-"""Notices that the camera shows nothing."""
+"""Notices that the camera shows nothing, or nothing new any more."""
 
 import warnings
+from typing import Any
+
+import numpy as np
 
 from sb3_fpac.buffers import FrameStorage
 from sb3_fpac.observations import why_blank
 
 _N_STEPS = 100  # before the check
+_N_STILL = 1000  # steps, over the ends of episodes
 
 
 class BlankCheck:
@@ -30,3 +34,35 @@ class BlankCheck:
                 problem, cure = blank
                 of_key = "" if key is None else f"{key!r}: "
                 warnings.warn(f"{of_key}in the {n_steps} agent steps in the replay buffer, {problem}: {cure}.", stacklevel=2)
+
+
+class StillCheck:
+    """Warns once for every camera that stops to move during training, as one does whose driver repeats the last frame."""
+
+    def __init__(self) -> None:
+        self._last: dict[str | None, np.ndarray] = {}
+        self._n_still: dict[str | None, np.ndarray] = {}  # steps of every environment
+        self._warned: set[str | None] = set()
+
+    def update(self, buffer: FrameStorage, obs: Any, when: str) -> None:
+        """
+        Call this at every step.
+
+        :param buffer: The replay buffer
+        :param obs: ``(n_envs, C, H, W)``, or a dict of arrays
+        :param when: The current step, for the warning
+        """
+        for key, store in buffer.stores.items():
+            newest = np.array((obs if key is None else obs[key])[:, -store.layout.frame_channels :])
+            last = self._last.get(key)
+            if last is not None and key not in self._warned:
+                self._n_still[key] = (self._n_still.get(key, 0) + 1) * (newest == last).all(axis=(1, 2, 3))
+                if self._n_still[key].max() >= _N_STILL:
+                    self._warned.add(key)
+                    of_key = "" if key is None else f"{key!r}: "
+                    warnings.warn(
+                        f"{of_key}the camera has shown the same frame for {_N_STILL} steps at {when}: check that it still "
+                        "sends new frames. What was stored in the meantime shows the agent nothing.",
+                        stacklevel=3,
+                    )
+            self._last[key] = newest

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from sb3_fpac.buffers import FrameStorage
-from sb3_fpac.checks.blank import BlankCheck
+from sb3_fpac.checks.blank import BlankCheck, StillCheck
 from sb3_fpac.checks.continuity import ContinuityCheck
 from sb3_fpac.checks.crowding import CrowdingCheck
+from sb3_fpac.checks.magnitude import MagnitudeCheck
 
 
 class RunChecks:
@@ -22,6 +23,8 @@ class RunChecks:
 
     def __init__(self, n_envs: int) -> None:
         self._blank = BlankCheck()
+        self._still = StillCheck()
+        self._magnitude = MagnitudeCheck()
         self._stacks_are_checked = False
         self._continuity = ContinuityCheck(n_envs)
         self._crowding = CrowdingCheck()
@@ -48,6 +51,8 @@ class RunChecks:
         last_observations = [info["terminal_observation"] for info in infos if info.get("terminal_observation") is not None]
         for observations in (new_obs, *last_observations):
             buffer.check_vectors(observations, when)
+        self._still.update(buffer, new_obs, when)
+        self._magnitude.update(buffer, new_obs)
         return self._continuity.before(buffer, new_obs, when)
 
     def before_updates(self, buffer: FrameStorage) -> None:

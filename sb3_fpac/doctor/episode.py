@@ -12,11 +12,11 @@ from gymnasium import spaces
 
 from sb3_fpac.doctor.check import Check
 from sb3_fpac.doctor.environment import Layouts, name_of
-from sb3_fpac.observations import Layout, check_keys, has_channels_first, look_like_grey_frames, why_blank
+from sb3_fpac.observations import Layout, check_keys, has_channels_first, look_like_grey_frames, problem_of_values, why_blank
 
 _N_STEPS = 20
 _PAUSE = 0.02  # seconds after a step
-_LARGE_REWARD = 10.0
+_LARGE = 10.0
 _SCALE_REWARDS = "steps of about 1 are learned more steadily: scale them with Gymnasium's TransformReward"
 
 
@@ -27,6 +27,8 @@ class Played(NamedTuple):
     """Observations by key of the image, ``(T, C, H, W)`` in the type that the environment returned"""
     now: dict[str | None, np.ndarray]
     """The next ones"""
+    vectors: dict[str, tuple[np.ndarray, spaces.Space]]
+    """By key the vectors of the next observations, ``(T, …)``, and their space"""
     rewards: np.ndarray
     """``(T,)``"""
     busy: float
@@ -48,6 +50,8 @@ def play(env: gym.Env, layouts: Layouts, n_steps: int = _N_STEPS) -> Played:
     env.action_space.seed(0)
     obs, _ = env.reset(seed=0)
     transitions: list[tuple[Any, Any]] = []
+    parts = env.observation_space.spaces if isinstance(env.observation_space, spaces.Dict) and layouts else {}
+    vectors: dict[str, list[np.ndarray]] = {key: [] for key in parts if key not in layouts}
     rewards, busy_seconds = [], 0.0
     overwritten: set[str | None] = set()
     for _ in range(n_steps):
@@ -59,11 +63,14 @@ def play(env: gym.Env, layouts: Layouts, n_steps: int = _N_STEPS) -> Played:
             check_keys(next_obs, env.observation_space)
         overwritten.update(_different(seen, obs))
         transitions.append((_copies(seen, layouts), _copies(next_obs, layouts)))
+        for key, of_key in vectors.items():
+            of_key.append(np.array(next_obs[key]))
         rewards.append(float(reward))
         busy_seconds += _seconds_used_in_a_pause()
         obs = env.reset()[0] if terminated or truncated else next_obs
     past, now = ({key: np.stack([each[i][key] for each in transitions]) for key in layouts} for i in (0, 1))
-    return Played(past, now, np.array(rewards), busy_seconds / (n_steps * _PAUSE), sorted(overwritten, key=str))
+    numbers = {key: (np.stack(of_key), parts[key]) for key, of_key in vectors.items()}
+    return Played(past, now, numbers, np.array(rewards), busy_seconds / (n_steps * _PAUSE), sorted(overwritten, key=str))
 
 
 def examine_played(played: Played, layouts: Layouts) -> Iterator[Check]:
@@ -72,23 +79,36 @@ def examine_played(played: Played, layouts: Layouts) -> Iterator[Check]:
 
     :param played: Transitions
     :param layouts: Of the images
-    :return: Two checks for each image, one of the rewards, one for each observation that is lost, and one of the environment's
-        threads
+    :return: Two checks for each image, one for each vector, one of the rewards, one for each observation that is lost, and one
+        of the environment's threads
     """
     for key, layout in layouts.items():
         past, now = (images[key][:, layout.camera_shift :] for images in (played.past, played.now))
         yield _examine_values(name_of("frames", key), past, now, layout)
         if now.dtype == np.uint8:
             yield _examine_stack(name_of("stack", key), past, now, layout)
+    for key, (vectors, space) in played.vectors.items():
+        yield _examine_numbers(key, vectors, space)
     lowest, highest = played.rewards.min(), played.rewards.max()
     text = f"from {lowest:g} to {highest:g} in {len(played.rewards)} random steps"
     if np.isfinite(played.rewards).all():
-        are_large = max(abs(lowest), abs(highest)) > _LARGE_REWARD
+        are_large = max(abs(lowest), abs(highest)) > _LARGE
         yield Check("rewards", True, text + f"; {_SCALE_REWARDS}" * bool(are_large))
     else:
         yield Check("rewards", False, f"{text}, which is not finite", "correct the environment's reward")
     yield from (_examine_kept(key) for key in played.overwritten)
     yield _examine_idle(played.busy)
+
+
+def _examine_numbers(key: str, vectors: np.ndarray, space: spaces.Space) -> Check:
+    name = name_of("numbers", key)
+    problem = problem_of_values(vectors, space)
+    if problem is not None:
+        return Check(name, False, f"the environment returned {problem}", "correct what it returns, or its space")
+    lowest, highest = vectors.min(), vectors.max()
+    are_large = isinstance(space, spaces.Box) and max(abs(lowest), abs(highest)) > _LARGE
+    scale = f"; numbers of about 1 are learned more steadily: scale them, or use VecNormalize(venv, norm_obs_keys=[{key!r}])"
+    return Check(name, True, f"from {lowest:g} to {highest:g} in {len(vectors)} random steps" + scale * bool(are_large))
 
 
 def _examine_kept(key: str | None) -> Check:
