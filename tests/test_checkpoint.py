@@ -361,6 +361,7 @@ def test_a_kill_while_the_one_before_is_deleted_leaves_the_new_one(tmp_path, mon
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step_14", "step_7.tmp"]
 
 
+@pytest.mark.filterwarnings("ignore:A reward has numbers up to")
 @pytest.mark.parametrize("reward, save_freq, saved_at", [(np.nan, 7, 14), (1e38, 1, 21)])
 def test_divergence_stops_training_and_leaves_the_checkpoint_from_before(reward, save_freq, saved_at, tmp_path):
     class Breaks(Clockwork):

@@ -934,6 +934,7 @@ def test_weights_that_are_no_numbers_are_not_saved_over_a_good_file(tmp_path):
     assert (tmp_path / "model.zip").read_bytes() == before
 
 
+@pytest.mark.filterwarnings("ignore:A reward has numbers up to")
 def test_rewards_that_overflow_the_loss_stop_learning():
     model = make(Noise(rewards={12: 1e30}), learning_starts=20, batch_size=64)
     with pytest.raises(FloatingPointError, match=r"critic loss is inf at agent step 21 \(update 1\)"):

@@ -262,19 +262,30 @@ def test_vectors_are_what_their_space_says_in_every_vec_env(joints, got):
         DummyVecEnv([lambda: FrameStack(Wrong())]).reset()
 
 
-def test_numbers_too_large_to_learn_from_are_named_once():
-    class Ticks(Robot):
-        def _obs(self):
-            return {**(obs := super()._obs()), "joints": 1e4 * np.sign(obs["joints"])}
+class Ticks(Robot):
+    def __init__(self):
+        super().__init__(("front", "joints"))
 
-    keys = ("front", "joints")
-    message = r"'joints' has numbers up to 1e\+04, .* VecNormalize\(venv, norm_obs_keys=\['joints'\]\)"
-    with pytest.warns(UserWarning, match=message) as caught:
-        fpac(Ticks(keys)).learn(13)
-    assert sum("has numbers up to" in str(each.message) for each in caught) == 1
+    def _obs(self):
+        return {**(obs := super()._obs()), "joints": 1e4 * np.sign(obs["joints"])}
+
+    def step(self, action):
+        obs, _, *rest = super().step(action)
+        return obs, -2e4, *rest
+
+
+def test_numbers_too_large_to_learn_from_are_named_once():
+    with pytest.warns(
+        UserWarning, match="an agent hardly learns from numbers far from 1: scale them with Gymnasium"
+    ) as caught:
+        fpac(Ticks()).learn(13)
+    assert [str(each.message)[:35] for each in caught if "far from 1" in str(each.message)] == [
+        "A reward has numbers up to 2e+04, a",
+        "'joints' has numbers up to 1e+04, a",
+    ]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        fpac(VecNormalize(DummyVecEnv([lambda: Ticks(keys)]), norm_obs_keys=["joints"])).learn(13)
+        fpac(VecNormalize(DummyVecEnv([Ticks]), norm_obs_keys=["joints"])).learn(13)
 
 
 # ------------------------------------------------------------------------------------------------------- normalized vectors

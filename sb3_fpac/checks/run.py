@@ -52,7 +52,7 @@ class RunChecks:
         for observations in (new_obs, *last_observations):
             buffer.check_vectors(observations, when)
         self._still.update(buffer, new_obs, when)
-        self._magnitude.update(buffer, new_obs)
+        self._magnitude.update(buffer, new_obs, reward)
         return self._continuity.before(buffer, new_obs, when)
 
     def before_updates(self, buffer: FrameStorage) -> None:
