@@ -81,6 +81,7 @@ NEARLY = [
     (box(SIZE, SIZE, 3, dtype=np.int64), r"int64 from 0 to 255: convert them with .*DtypeObservation\(env, np\.uint8\)"),
     (box(SIZE, SIZE, 1, high=np.inf, dtype=np.float32), "float32 from 0 to inf: scale them to 0 to 255"),
     (box(SIZE, SIZE, 3, low=-1, high=1, dtype=np.float32), r"float32 from -1 to 1: convert them with .*, np\.uint8\)\.$"),
+    (box(SIZE, SIZE, 3, low=10), r"limits 0 and 255 for every pixel, got 10 to 10 and 255 to 255: .*TransformObservation"),
     (box(SIZE, SIZE), "need an axis of channels.*FrameStack, which adds it"),
     (box(2, SIZE, SIZE, 3), r"stacks with an axis of their own: wrap the environment in FrameStack\(env, n=2\)"),
     (box(2, 2, SIZE, SIZE, 3), "with three axes"),

@@ -132,8 +132,14 @@ def why_no_stack(space: spaces.Space, normalized: bool = False) -> str | None:
     lowest, highest = space.low.min(), space.high.max()
     is_byte, is_float = space.dtype == np.uint8, np.issubdtype(space.dtype, np.floating)
     in_range = lowest >= 0 and highest in (1, 255)
-    if in_range and (normalized or (is_byte and highest == 255)):
+    if is_image(space) or (in_range and normalized):
         return None
+    if is_byte and in_range and highest == 255:
+        return (
+            f"Images are expected in a Box with the limits 0 and 255 for every pixel, got {lowest} to {space.low.max()} and "
+            f"{space.high.min()} to {highest}: give it these limits, with Gymnasium's TransformObservation(env, lambda obs: "
+            f"obs, Box(0, 255, {shape}, np.uint8))."
+        )
     what = f"Images are expected as uint8 from 0 to 255, got {space.dtype} from {lowest:g} to {highest:g}"
     if is_float and highest == 1:
         other_way = (
