@@ -51,7 +51,7 @@ def _check_image(image: np.ndarray, shape: tuple[int, ...]) -> None:
     if image.shape[-3:] not in (shape, (height, width, channels)):
         raise ValueError(
             f"The agent was trained with images of shape {shape}, got {image.shape}: wrap this environment as that of the "
-            "training, with FrameStack for example."
+            "training, with the same FrameStack and image size."
         )
     if image.dtype != np.uint8:
         limits = f" from {image.min():g} to {image.max():g}" if np.issubdtype(image.dtype, np.number) else ""
