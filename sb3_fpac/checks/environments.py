@@ -173,9 +173,8 @@ def warn_of_new_statistics(normalization: VecNormalize | None) -> None:
 
     :param normalization: The VecNormalize of an agent that has been trained; None: there is none
     """
-    if normalization is None or not isinstance(normalization.obs_rms, dict):
-        return
-    keys = [str(key) for key in normalized_keys(normalization) if normalization.obs_rms[key].count < 1]
+    statistics = normalization.obs_rms if normalization is not None and normalization.norm_obs else {}
+    keys = [key for key, each in statistics.items() if each.count < 1] if isinstance(statistics, dict) else []
     if keys:
         warnings.warn(
             f"This agent has been trained, and gets a VecNormalize of {', '.join(map(repr, keys))} that has seen nothing yet: "
