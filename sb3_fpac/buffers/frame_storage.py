@@ -22,6 +22,7 @@ from sb3_fpac.buffers.frame_batch import FrameBatch
 from sb3_fpac.buffers.frame_pool import to_device
 from sb3_fpac.buffers.frame_store import FrameStore
 from sb3_fpac.buffers.memory import check_memory, check_storage_device
+from sb3_fpac.buffers.transitions import check_transition
 from sb3_fpac.observations import (
     Layout,
     check_keys,
@@ -33,7 +34,6 @@ from sb3_fpac.observations import (
     split_keys,
 )
 
-_ROUNDING = 1e-3  # of actions that are scaled and scaled back
 Samples = TypeVar("Samples", ReplayBufferSamples, DictReplayBufferSamples)
 
 References = dict[str | None, np.ndarray]
@@ -137,21 +137,7 @@ class FrameStorage(ReplayBuffer):
         self, obs: Any, next_obs: Any, action: np.ndarray, reward: np.ndarray, done: np.ndarray, infos: Any
     ) -> tuple[References, References]:
         """References to a transition's observations, whose frames have been stored; nothing is, if something does not fit"""
-        n_numbers = self.n_envs * self.action_dim, self.n_envs, self.n_envs
-        for name, values, n in zip(("action", "reward", "done"), (action, reward, done), n_numbers, strict=True):
-            if np.size(values) != n:
-                raise ValueError(f"{name} must have {n} values for {self.n_envs} environments, got {np.size(values)}.")
-        if not np.isfinite(reward).all():
-            raise ValueError(
-                f"A transition has a reward that is not finite, {reward}: correct it, or leave the transition out."
-            )
-        if not isinstance(infos, (list, tuple)) or len(infos) != self.n_envs:
-            raise ValueError(f"infos must be a list of {self.n_envs} dicts, one for each environment, got {infos!r}.")
-        largest = np.abs(action).max() if isinstance(self.action_space, spaces.Box) else 0
-        if not largest <= 1 + _ROUNDING:
-            raise ValueError(
-                f"Replay buffers contain actions scaled to [-1, 1], got {largest:.3g}: pass model.policy.scale_action(action)."
-            )
+        check_transition(action, reward, done, infos, self.n_envs, self.action_space)
         if isinstance(self.observation_space, spaces.Dict):
             for observation in (obs, next_obs):
                 check_keys(observation, self.observation_space)

@@ -37,10 +37,9 @@ class BlankCheck:
 
 
 class StillCheck:
-    """Warns once for every camera that stops to move during training, as one does whose driver repeats the last frame."""
+    """Warns once for every camera that stops moving during training, as one does whose driver repeats the last frame."""
 
     def __init__(self) -> None:
-        self._last: dict[str | None, np.ndarray] = {}
         self._n_still: dict[str | None, np.ndarray] = {}  # steps of every environment
         self._warned: set[str | None] = set()
 
@@ -53,16 +52,16 @@ class StillCheck:
         :param when: The current step, for the warning
         """
         for key, store in buffer.stores.items():
-            newest = np.array((obs if key is None else obs[key])[:, -store.layout.frame_channels :])
-            last = self._last.get(key)
-            if last is not None and key not in self._warned:
-                self._n_still[key] = (self._n_still.get(key, 0) + 1) * (newest == last).all(axis=(1, 2, 3))
-                if self._n_still[key].max() >= _N_STILL:
-                    self._warned.add(key)
-                    of_key = "" if key is None else f"{key!r}: "
-                    warnings.warn(
-                        f"{of_key}the camera has shown the same frame for {_N_STILL} steps at {when}: check that it still "
-                        "sends new frames. What was stored in the meantime shows the agent nothing.",
-                        stacklevel=3,
-                    )
-            self._last[key] = newest
+            if key in self._warned:
+                continue
+            images, channels = obs if key is None else obs[key], store.layout.frame_channels
+            newest, before = images[:, -channels:], images[:, -2 * channels : -channels]
+            self._n_still[key] = (self._n_still.get(key, 0) + 1) * (newest == before).all(axis=(1, 2, 3))
+            if self._n_still[key].max() >= _N_STILL:
+                self._warned.add(key)
+                of_key = "" if key is None else f"{key!r}: "
+                warnings.warn(
+                    f"{of_key}the camera has shown the same frame for {_N_STILL} steps at {when}: check that it still "
+                    "sends new frames. What was stored in the meantime shows the agent nothing.",
+                    stacklevel=3,
+                )

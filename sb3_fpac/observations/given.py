@@ -7,7 +7,7 @@ import numpy as np
 from gymnasium import spaces
 
 from sb3_fpac.observations.keys import check_keys, naming
-from sb3_fpac.observations.returned import problem_of_values
+from sb3_fpac.observations.returned import problem_of_values, range_of
 
 
 def check_given(observation: Any, space: spaces.Space) -> None:
@@ -54,8 +54,7 @@ def _check_image(image: np.ndarray, shape: tuple[int, ...]) -> None:
             "training, with the same FrameStack and image size."
         )
     if image.dtype != np.uint8:
-        limits = f" from {image.min():g} to {image.max():g}" if np.issubdtype(image.dtype, np.number) else ""
         raise ValueError(
-            f"The agent was trained with images of uint8 from 0 to 255, got {image.dtype}{limits}: pass them as the "
+            f"The agent was trained with images of uint8 from 0 to 255, got {image.dtype}{range_of(image)}: pass them as the "
             "environment returned them."
         )

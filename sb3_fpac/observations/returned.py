@@ -65,7 +65,7 @@ def check_is_bytes(image: Any) -> np.ndarray:
     array = np.asarray(image)
     if array.dtype != np.uint8:
         raise ValueError(
-            f"The space of the images is uint8, but the environment returned {array.dtype}{_range_of(array)}: return uint8 "
+            f"The space of the images is uint8, but the environment returned {array.dtype}{range_of(array)}: return uint8 "
             "from 0 to 255."
         )
     return array
@@ -137,6 +137,12 @@ def _kind_of(value: Any) -> str:
     return f"a tensor of {value.dtype}" if _is_tensor(value) else type(value).__name__
 
 
-def _range_of(image: np.ndarray) -> str:
+def range_of(image: np.ndarray) -> str:
+    """
+    Write the range of an image, for errors about its type.
+
+    :param image: Any array
+    :return: ``" from 0 to 1"``; empty if there are no numbers
+    """
     is_numbers = np.issubdtype(image.dtype, np.number) and image.size
     return f" from {image.min():g} to {image.max():g}" if is_numbers else f" ({image})" if image.ndim == 0 else ""
