@@ -1,6 +1,7 @@
 """What users of robots do: record transitions themselves, train on them alone, and change cameras."""
 
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -138,6 +139,14 @@ def test_a_camera_that_repeats_its_last_frame_is_named_once(monkeypatch):
     ) as caught:
         of_fpac(Freezes(keys=("front", "joints", "wrist"))).learn(60)
     assert sum("the same frame" in str(each.message) for each in caught) == 1
+
+
+def test_a_camera_without_a_stack_that_repeats_its_last_frame_is_named(monkeypatch):
+    monkeypatch.setattr("sb3_fpac.checks.blank._N_STILL", 5)
+    env = Noise()
+    monkeypatch.setattr(env, "_frame", partial(np.full, env.observation_space.shape, 9, np.uint8))
+    with pytest.warns(UserWarning, match="the camera has shown the same frame for 5 steps at agent step 6 "):
+        fpac(env).learn(8)
 
 
 # --------------------------------------------------------------------------------------------------------------- other cameras

@@ -40,6 +40,7 @@ class StillCheck:
     """Warns once for every camera that stops moving during training, as one does whose driver repeats the last frame."""
 
     def __init__(self) -> None:
+        self._last: dict[str | None, np.ndarray] = {}
         self._n_still: dict[str | None, np.ndarray] = {}  # steps of every environment
         self._warned: set[str | None] = set()
 
@@ -54,9 +55,10 @@ class StillCheck:
         for key, store in buffer.stores.items():
             if key in self._warned:
                 continue
-            images, channels = obs if key is None else obs[key], store.layout.frame_channels
-            newest, before = images[:, -channels:], images[:, -2 * channels : -channels]
-            self._n_still[key] = (self._n_still.get(key, 0) + 1) * (newest == before).all(axis=(1, 2, 3))
+            newest = np.array((obs if key is None else obs[key])[:, -store.layout.frame_channels :])
+            last = self._last.get(key, newest)  # of a single frame, the stack does not hold the one before
+            self._n_still[key] = (self._n_still.get(key, 0) + (key in self._last)) * (newest == last).all(axis=(1, 2, 3))
+            self._last[key] = newest
             if self._n_still[key].max() >= _N_STILL:
                 self._warned.add(key)
                 of_key = "" if key is None else f"{key!r}: "
