@@ -6,9 +6,9 @@ import pytest
 from gymnasium import spaces
 from helpers.environments import Noise, Robot
 from stable_baselines3 import PPO
-from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList, EvalCallback
 from stable_baselines3.common.noise import NormalActionNoise
-from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecNormalize
+from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecNormalize, VecTransposeImage
 
 from sb3_fpac import FPAC, CameraShift, CameraView, FeaturePointExtractor, FrameReplayBuffer, FrameStack, HerFrameReplayBuffer
 from sb3_fpac.callbacks import FeaturePointCallback
@@ -234,3 +234,70 @@ def test_points_are_not_drawn_in_the_environment_of_training(tmp_path):
         with pytest.raises(ValueError, match="eval_env is the environment of training, whose episodes it would interrupt"):
             model.learn(3, callback=FeaturePointCallback(freq=20, save_path=tmp_path, eval_env=eval_env))
     model.learn(3, callback=FeaturePointCallback(freq=20, save_path=tmp_path, eval_env=other))
+
+
+# -------------------------------------------------------------------------------------------------- evaluation environments
+
+
+def learn_with(model, eval_env, steps=3):
+    callback = EvalCallback(eval_env, n_eval_episodes=1, eval_freq=2, warn=False, verbose=0)
+    return model.learn(steps, callback=CallbackList([callback])), callback
+
+
+def channels_last():
+    return VecFrameStack(DummyVecEnv([lambda: Noise((24, 24, 3))]), 2, "last")
+
+
+def ppo(env, policy="CnnPolicy"):
+    return PPO(policy, env, policy_kwargs=POINTS, n_steps=8, batch_size=8, seed=0)
+
+
+@pytest.mark.parametrize("algorithm", [fpac, ppo])
+@pytest.mark.parametrize(
+    ("eval_env", "problem"),
+    [
+        (lambda: FrameStack(Noise(), 3), r"images of shape \(6, \d+, \d+\), got \(1, 9, \d+, \d+\)"),
+        (lambda: Noise((24, 24, 3)), "images of shape"),
+        (lambda: FrameStack(Robot(("front", "joints"))), "other observations than that of training"),
+        (lambda: OtherActions(FrameStack(Noise())), "has the actions Box.* Make eval_env like the environment of training"),
+    ],
+    ids=["other stack", "no stack", "cameras", "other actions"],
+)
+def test_an_evaluation_in_another_environment_is_refused_before_the_first_step(algorithm, eval_env, problem):
+    model = algorithm(two_frames())
+    with pytest.raises(ValueError, match=problem):
+        learn_with(model, eval_env())
+    assert model.num_timesteps == 0
+
+
+class OtherActions(gym.Wrapper):
+    def __init__(self, env):
+        super().__init__(env)
+        self.action_space = spaces.Box(-1, 1, (5,))
+
+
+@pytest.mark.parametrize("policy", ["CnnPolicy", "MlpPolicy"])
+def test_an_evaluation_in_an_environment_like_that_of_training_is_as_before(policy):
+    """SB3 puts the channels first in the training environment only; agents without points are SB3's own business"""
+
+    def make():
+        return channels_last() if policy == "CnnPolicy" else gym.wrappers.FlattenObservation(Noise())
+
+    model = fpac(make()) if policy == "CnnPolicy" else PPO(policy, make(), n_steps=8, batch_size=8)
+    _, callback = learn_with(model, make())
+    assert np.isfinite(callback.last_mean_reward)
+
+
+def test_an_evaluation_without_the_wrappers_around_vec_normalize_is_refused_before_the_first_step():
+    def normalized(**kwargs):
+        return VecNormalize(channels_last(), norm_obs=False, **kwargs)
+
+    model = fpac(normalized())
+    for eval_env in (normalized(training=False), channels_last()):
+        with pytest.raises(
+            ValueError, match=r"make it as VecTransposeImage\(VecNormalize\(VecFrameStack\(DummyVecEnv\(…\)\)\)\), got"
+        ):
+            learn_with(model, eval_env)
+    assert model.num_timesteps == 0
+    _, callback = learn_with(model, VecTransposeImage(normalized(training=False, norm_reward=False)))
+    assert np.isfinite(callback.last_mean_reward)

@@ -14,6 +14,7 @@ from stable_baselines3 import SAC
 from stable_baselines3.common import base_class
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.callbacks import EvalCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.type_aliases import MaybeCallback
@@ -27,6 +28,7 @@ from sb3_fpac.checks.environments import (
     check_stacking,
     warn_of_new_statistics,
 )
+from sb3_fpac.checks.evaluation import check_evaluation_env
 from sb3_fpac.features.combined_extractor import FeaturePointCombinedExtractor
 from sb3_fpac.features.extractor import FeaturePointExtractor
 from sb3_fpac.features.frame_extractor import FrameExtractor
@@ -171,13 +173,14 @@ def register_setup() -> None:
     and :func:`warn_of_new_statistics`, and refuses a replay buffer of one transition, with which agents are loaded to act.
     Their ``policy_kwargs`` are their own, as SB3 and the policies change them. ``normalized_keys``, which is saved with them,
     names the vectors that VecNormalize normalizes. Where SB3 compares the spaces of an agent and an environment,
-    :func:`check_spaces` does so before.
+    :func:`check_spaces` does so before. EvalCallback calls :func:`check_evaluation_env` when training starts.
     """
     for algorithm in _SET_UP:
         _wrap(algorithm, "_setup_model", _checked)
     _wrap(BaseAlgorithm, "_setup_learn", _checked_learn)
     _wrap(OffPolicyAlgorithm, "_store_transition", _storing_what_is_seen)
     _wrap(base_class, "check_for_correct_spaces", _naming_differences)
+    _wrap(EvalCallback, "init_callback", _checked_evaluation)
 
 
 def _wrap(owner: Any, name: str, wrapper: Callable[[Any], Any]) -> None:
@@ -255,6 +258,16 @@ def _naming_differences(check: Callable[..., None]) -> Callable[..., None]:
         check(env, observation_space, action_space)
 
     return name_differences
+
+
+def _checked_evaluation(init: Callable[..., None]) -> Callable[..., None]:
+    @wraps(init)
+    def init_checked(self: EvalCallback, model: BaseAlgorithm) -> None:
+        if _has_points(model):
+            check_evaluation_env(model, self.eval_env)
+        init(self, model)
+
+    return init_checked
 
 
 def _own(policy_kwargs: dict[str, Any]) -> dict[str, Any]:
