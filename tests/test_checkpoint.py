@@ -410,6 +410,8 @@ def test_what_cannot_be_resumed_is_refused(tmp_path):
     model = make(learning_starts=1000).learn(7)
     path = save_checkpoint(model, tmp_path)
     assert path == latest_checkpoint(path) == latest_checkpoint(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"model\.zip is a file: pass the folder of the checkpoint, such as .*step_7"):
+        resume(path / "model.zip", envs())
     with pytest.raises(FileExistsError, match="exists already"):
         save_checkpoint(model, tmp_path)
     with pytest.raises(ValueError, match="Observation spaces do not match"):

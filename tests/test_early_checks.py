@@ -8,6 +8,7 @@ from helpers.environments import Noise, Robot
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList, EvalCallback
 from stable_baselines3.common.noise import NormalActionNoise
+from stable_baselines3.common.type_aliases import TrainFrequencyUnit
 from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecNormalize, VecTransposeImage
 
 from sb3_fpac import FPAC, CameraShift, CameraView, FeaturePointExtractor, FrameReplayBuffer, FrameStack, HerFrameReplayBuffer
@@ -234,6 +235,38 @@ def test_points_are_not_drawn_in_the_environment_of_training(tmp_path):
         with pytest.raises(ValueError, match="eval_env is the environment of training, whose episodes it would interrupt"):
             model.learn(3, callback=FeaturePointCallback(freq=20, save_path=tmp_path, eval_env=eval_env))
     model.learn(3, callback=FeaturePointCallback(freq=20, save_path=tmp_path, eval_env=other))
+
+
+# --------------------------------------------------------------------------------------------------------------- arguments
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "problem"),
+    [
+        (dict(train_freq="episode"), r"a number and its unit, such as \(1, 'episode'\), got 'episode'"),
+        (dict(train_freq=(1, "epoch")), r"a number and its unit, such as \(1, 'episode'\), got \(1, 'epoch'\)"),
+        (dict(train_freq=None), "a number and its unit"),
+        (dict(train_freq=0), "train_freq must be at least 1"),
+        (dict(train_freq=(0.5, "episode")), "train_freq must be a whole number"),
+        (dict(seed="3"), "seed must be a whole number, got '3'"),
+        (dict(seed=-1), "seed must be from 0 to 4294967295"),
+        (dict(action_noise=0.1), "action_noise must be an ActionNoise, such as SB3's NormalActionNoise, got 0.1"),
+        (dict(policy_kwargs=dict(activation_fn="relu")), "activation_fn must be a class, such as torch.nn.ReLU, got 'relu'"),
+        (dict(policy_kwargs=dict(optimizer_class="adam")), "optimizer_class must be a class, such as torch.optim.Adam"),
+    ],
+    ids=str,
+)
+def test_arguments_of_another_kind_are_refused_by_name(kwargs, problem):
+    with pytest.raises(ValueError, match=problem):
+        fpac(FrameStack(Noise()), **kwargs)
+
+
+def test_numbers_of_numpy_and_units_of_sb3_are_arguments(tmp_path):
+    model = fpac(FrameStack(Noise()), seed=np.int64(3), train_freq=(np.int64(1), "episode"), action_noise=None)
+    model.learn(25).save(tmp_path / "model")
+    assert model.seed == 3 and type(model.seed) is int
+    loaded = FPAC.load(tmp_path / "model", env=FrameStack(Noise()))
+    assert (loaded.train_freq.frequency, loaded.train_freq.unit) == (1, TrainFrequencyUnit("episode")) and loaded.seed == 3
 
 
 # -------------------------------------------------------------------------------------------------- evaluation environments

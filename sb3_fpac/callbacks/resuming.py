@@ -52,6 +52,8 @@ def resume(
     :raises ValueError: if another algorithm was trained, or in another environment, or by another version of this package, or
         a file is damaged
     """
+    if folder is not None and Path(folder).is_file():
+        raise FileNotFoundError(f"{folder} is a file: pass the folder of the checkpoint, such as {Path(folder).parent}.")
     checkpoint = None if folder is None else latest_checkpoint(folder)
     if checkpoint is None:
         raise FileNotFoundError(

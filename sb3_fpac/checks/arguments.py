@@ -2,11 +2,14 @@
 
 import re
 from collections.abc import Mapping
+from types import NoneType
 from typing import Any
 
 import torch as th
 from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.noise import ActionNoise
 from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.type_aliases import TrainFreq
 
 from sb3_fpac.arguments import number, one_of, whole_number
 from sb3_fpac.buffers import FrameReplayBuffer, FrameStorage, HerFrameReplayBuffer
@@ -30,10 +33,11 @@ def check_hyperparameters(model: Any) -> None:
     """
     for name, lowest in _WHOLE_NUMBERS.items():
         setattr(model, name, whole_number(name, getattr(model, name), lowest))
-    if isinstance(model.train_freq, list):  # as YAML has it
-        model.train_freq = tuple(model.train_freq)
-    is_pair = isinstance(model.train_freq, tuple) and len(model.train_freq) == 2  # with SB3's "step" or "episode"
-    whole_number("train_freq", model.train_freq[0] if is_pair else model.train_freq, at_least=1)
+    _check_train_freq(model)
+    if model.seed is not None:
+        model.seed = whole_number("seed", model.seed, at_least=0, at_most=2**32 - 1)
+    if not isinstance(model.action_noise, (ActionNoise, NoneType)):
+        raise ValueError(f"action_noise must be an ActionNoise, such as SB3's NormalActionNoise, got {model.action_noise!r}.")
     for name in ("gamma", "tau"):
         setattr(model, name, number(name, getattr(model, name), at_least=0, at_most=1))
     if not callable(model.learning_rate):
@@ -46,6 +50,22 @@ def check_hyperparameters(model: Any) -> None:
         model.target_entropy = number("target_entropy", model.target_entropy)
     one_of("compile", model.compile, (True, False, "auto"))
     whole_number("n_critics", model.policy_kwargs.get("n_critics", 2), at_least=1)
+    for name, example in (("activation_fn", "torch.nn.ReLU"), ("optimizer_class", "torch.optim.Adam")):
+        if not callable(model.policy_kwargs.get(name, type)):
+            raise ValueError(f"{name} must be a class, such as {example}, got {model.policy_kwargs[name]!r}.")
+
+
+def _check_train_freq(model: Any) -> None:
+    given = model.train_freq
+    if isinstance(given, TrainFreq):  # SB3 has converted it
+        return
+    is_pair = isinstance(given, (tuple, list)) and len(given) == 2  # YAML has lists
+    n, unit = given if is_pair else (given, "step")
+    if isinstance(n, (str, tuple, list, NoneType)) or unit not in ("step", "episode"):
+        raise ValueError(
+            f"train_freq must be a number of agent steps, or a number and its unit, such as (1, 'episode'), got {given!r}."
+        )
+    model.train_freq = (whole_number("train_freq", n, at_least=1), unit)
 
 
 def check_gamma(replay_buffer_kwargs: Mapping[str, Any], gamma: float) -> None:
