@@ -156,4 +156,4 @@ except RuntimeError as refusal:
     print(refusal)
 """
     run = run_python("-c", code, cwd=tmp_path, display=False)
-    assert run.stdout.startswith("(17,)") and "libegl1" in run.stdout
+    assert "(17,)" in run.stdout.splitlines() and "libegl1" in run.stdout  # Shimmy may say something before
