@@ -6,7 +6,7 @@ BIN := .venv/bin
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --dist worksteal
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-fast check docs benchmarks clean
+.PHONY: demo test test-fast check pins docs benchmarks clean
 
 demo: .venv/ready
 	$(BIN)/python examples/demo.py
@@ -25,6 +25,13 @@ check: .venv/ready
 	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT \
 		&& $(BIN)/python -m build --no-isolation --outdir "$$folder" > "$$folder/log" \
 		&& rm "$$folder/log" && $(BIN)/python -m twine check --strict "$$folder"/*
+
+# All supported Pythons can install what constraints.txt pins.
+pins: .venv/ready
+	for version in 3.10 3.11 3.12 3.13; do \
+		$(BIN)/uv pip compile --quiet --python-version $$version --all-extras --constraint constraints.txt pyproject.toml > /dev/null \
+			|| exit 1; \
+	done
 
 docs: .venv/ready
 	$(BIN)/python -m sphinx --fail-on-warning docs docs/_build
