@@ -453,6 +453,33 @@ def test_a_replay_buffer_is_checked_when_it_is_loaded(other, words, tmp_path):
     model.learn(20)
 
 
+def load(model, other, path):
+    other.save_replay_buffer(path)
+    model.load_replay_buffer(path)
+
+
+def assign(model, other, path):
+    model.replay_buffer = other.replay_buffer
+
+
+@pytest.mark.parametrize(("algorithm", "take"), [(SAC, load), (SAC, assign), (FPAC, assign)])
+@pytest.mark.parametrize(
+    ("env", "words"),
+    [
+        (lambda: FrameStack(Noise(), 3), "its observation_space is"),
+        (lambda: DummyVecEnv([lambda: FrameStack(Noise())] * 2), "its n_envs is 2, that of the model is 1"),
+    ],
+)
+def test_a_replay_buffer_of_another_environment_is_refused_before_training(algorithm, take, env, words, tmp_path):
+    model, other = (
+        off_policy(algorithm, made, replay_buffer_class=FrameReplayBuffer) for made in (FrameStack(Noise()), env())
+    )
+    take(model, other, tmp_path / "buffer.pkl")
+    with pytest.raises(ValueError, match=f"The replay buffer does not fit this agent: {words}.* same environment, and as many"):
+        model.learn(5)
+    assert model.num_timesteps == 0
+
+
 def test_the_episode_of_a_loaded_replay_buffer_ends(tmp_path):
     model, other = (fpac(FrameStack(Noise()), n_steps=3, learning_starts=1000).learn(7) for _ in range(2))
     other.save_replay_buffer(tmp_path / "buffer")
