@@ -475,7 +475,9 @@ def test_a_replay_buffer_of_another_environment_is_refused_before_training(algor
         off_policy(algorithm, made, replay_buffer_class=FrameReplayBuffer) for made in (FrameStack(Noise()), env())
     )
     take(model, other, tmp_path / "buffer.pkl")
-    with pytest.raises(ValueError, match=f"The replay buffer does not fit this agent: {words}.* same environment, and as many"):
+    with pytest.raises(
+        ValueError, match=f"The replay buffer does not fit this agent: {words}.* same environment, and as many"
+    ):
         model.learn(5)
     assert model.num_timesteps == 0
 

@@ -172,7 +172,8 @@ def register_setup() -> None:
     :func:`describe` afterwards, with ``verbose=1``. A buffer of frames gets :func:`frame_options`. Agents with feature points,
     or with such a buffer, store the images that they saw under VecNormalize. Their ``learn`` calls :func:`check_normalized`
     and :func:`warn_of_new_statistics`, and refuses a replay buffer of one transition, with which agents are loaded to act.
-    A buffer of frames must pass :func:`check_own_buffer` then. Their ``policy_kwargs`` are their own, as SB3 and the policies change them. ``normalized_keys``, which is saved with them,
+    A buffer of frames must pass :func:`check_own_buffer` then. Their ``policy_kwargs`` are their own, as SB3 and the policies
+    change them. ``normalized_keys``, which is saved with them,
     names the vectors that VecNormalize normalizes. Where SB3 compares the spaces of an agent and an environment,
     :func:`check_spaces` does so before. EvalCallback calls :func:`check_evaluation_env` when training starts.
     """
