@@ -46,6 +46,11 @@ def check_actions(space: spaces.Space) -> None:
 
     :param space: Of the environment's actions
     """
+    if isinstance(space, (spaces.Dict, spaces.Tuple)):
+        raise ValueError(
+            f"FPAC needs continuous actions, a Box, got {space}: wrap the environment in Gymnasium's "
+            "TransformAction, with one Box for all parts and a function that makes the parts from its numbers."
+        )
     if not isinstance(space, spaces.Box):
         raise ValueError(
             f"FPAC needs continuous actions, a Box, got {space}: use DQN, QR-DQN or PPO with "
