@@ -16,7 +16,9 @@ from sb3_fpac import (
     FPAC,
     FeaturePointCombinedExtractor,
     FPACPolicy,
+    FrameStack,
     HerFrameReplayBuffer,
+    PixelExtractor,
     fpac_fast,
     fpac_kwargs,
     latest_checkpoint,
@@ -324,6 +326,20 @@ def test_what_does_not_fit_is_refused_by_its_key(parts, kwargs, words):
         policy_kwargs = dict(features_extractor_kwargs=kwargs)
         FPAC("MultiInputPolicy", Spaces(spaces.Dict(list(parts.items()))), buffer_size=9, policy_kwargs=policy_kwargs)
     assert "\n" not in str(error.value)
+
+
+def test_an_extractor_of_single_images_is_told_which_one_takes_dicts():
+    with pytest.raises(ValueError, match=r"'MultiInputPolicy' pass features_extractor_class=FeaturePointCombinedExtractor\.$"):
+        make(policy_kwargs=dict(features_extractor_class=PixelExtractor, features_extractor_kwargs=STACKS))
+    make(policy_kwargs=dict(features_extractor_class=FeaturePointCombinedExtractor))
+
+
+@pytest.mark.parametrize("use", [make, FrameStack])
+def test_a_python_dict_is_no_space(use):
+    env = Robot()
+    env.observation_space = env.observation_space.spaces
+    with pytest.raises(ValueError, match=r"observation_space must be one of gymnasium\.spaces, .*, got <class 'dict'>\.$"):
+        use(env)
 
 
 def test_observations_with_other_keys_are_refused():

@@ -32,6 +32,8 @@ def check_env(env: Any) -> None:
             f"FPAC needs an environment, a VecEnv or an id, got {type(env).__name__}: for several environments use "
             "SB3's make_vec_env, or DummyVecEnv with a list of functions."
         )
+    if not isinstance(env.observation_space, spaces.Space):
+        raise ValueError(why_no_stack(env.observation_space))
     check_actions(env.action_space)  # before SB3 does, which knows no cure
     if isinstance(env, gym.Env) and isinstance(env.observation_space, spaces.Dict):
         split_keys(env.observation_space)
