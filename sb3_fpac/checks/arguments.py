@@ -1,4 +1,4 @@
-"""Which arguments and replay buffers are refused: each function raises a ValueError that names the cause and the cure."""
+"""Which arguments FPAC refuses: each function raises a ValueError that names the cause and the cure."""
 
 import re
 from collections.abc import Mapping
@@ -8,12 +8,12 @@ from typing import Any
 import torch as th
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.noise import ActionNoise
-from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import TrainFreq
 
 from sb3_fpac.arguments import number, one_of, whole_number
 from sb3_fpac.buffers import FrameReplayBuffer, FrameStorage, HerFrameReplayBuffer
+from sb3_fpac.checks.own_buffer import problem_of_buffer
 from sb3_fpac.features.combined_extractor import FeaturePointCombinedExtractor
 from sb3_fpac.features.frame_extractor import FrameExtractor
 from sb3_fpac.observations import Layout, check_options
@@ -195,7 +195,7 @@ def check_loaded_buffer(loaded: ReplayBuffer, expected: FrameStorage) -> None:
         raise ValueError(f"it contains a {type(loaded).__name__}, and FPAC needs a FrameReplayBuffer.")
     if type(loaded) is not type(expected):
         raise ValueError(f"it contains a {type(loaded).__name__}, and the model has a {type(expected).__name__}.")
-    problem = _problem_of_buffer(loaded, expected)
+    problem = problem_of_buffer(loaded, expected)
     if problem is not None:
         raise ValueError(problem)
     for key, layout in expected.layouts.items():
@@ -203,29 +203,6 @@ def check_loaded_buffer(loaded: ReplayBuffer, expected: FrameStorage) -> None:
             theirs, ours = getattr(loaded.layouts[key], name), getattr(layout, name)
             if theirs != ours:
                 raise ValueError(f"its {name}{_of(key)} is {theirs}, that of the model is {ours}.")
-
-
-def check_own_buffer(model: OffPolicyAlgorithm) -> None:
-    """
-    Check that the replay buffer is one of the agent's environments. SB3 does not, neither where it loads a buffer nor where a
-    script sets ``model.replay_buffer``.
-
-    :param model: Any off-policy algorithm with a buffer of frames
-    """
-    problem = _problem_of_buffer(model.replay_buffer, model)
-    if problem is not None:
-        raise ValueError(
-            f"The replay buffer does not fit this agent: {problem} Use a buffer that was filled in the same environment, and "
-            "as many of it."
-        )
-
-
-def _problem_of_buffer(buffer: Any, expected: Any) -> str | None:
-    for name in ("observation_space", "action_space", "n_envs"):
-        theirs, ours = getattr(buffer, name, None), getattr(expected, name, None)
-        if theirs != ours:
-            return f"its {name} is {theirs}, that of the model is {ours}."
-    return None
 
 
 def check_same_layout(extractor: FrameExtractor | FeaturePointCombinedExtractor, replay_buffer: FrameStorage) -> None:

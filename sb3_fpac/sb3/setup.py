@@ -21,7 +21,6 @@ from stable_baselines3.common.type_aliases import MaybeCallback
 
 from sb3_fpac.arguments import keywords
 from sb3_fpac.buffers import FrameStorage, end_episodes, normalized_keys
-from sb3_fpac.checks.arguments import check_own_buffer
 from sb3_fpac.checks.environments import (
     check_normalization,
     check_normalized,
@@ -30,6 +29,7 @@ from sb3_fpac.checks.environments import (
     warn_of_new_statistics,
 )
 from sb3_fpac.checks.evaluation import check_evaluation_env
+from sb3_fpac.checks.own_buffer import check_own_buffer
 from sb3_fpac.features.combined_extractor import FeaturePointCombinedExtractor
 from sb3_fpac.features.extractor import FeaturePointExtractor
 from sb3_fpac.features.frame_extractor import FrameExtractor
