@@ -172,6 +172,45 @@ def test_images_of_another_type_than_their_space_are_refused(dtype, what):
         learn(env, 3)
 
 
+class Returning(DummyVecEnv):
+    """A VecEnv of a simulator's own, without the wrappers that SB3 puts around environments"""
+
+    def __init__(self, change, since=0):
+        super().__init__([lambda: FrameStack(Arm())])
+        self.change, self.since, self.n_steps = change, since, 0
+
+    def step_wait(self):
+        observations, rewards, dones, infos = super().step_wait()
+        self.n_steps += 1
+        if self.n_steps < self.since:
+            return observations, rewards, dones, infos
+        return self.change(observations, rewards, dones, infos)
+
+
+@pytest.mark.parametrize("since", [1, 4])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda obs: {**obs, "eye": obs["eye"] / 255}, "Image 'eye': .* is uint8, but the environment returned float64"),
+        (lambda obs: {**obs, "eye": th.as_tensor(obs["eye"])}, "Image 'eye': .* returned a tensor of torch.uint8"),
+        (lambda obs: {"eye": obs["eye"]}, "The environment returned an observation without 'joints'"),
+        (lambda obs: {"joints": obs["joints"]}, "^The environment returned an observation without 'eye'"),
+    ],
+)
+def test_a_vec_env_whose_observations_are_of_another_type_is_told_so(change, message, since):
+    """Not that they are no stacks of frames"""
+    with pytest.raises(ValueError, match=message):
+        learn(Returning(lambda obs, *rest: (change(obs), *rest), since), 9)
+
+
+def test_rewards_of_a_vec_env_may_be_tensors():
+    venv = Returning(lambda obs, rewards, dones, infos: (obs, th.as_tensor(rewards), th.as_tensor(dones), infos))
+    buffer = learn(venv, 12).replay_buffer
+    assert (
+        buffer.rewards[:12, 0].tolist() == [1, 2, 3, 4, 5, -10] * 2 and buffer.dones[:12, 0].tolist() == [0, 0, 0, 0, 0, 1] * 2
+    )
+
+
 def test_an_image_that_is_none_is_named():
     class Lost(gym.ObservationWrapper):
         def observation(self, observation):

@@ -144,6 +144,13 @@ def test_a_camera_without_a_view_is_named():
         env.reset()
 
 
+def test_a_camera_whose_tracking_is_lost_is_named():
+    lost = CameraView(anchor=np.zeros(2), project=lambda point: point * np.nan)
+    env = CameraShift(FrameStack(Gripper()), dict(wrist=tracker, front=lambda *_: lost))
+    with pytest.raises(ValueError, match="Image 'front': Camera shifts must be finite"):
+        env.reset()
+
+
 def test_a_missing_image_is_named():
     env = CameraShift(gym.wrappers.TransformObservation(FrameStack(Gripper()), lambda _: {}, None), dict(wrist=tracker))
     with pytest.raises(ValueError, match="an observation without 'wrist', which its space has"):

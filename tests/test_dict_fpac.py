@@ -16,7 +16,9 @@ from sb3_fpac import (
     FPAC,
     FeaturePointCombinedExtractor,
     FPACPolicy,
+    FrameStack,
     HerFrameReplayBuffer,
+    PixelExtractor,
     fpac_fast,
     fpac_kwargs,
     latest_checkpoint,
@@ -326,6 +328,20 @@ def test_what_does_not_fit_is_refused_by_its_key(parts, kwargs, words):
     assert "\n" not in str(error.value)
 
 
+def test_an_extractor_of_single_images_is_told_which_one_takes_dicts():
+    with pytest.raises(ValueError, match=r"'MultiInputPolicy' pass features_extractor_class=FeaturePointCombinedExtractor\.$"):
+        make(policy_kwargs=dict(features_extractor_class=PixelExtractor, features_extractor_kwargs=STACKS))
+    make(policy_kwargs=dict(features_extractor_class=FeaturePointCombinedExtractor))
+
+
+@pytest.mark.parametrize("use", [make, FrameStack])
+def test_a_python_dict_is_no_space(use):
+    env = Robot()
+    env.observation_space = env.observation_space.spaces
+    with pytest.raises(ValueError, match=r"observation_space must be one of gymnasium\.spaces, .*, got <class 'dict'>\.$"):
+        use(env)
+
+
 def test_observations_with_other_keys_are_refused():
     model = make()
     obs, _ = Robot().reset(seed=1)
@@ -345,6 +361,27 @@ def test_single_frames_of_an_evaluation_are_refused_by_their_key(n_envs):
         ValueError, match=r"Image 'wrist': .* trained with images of shape \(2, 18, 16\), got .*: wrap .* FrameStack"
     ):
         model.predict({**batch, "wrist": batch["wrist"][:, :1]})
+
+
+def test_an_agent_is_given_a_dict_only_if_it_was_trained_with_dicts():
+    of_dict, of_image = make(), FPAC("CnnPolicy", StackedNoise(), **SHORT)
+    a_dict, an_image = Robot().reset(seed=1)[0], StackedNoise().reset(seed=1)[0]
+    for model, own, other, expected in (
+        (of_dict, a_dict, an_image, "a dict of 'wrist', 'front'.*"),
+        (of_image, an_image, a_dict, r"an array of shape \(\d+, \d+, \d+\)"),
+    ):
+        for wrong in (other, None):
+            with pytest.raises(ValueError, match=rf"trained with {expected}, got {type(wrong).__name__}: pass what the"):
+                model.predict(wrong)
+        with pytest.raises(ValueError, match=r"You have passed a tuple .* instead of a Numpy array or a Dict"):
+            model.predict((own, {}))
+
+
+def test_an_agent_acts_on_dicts_of_tensors():
+    obs, _ = Robot().reset(seed=1)
+    model = make()
+    tensors = {key: th.as_tensor(part) for key, part in obs.items()}
+    assert np.array_equal(model.predict(tensors, deterministic=True)[0], model.predict(obs, deterministic=True)[0])
 
 
 @pytest.mark.parametrize("algorithm", [FPAC, SAC])

@@ -72,6 +72,18 @@ def test_whoever_has_an_extractor_has_the_policies_that_share_it(statement):
     python("-c", code)
 
 
+def test_every_folder_can_be_the_first_that_is_imported():
+    """SB3 is changed while features are loaded, so that a circle shows only from some folders"""
+    code = (
+        "import importlib, pkgutil, sys, sb3_fpac\n"
+        "for folder in [module.name for module in pkgutil.iter_modules(sb3_fpac.__path__) if module.ispkg]:\n"
+        "    for name in [name for name in sys.modules if name.split('.')[0] == 'sb3_fpac']:\n"
+        "        del sys.modules[name]\n"
+        "    importlib.import_module(f'sb3_fpac.{folder}')\n"
+    )
+    python("-c", code)
+
+
 def test_ctrl_c_ends_a_command_without_a_traceback(monkeypatch, capsys):
     from sb3_fpac.__main__ import main
     from sb3_fpac.commands import doctor

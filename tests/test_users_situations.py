@@ -407,6 +407,28 @@ def test_discrete_actions_are_refused_with_the_cure(wrapped):
         fpac(wrapped(FrameStack(Buttons())))
 
 
+@pytest.mark.parametrize("space", [spaces.Dict, spaces.Tuple])
+def test_actions_of_several_parts_are_refused_with_the_cure_that_cures(space):
+    class Arm(Noise):
+        def _reward(self, action):
+            return float(self.action_space.contains(action))
+
+    parts = dict(arm=spaces.Box(-1, 1, (2,)), gripper=spaces.Discrete(2))
+    env = FrameStack(Arm())
+    env.unwrapped.action_space = space(parts if space is spaces.Dict else tuple(parts.values()))
+    with pytest.raises(
+        ValueError, match=r"FPAC needs continuous actions, a Box, got .*: wrap .* TransformAction, with one Box"
+    ):
+        fpac(env)
+
+    def split(action):
+        made = dict(arm=action[:2], gripper=int(action[2] > 0))
+        return made if space is spaces.Dict else tuple(made.values())
+
+    model = fpac(gym.wrappers.TransformAction(env, split, spaces.Box(-1, 1, (3,), np.float32)))
+    assert model.learn(14).replay_buffer.rewards[:14].all()
+
+
 @pytest.mark.parametrize("algorithm", [SAC, DQN])
 def test_a_buffer_of_frames_takes_the_frames_of_the_extractor(algorithm):
     env = VecFrameStack(DummyVecEnv([lambda: Buttons((17, 17, 1)) if algorithm is DQN else Noise((17, 17, 1))]), 6)
@@ -451,6 +473,35 @@ def test_a_replay_buffer_is_checked_when_it_is_loaded(other, words, tmp_path):
             model.load_replay_buffer(path)
         assert model.replay_buffer is before
     model.learn(20)
+
+
+def load(model, other, path):
+    other.save_replay_buffer(path)
+    model.load_replay_buffer(path)
+
+
+def assign(model, other, path):
+    model.replay_buffer = other.replay_buffer
+
+
+@pytest.mark.parametrize(("algorithm", "take"), [(SAC, load), (SAC, assign), (FPAC, assign)])
+@pytest.mark.parametrize(
+    ("env", "words"),
+    [
+        (lambda: FrameStack(Noise(), 3), "its observation_space is"),
+        (lambda: DummyVecEnv([lambda: FrameStack(Noise())] * 2), "its n_envs is 2, that of the model is 1"),
+    ],
+)
+def test_a_replay_buffer_of_another_environment_is_refused_before_training(algorithm, take, env, words, tmp_path):
+    model, other = (
+        off_policy(algorithm, made, replay_buffer_class=FrameReplayBuffer) for made in (FrameStack(Noise()), env())
+    )
+    take(model, other, tmp_path / "buffer.pkl")
+    with pytest.raises(
+        ValueError, match=f"The replay buffer does not fit this agent: {words}.* same environment, and as many"
+    ):
+        model.learn(5)
+    assert model.num_timesteps == 0
 
 
 def test_the_episode_of_a_loaded_replay_buffer_ends(tmp_path):

@@ -25,8 +25,9 @@ def check_transition(
     """
     n_numbers = n_envs * get_action_dim(action_space), n_envs, n_envs
     for name, values, n in zip(("action", "reward", "done"), (action, reward, done), n_numbers, strict=True):
-        if np.size(values) != n:
-            raise ValueError(f"{name} must have {n} values for {n_envs} environments, got {np.size(values)}.")
+        size = np.asarray(values).size  # np.size does not know tensors
+        if size != n:
+            raise ValueError(f"{name} must have {n} values for {n_envs} environments, got {size}.")
     if not np.isfinite(reward).all():
         raise ValueError(f"A transition has a reward that is not finite, {reward}: correct it, or leave the transition out.")
     if not isinstance(infos, (list, tuple)) or len(infos) != n_envs:

@@ -13,6 +13,7 @@ from stable_baselines3.common.type_aliases import TrainFreq
 
 from sb3_fpac.arguments import number, one_of, whole_number
 from sb3_fpac.buffers import FrameReplayBuffer, FrameStorage, HerFrameReplayBuffer
+from sb3_fpac.checks.own_buffer import problem_of_buffer
 from sb3_fpac.features.combined_extractor import FeaturePointCombinedExtractor
 from sb3_fpac.features.frame_extractor import FrameExtractor
 from sb3_fpac.observations import Layout, check_options
@@ -194,10 +195,9 @@ def check_loaded_buffer(loaded: ReplayBuffer, expected: FrameStorage) -> None:
         raise ValueError(f"it contains a {type(loaded).__name__}, and FPAC needs a FrameReplayBuffer.")
     if type(loaded) is not type(expected):
         raise ValueError(f"it contains a {type(loaded).__name__}, and the model has a {type(expected).__name__}.")
-    for name in ("observation_space", "action_space", "n_envs"):
-        theirs, ours = getattr(loaded, name, None), getattr(expected, name, None)
-        if theirs != ours:
-            raise ValueError(f"its {name} is {theirs}, that of the model is {ours}.")
+    problem = problem_of_buffer(loaded, expected)
+    if problem is not None:
+        raise ValueError(problem)
     for key, layout in expected.layouts.items():
         for name in ("frame_channels", "camera_shift"):
             theirs, ours = getattr(loaded.layouts[key], name), getattr(layout, name)

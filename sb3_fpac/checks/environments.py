@@ -32,6 +32,8 @@ def check_env(env: Any) -> None:
             f"FPAC needs an environment, a VecEnv or an id, got {type(env).__name__}: for several environments use "
             "SB3's make_vec_env, or DummyVecEnv with a list of functions."
         )
+    if not isinstance(env.observation_space, spaces.Space):
+        raise ValueError(why_no_stack(env.observation_space))
     check_actions(env.action_space)  # before SB3 does, which knows no cure
     if isinstance(env, gym.Env) and isinstance(env.observation_space, spaces.Dict):
         split_keys(env.observation_space)
@@ -46,6 +48,11 @@ def check_actions(space: spaces.Space) -> None:
 
     :param space: Of the environment's actions
     """
+    if isinstance(space, (spaces.Dict, spaces.Tuple)):
+        raise ValueError(
+            f"FPAC needs continuous actions, a Box, got {space}: wrap the environment in Gymnasium's "
+            "TransformAction, with one Box for all parts and a function that makes the parts from its numbers."
+        )
     if not isinstance(space, spaces.Box):
         raise ValueError(
             f"FPAC needs continuous actions, a Box, got {space}: use DQN, QR-DQN or PPO with "

@@ -50,7 +50,7 @@ class RunChecks:
             )
         last_observations = [info["terminal_observation"] for info in infos if info.get("terminal_observation") is not None]
         for observations in (new_obs, *last_observations):
-            buffer.check_vectors(observations, when)
+            buffer.check_observations(observations, when)
         self._still.update(buffer, new_obs, when)
         self._magnitude.update(buffer, new_obs, reward)
         return self._continuity.before(buffer, new_obs, when)

@@ -75,7 +75,11 @@ class CameraShift(gym.Wrapper, RecordConstructorArgs):
     def _with_headers(self, observation: Any) -> Any:
         if None in self._headers:
             return self._headers[None].in_front_of(observation)
-        with_header = {key: header.in_front_of(entry_of(observation, key)) for key, header in self._headers.items()}
+        with_header = {}
+        for key, header in self._headers.items():
+            stack = entry_of(observation, key)
+            with naming(key):
+                with_header[key] = header.in_front_of(stack)
         return {**observation, **with_header}
 
 

@@ -360,7 +360,7 @@ class FPAC(CheckedLoading):
             self.num_env_steps = 0
         self._n_updates_at_start = self._n_updates
         of_learn = super()._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
-        self.replay_buffer.check_vectors(self._last_obs, self._when)
+        self.replay_buffer.check_observations(self._last_obs, self._when)
         return of_learn
 
     def learn(

@@ -110,11 +110,15 @@ def why_no_stack(space: spaces.Space, normalized: bool = False) -> str | None:
     """
     if isinstance(space, spaces.Dict):
         return (
-            f"Images are expected, got Dict observations with the keys {', '.join(map(repr, space))}: use "
-            "FPAC('MultiInputPolicy', …), or FeaturePointCombinedExtractor with another algorithm."
+            f"A single image is expected, got Dict observations with the keys {', '.join(map(repr, space))}: with "
+            "'MultiInputPolicy' pass features_extractor_class=FeaturePointCombinedExtractor."
         )
     if isinstance(space, spaces.Tuple):
         return f"Images are expected, got {space}: make it a Dict with a key for each, with Gymnasium's TransformObservation."
+    if not isinstance(space, spaces.Space):
+        return (
+            f"observation_space must be one of gymnasium.spaces, such as Box, or Dict for several images, got {type(space)}."
+        )
     if not isinstance(space, spaces.Box):
         return f"Images are expected, got {space}."
     shape = space.shape

@@ -29,6 +29,7 @@ from sb3_fpac.checks.environments import (
     warn_of_new_statistics,
 )
 from sb3_fpac.checks.evaluation import check_evaluation_env
+from sb3_fpac.checks.own_buffer import check_own_buffer
 from sb3_fpac.features.combined_extractor import FeaturePointCombinedExtractor
 from sb3_fpac.features.extractor import FeaturePointExtractor
 from sb3_fpac.features.frame_extractor import FrameExtractor
@@ -171,7 +172,8 @@ def register_setup() -> None:
     :func:`describe` afterwards, with ``verbose=1``. A buffer of frames gets :func:`frame_options`. Agents with feature points,
     or with such a buffer, store the images that they saw under VecNormalize. Their ``learn`` calls :func:`check_normalized`
     and :func:`warn_of_new_statistics`, and refuses a replay buffer of one transition, with which agents are loaded to act.
-    Their ``policy_kwargs`` are their own, as SB3 and the policies change them. ``normalized_keys``, which is saved with them,
+    A buffer of frames must pass :func:`check_own_buffer` then. Their ``policy_kwargs`` are their own, as SB3 and the policies
+    change them. ``normalized_keys``, which is saved with them,
     names the vectors that VecNormalize normalizes. Where SB3 compares the spaces of an agent and an environment,
     :func:`check_spaces` does so before. EvalCallback calls :func:`check_evaluation_env` when training starts.
     """
@@ -235,8 +237,10 @@ def _checked_learn(setup: Callable[..., Any]) -> Callable[..., Any]:
         **kwargs: Any,
     ) -> Any:
         buffer = getattr(self, "replay_buffer", None)
-        if isinstance(buffer, FrameStorage) and (reset_num_timesteps or self._last_obs is None):
-            end_episodes(buffer)  # SB3 resets the environment
+        if isinstance(buffer, FrameStorage):
+            check_own_buffer(self)  # type: ignore[arg-type]
+            if reset_num_timesteps or self._last_obs is None:
+                end_episodes(buffer)  # SB3 resets the environment
         if _has_points(self):
             check_normalized(self, "This agent")
             if self.num_timesteps and self._last_obs is None:  # it has been loaded, or has another environment
