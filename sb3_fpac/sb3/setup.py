@@ -34,7 +34,7 @@ from sb3_fpac.features.extractor import FeaturePointExtractor
 from sb3_fpac.features.frame_extractor import FrameExtractor
 from sb3_fpac.features.pixel_extractor import PixelExtractor
 from sb3_fpac.limits import free_memory, total_memory
-from sb3_fpac.policies.critic_trained_encoder import OWN_OPTIONS, CriticTrainedEncoder
+from sb3_fpac.policies.critic_trained_encoder import OWN_OPTIONS, SharedEncoderPolicy
 from sb3_fpac.policies.policies import FPACPolicy, FPACTQCPolicy
 from sb3_fpac.sb3.saved_by import check_saved_by
 from sb3_fpac.sb3.unnormalized import unnormalized_vectors
@@ -104,7 +104,7 @@ def check_policy_kwargs(model: BaseAlgorithm) -> None:
                 "'MultiInputPolicy', and policy_kwargs=fpac_kwargs with SAC or TQC, or "
                 "policy_kwargs=dict(features_extractor_class=FeaturePointExtractor) with another algorithm."
             )
-    if issubclass(model.policy_class, CriticTrainedEncoder):
+    if issubclass(model.policy_class, SharedEncoderPolicy):
         return
     parameters = inspect.signature(model.policy_class.__init__).parameters
     names = [name for name in OWN_OPTIONS if name in model.policy_kwargs and name not in parameters]
