@@ -11,13 +11,13 @@ from stable_baselines3.common.type_aliases import DictReplayBufferSamples
 from stable_baselines3.common.vec_env import VecNormalize
 
 from sb3_fpac.arguments import number, whole_number
+from sb3_fpac.buffers.base_frame_replay_buffer import BaseFrameReplayBuffer, References
 from sb3_fpac.buffers.frame_pool import FramePool
-from sb3_fpac.buffers.frame_storage import FrameStorage, References
 
 _REFERENCE = np.int32
 
 
-class FrameReplayBuffer(FrameStorage, NStepReplayBuffer):
+class FrameReplayBuffer(BaseFrameReplayBuffer, NStepReplayBuffer):
     """
     A drop-in replacement for SB3's ReplayBuffer, NStepReplayBuffer and DictReplayBuffer that stores every frame of stacked
     images once.

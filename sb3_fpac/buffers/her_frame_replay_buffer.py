@@ -12,13 +12,13 @@ from stable_baselines3.her import GoalSelectionStrategy, HerReplayBuffer
 from stable_baselines3.her.goal_selection_strategy import KEY_TO_GOAL_STRATEGY
 
 from sb3_fpac.arguments import number, one_of, whole_number
-from sb3_fpac.buffers.frame_storage import FrameStorage, References
+from sb3_fpac.buffers.base_frame_replay_buffer import BaseFrameReplayBuffer, References
 
 _GOALS = ("achieved_goal", "desired_goal")
 _N_COMPARED = 50  # rewards of real transitions
 
 
-class HerFrameReplayBuffer(FrameStorage, HerReplayBuffer):
+class HerFrameReplayBuffer(BaseFrameReplayBuffer, HerReplayBuffer):
     """
     A drop-in replacement for SB3's HerReplayBuffer (arXiv 1707.01495) that stores every frame of stacked images once. Its
     samples equal HerReplayBuffer's bit for bit.

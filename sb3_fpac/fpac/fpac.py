@@ -20,7 +20,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.her import HerReplayBuffer
 
 from sb3_fpac.arguments import number
-from sb3_fpac.buffers import FixedEncoder, FrameBatch, FrameReplayBuffer, FrameStorage
+from sb3_fpac.buffers import BaseFrameReplayBuffer, FixedEncoder, FrameBatch, FrameReplayBuffer
 from sb3_fpac.checks.arguments import (
     check_gamma,
     check_hyperparameters,
@@ -92,7 +92,7 @@ class FPAC(CheckedLoading):
         "MultiInputPolicy": FPACPolicy,
     }
     policy: FPACPolicy
-    replay_buffer: FrameStorage
+    replay_buffer: BaseFrameReplayBuffer
 
     def __init__(
         self,
@@ -192,7 +192,7 @@ class FPAC(CheckedLoading):
         self.random_shift = check_random_shift(self.random_shift, self.replay_buffer.layouts)
         self._reset_update()
 
-    def _make_replay_buffer(self) -> FrameStorage:
+    def _make_replay_buffer(self) -> BaseFrameReplayBuffer:
         check_observations(self.observation_space, self._vec_normalize_env)
         buffer_class = check_replay_buffer_class(self.replay_buffer_class or FrameReplayBuffer)
         self.replay_buffer_class = buffer_class
@@ -390,7 +390,7 @@ class FPAC(CheckedLoading):
         dones: np.ndarray,
         infos: list[dict[str, Any]],
     ) -> None:
-        assert isinstance(replay_buffer, FrameStorage)
+        assert isinstance(replay_buffer, BaseFrameReplayBuffer)
         check_not_replaced(self._last_obs)
         checked = self._checks.before_storing(replay_buffer, new_obs, reward, infos, self._when)
         super()._store_transition(checked, buffer_action, new_obs, reward, dones, infos)

@@ -20,7 +20,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.type_aliases import MaybeCallback
 
 from sb3_fpac.arguments import keywords
-from sb3_fpac.buffers import FrameStorage, end_episodes, normalized_keys
+from sb3_fpac.buffers import BaseFrameReplayBuffer, end_episodes, normalized_keys
 from sb3_fpac.checks.environments import (
     check_normalization,
     check_normalized,
@@ -208,7 +208,7 @@ def _checked(setup: Callable[[Any], None]) -> Callable[[Any], None]:
                 self.normalized_keys = normalized_keys(self._vec_normalize_env)  # type: ignore[attr-defined]
         if isinstance(self, OffPolicyAlgorithm):
             check_replay_buffer(self)
-            if has_points and issubclass(self.replay_buffer_class or ReplayBuffer, FrameStorage):
+            if has_points and issubclass(self.replay_buffer_class or ReplayBuffer, BaseFrameReplayBuffer):
                 self.replay_buffer_kwargs = {**frame_options(self.policy_kwargs), **self.replay_buffer_kwargs}
         setup(self)
         description = describe(self) if self.verbose else None
@@ -235,7 +235,7 @@ def _checked_learn(setup: Callable[..., Any]) -> Callable[..., Any]:
         **kwargs: Any,
     ) -> Any:
         buffer = getattr(self, "replay_buffer", None)
-        if isinstance(buffer, FrameStorage) and (reset_num_timesteps or self._last_obs is None):
+        if isinstance(buffer, BaseFrameReplayBuffer) and (reset_num_timesteps or self._last_obs is None):
             end_episodes(buffer)  # SB3 resets the environment
         if _has_points(self):
             check_normalized(self, "This agent")
@@ -280,7 +280,7 @@ def _storing_what_is_seen(store: Callable[..., None]) -> Callable[..., None]:
     def store_what_is_seen(
         self: OffPolicyAlgorithm, replay_buffer: ReplayBuffer, buffer_action: np.ndarray, new_obs: Any, *args: Any
     ) -> None:
-        if not (_has_points(self) or isinstance(replay_buffer, FrameStorage)):
+        if not (_has_points(self) or isinstance(replay_buffer, BaseFrameReplayBuffer)):
             return store(self, replay_buffer, buffer_action, new_obs, *args)
         with unnormalized_vectors(self, new_obs):
             return store(self, replay_buffer, buffer_action, new_obs, *args)

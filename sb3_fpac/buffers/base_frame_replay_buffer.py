@@ -1,4 +1,4 @@
-"""What replay buffers that store every frame once have in common."""
+"""The base class of replay buffers that store every frame once."""
 
 import warnings
 from abc import abstractmethod
@@ -40,7 +40,7 @@ References = dict[str | None, np.ndarray]
 """What is stored of observations, by key: references to frames, and vectors; the key of a single image is None"""
 
 
-class FrameStorage(ReplayBuffer):
+class BaseFrameReplayBuffer(ReplayBuffer):
     """
     Mixin for one of SB3's replay buffers, which then stores references in place of images.
 
