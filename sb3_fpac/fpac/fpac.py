@@ -82,7 +82,8 @@ class FPAC(CheckedLoading):
     :param random_shift: Padding, in pixels, of DrQ's random shift (arXiv 2004.13649), which uses 4; 0: no shift. All frames of
         a transition are shifted alike. Several images are shifted each on its own, by one padding or a dict by key.
     :param compile: ``True``: compile the losses with ``torch.compile`` and, on CUDA, replay updates as a graph; ``False``:
-        neither; ``"auto"``: True on CUDA. If compilation fails, training continues without it, with a warning.
+        neither; ``"auto"``: True on CUDA. If compilation fails, training continues without it, with a warning. With
+        ``use_sde=True`` nothing is compiled.
     :raises ValueError: if the observations are not stacks of images, or an argument is out of range
     :raises MemoryError: if the full replay buffer does not fit into memory
     """
