@@ -22,6 +22,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from sb3_fpac import FPAC, FeaturePointExtractor, resume, save_checkpoint, save_weights
 from sb3_fpac.__main__ import main
 from sb3_fpac.files import UntrustedFileError, checksum
+from sb3_fpac.zoo.saved_agents import load_agent
 from sb3_fpac.zoo.settings import read_hyperparams
 
 CARTPOLE, SIZE = "dmc-cartpole-swingup", 24
@@ -169,6 +170,17 @@ def test_a_payload_runs_only_with_trust(monkeypatch, clean, tmp_path, command, p
     assert not trace.exists()
     call(monkeypatch, *arguments, "--trust")
     assert trace.is_dir()
+
+
+def test_the_environment_of_an_agent_that_is_refused_is_closed(monkeypatch, clean, tmp_path):
+    run, closed = tmp_path / clean.name, []
+    shutil.copytree(clean, run)
+    in_statistics(run, tmp_path / "trace")
+    close = DummyVecEnv.close
+    monkeypatch.setattr(DummyVecEnv, "close", lambda env: (closed.append(env), close(env)))
+    with pytest.raises(UntrustedFileError, match=r"vecnormalize\.pkl"):
+        load_agent(run / f"{CARTPOLE}.zip", "fpac", CARTPOLE)
+    assert len(closed) == 1
 
 
 @pytest.mark.parametrize("env_id", ["os:mkdir", "os.mkdir"])

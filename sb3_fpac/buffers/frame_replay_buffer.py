@@ -11,13 +11,13 @@ from stable_baselines3.common.type_aliases import DictReplayBufferSamples
 from stable_baselines3.common.vec_env import VecNormalize
 
 from sb3_fpac.arguments import number, whole_number
+from sb3_fpac.buffers.base_frame_replay_buffer import BaseFrameReplayBuffer, References
 from sb3_fpac.buffers.frame_pool import FramePool
-from sb3_fpac.buffers.frame_storage import FrameStorage, References
 
 _REFERENCE = np.int32
 
 
-class FrameReplayBuffer(FrameStorage, NStepReplayBuffer):
+class FrameReplayBuffer(BaseFrameReplayBuffer, NStepReplayBuffer):
     """
     A drop-in replacement for SB3's ReplayBuffer, NStepReplayBuffer and DictReplayBuffer that stores every frame of stacked
     images once.
@@ -124,36 +124,6 @@ class FrameReplayBuffer(FrameStorage, NStepReplayBuffer):
         """Whether a single image has a header plane"""
         return self.stores[None].layout.camera_shift
 
-    def add(
-        self,
-        obs: np.ndarray | dict[str, np.ndarray],
-        next_obs: np.ndarray | dict[str, np.ndarray],
-        action: np.ndarray,
-        reward: np.ndarray,
-        done: np.ndarray,
-        infos: list[dict[str, Any]],
-    ) -> None:
-        """
-        Add one transition of every environment.
-
-        :param obs: ``(n_envs, C, H, W)``, or a dict of arrays ``(n_envs, …)``
-        :param next_obs: As ``obs``; of an episode that ends here, its last observation
-        :param action: ``(n_envs, action_dim)``
-        :param reward: ``(n_envs,)``
-        :param done: ``(n_envs,)``
-        :param infos: One for each environment; ``"TimeLimit.truncated"`` tells time-outs
-        :raises ValueError: if an observation has another shape or other keys, or its header plane contains more than camera
-            shifts
-        """
-        added = self._put(obs, next_obs, action, reward, done, infos)
-        overwritten = [self._by_key(rows[self.pos].copy()) for rows in (self.observations, self.next_observations)]
-        was_full = self.full
-        references, next_references = (self._row(references) for references in added)
-        super().add(references, next_references, action, reward, done, infos)
-        self._acquire(*added)
-        if was_full:
-            self._release(*overwritten)
-
     def sample(self, batch_size: int, env: VecNormalize | None = None) -> Any:
         """
         Sample transitions, as SB3's buffers do.
@@ -187,12 +157,11 @@ class FrameReplayBuffer(FrameStorage, NStepReplayBuffer):
         )
         return samples if isinstance(samples.observations, th.Tensor) else DictReplayBufferSamples(*samples)
 
-    @staticmethod
-    def _by_key(row: np.ndarray) -> References:
+    def _next_rows(self, observations: np.ndarray) -> References:
+        row = observations[self.pos].copy()
         return {None: row} if row.dtype.names is None else {key: row[key][:, 0] for key in row.dtype.names}
 
-    def _row(self, references: References) -> np.ndarray:
-        """The inverse of :meth:`_by_key`"""
+    def _as_rows(self, references: References) -> np.ndarray:
         if None in references:
             return references[None]
         row = np.empty((self.n_envs, 1), dtype=self.observations.dtype)

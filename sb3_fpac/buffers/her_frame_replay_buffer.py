@@ -12,13 +12,13 @@ from stable_baselines3.her import GoalSelectionStrategy, HerReplayBuffer
 from stable_baselines3.her.goal_selection_strategy import KEY_TO_GOAL_STRATEGY
 
 from sb3_fpac.arguments import number, one_of, whole_number
-from sb3_fpac.buffers.frame_storage import FrameStorage, References
+from sb3_fpac.buffers.base_frame_replay_buffer import BaseFrameReplayBuffer, References
 
 _GOALS = ("achieved_goal", "desired_goal")
 _N_COMPARED = 50  # rewards of real transitions
 
 
-class HerFrameReplayBuffer(FrameStorage, HerReplayBuffer):
+class HerFrameReplayBuffer(BaseFrameReplayBuffer, HerReplayBuffer):
     """
     A drop-in replacement for SB3's HerReplayBuffer (arXiv 1707.01495) that stores every frame of stacked images once. Its
     samples equal HerReplayBuffer's bit for bit.
@@ -115,28 +115,22 @@ class HerFrameReplayBuffer(FrameStorage, HerReplayBuffer):
         infos: list[dict[str, Any]],
     ) -> None:
         """
-        Add one transition of every environment.
+        Add one transition of every environment, as :meth:`FrameReplayBuffer.add` does.
 
         :param obs: ``(n_envs, …)`` by key
-        :param next_obs: As ``obs``; of an episode that ends here, its last observation
-        :param action: ``(n_envs, action_dim)``
-        :param reward: ``(n_envs,)``
-        :param done: ``(n_envs,)``
-        :param infos: One for each environment; ``"TimeLimit.truncated"`` tells time-outs
-        :raises ValueError: if an observation has another shape or other keys or, at the first transition, if the environment
-            has no ``compute_reward`` that returns a finite reward for each of several goals
+        :param next_obs: As in FrameReplayBuffer
+        :param action: As in FrameReplayBuffer
+        :param reward: As in FrameReplayBuffer
+        :param done: As in FrameReplayBuffer
+        :param infos: As in FrameReplayBuffer
+        :raises ValueError: as in FrameReplayBuffer; also at the first transition, if the environment has no
+            ``compute_reward`` that returns a finite reward for each of several goals
         """
         if not self._rewards_are_checked:
             self._check_rewards(next_obs, infos)
         if self._n_compared < _N_COMPARED:
             self._compare_rewards(next_obs, reward, infos)
-        added = self._put(obs, next_obs, action, reward, done, infos)
-        overwritten = [self._at(rows, self.pos) for rows in (self.observations, self.next_observations)]
-        was_full = self.full
-        super().add(*added, action, reward, done, infos)  # type: ignore[arg-type]
-        self._acquire(*added)
-        if was_full:
-            self._release(*overwritten)
+        super().add(obs, next_obs, action, reward, done, infos)
 
     def _check_rewards(self, obs: dict[str, np.ndarray], infos: list[dict[str, Any]]) -> None:
         """Two goals in one call, as later a batch"""
@@ -186,6 +180,8 @@ class HerFrameReplayBuffer(FrameStorage, HerReplayBuffer):
     def _sample_references(self, batch_size: int, env: VecNormalize | None) -> DictReplayBufferSamples:
         return super().sample(batch_size, env)
 
-    @staticmethod
-    def _at(rows: dict[str, np.ndarray], pos: int) -> References:
-        return {key: row[pos].copy() for key, row in rows.items()}
+    def _next_rows(self, observations: dict[str, np.ndarray]) -> References:
+        return {key: rows[self.pos].copy() for key, rows in observations.items()}
+
+    def _as_rows(self, references: References) -> References:
+        return references

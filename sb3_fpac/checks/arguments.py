@@ -12,7 +12,7 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import TrainFreq
 
 from sb3_fpac.arguments import number, one_of, whole_number
-from sb3_fpac.buffers import FrameReplayBuffer, FrameStorage, HerFrameReplayBuffer
+from sb3_fpac.buffers import BaseFrameReplayBuffer, FrameReplayBuffer, HerFrameReplayBuffer
 from sb3_fpac.checks.own_buffer import problem_of_buffer
 from sb3_fpac.features.combined_extractor import FeaturePointCombinedExtractor
 from sb3_fpac.features.frame_extractor import FrameExtractor
@@ -147,7 +147,7 @@ def check_policy(policy: str | type[BasePolicy], policy_kwargs: dict[str, Any], 
         )
 
 
-def check_methods(policy: FPACPolicy, replay_buffer: FrameStorage) -> None:
+def check_methods(policy: FPACPolicy, replay_buffer: BaseFrameReplayBuffer) -> None:
     """
     Check that no method is overridden that FPAC's update does not call, unlike SAC's.
 
@@ -168,14 +168,14 @@ def check_methods(policy: FPACPolicy, replay_buffer: FrameStorage) -> None:
                 raise ValueError(f"FPAC's update would not call {of_part.__name__}.{name}: {cure} with {of_part.__name__}.")
 
 
-def check_replay_buffer_class(replay_buffer_class: type[ReplayBuffer]) -> type[FrameStorage]:
+def check_replay_buffer_class(replay_buffer_class: type[ReplayBuffer]) -> type[BaseFrameReplayBuffer]:
     """
     Check that the replay buffer hands out frames.
 
     :param replay_buffer_class: FrameReplayBuffer, HerFrameReplayBuffer or a subclass of one
     :return: The class
     """
-    if not (isinstance(replay_buffer_class, type) and issubclass(replay_buffer_class, FrameStorage)):
+    if not (isinstance(replay_buffer_class, type) and issubclass(replay_buffer_class, BaseFrameReplayBuffer)):
         got = replay_buffer_class.__name__ if isinstance(replay_buffer_class, type) else repr(replay_buffer_class)
         raise ValueError(
             "FPAC's update takes frames, which only the classes FrameReplayBuffer and HerFrameReplayBuffer hand out, got "
@@ -184,14 +184,14 @@ def check_replay_buffer_class(replay_buffer_class: type[ReplayBuffer]) -> type[F
     return replay_buffer_class
 
 
-def check_loaded_buffer(loaded: ReplayBuffer, expected: FrameStorage) -> None:
+def check_loaded_buffer(loaded: ReplayBuffer, expected: BaseFrameReplayBuffer) -> None:
     """
     Check that a replay buffer from a file can take the place of the model's.
 
     :param loaded: The one from the file
     :param expected: The model's
     """
-    if not isinstance(loaded, FrameStorage):
+    if not isinstance(loaded, BaseFrameReplayBuffer):
         raise ValueError(f"it contains a {type(loaded).__name__}, and FPAC needs a FrameReplayBuffer.")
     if type(loaded) is not type(expected):
         raise ValueError(f"it contains a {type(loaded).__name__}, and the model has a {type(expected).__name__}.")
@@ -205,7 +205,7 @@ def check_loaded_buffer(loaded: ReplayBuffer, expected: FrameStorage) -> None:
                 raise ValueError(f"its {name}{_of(key)} is {theirs}, that of the model is {ours}.")
 
 
-def check_same_layout(extractor: FrameExtractor | FeaturePointCombinedExtractor, replay_buffer: FrameStorage) -> None:
+def check_same_layout(extractor: FrameExtractor | FeaturePointCombinedExtractor, replay_buffer: BaseFrameReplayBuffer) -> None:
     """
     Check that the extractor takes the stacks that the buffer stores.
 

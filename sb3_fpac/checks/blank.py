@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from sb3_fpac.buffers import FrameStorage
+from sb3_fpac.buffers import BaseFrameReplayBuffer
 from sb3_fpac.observations import why_blank
 
 _N_STEPS = 100  # before the check
@@ -18,7 +18,7 @@ class BlankCheck:
     def __init__(self) -> None:
         self._is_done = False
 
-    def update(self, buffer: FrameStorage) -> None:
+    def update(self, buffer: BaseFrameReplayBuffer) -> None:
         """
         Call this before updates. It looks at the frames at the first one after 100 agent steps.
 
@@ -44,7 +44,7 @@ class StillCheck:
         self._n_still: dict[str | None, np.ndarray] = {}  # steps of every environment
         self._warned: set[str | None] = set()
 
-    def update(self, buffer: FrameStorage, obs: Any, when: str) -> None:
+    def update(self, buffer: BaseFrameReplayBuffer, obs: Any, when: str) -> None:
         """
         Call this at every step.
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from gymnasium import spaces
 
-from sb3_fpac.buffers import FrameStorage, FrameStore, end_episodes
+from sb3_fpac.buffers import BaseFrameReplayBuffer, FrameStore, end_episodes
 from sb3_fpac.observations import naming
 
 _OTHER_STEPS = (
@@ -59,7 +59,7 @@ class ContinuityCheck:
         self._first: dict[tuple[int, str], np.ndarray] = {}  # by environment and key: the first vector of the latest episode
         self._n_dropped = 0
 
-    def before(self, buffer: FrameStorage, new_obs: Any, when: str) -> Any:
+    def before(self, buffer: BaseFrameReplayBuffer, new_obs: Any, when: str) -> Any:
         """
         Put the check in front of a replay buffer.
 
@@ -71,7 +71,7 @@ class ContinuityCheck:
         """
         return _Checked(self, buffer, new_obs, when)
 
-    def next_obs_to_store(self, buffer: FrameStorage, step: _Step, when: str) -> Any:
+    def next_obs_to_store(self, buffer: BaseFrameReplayBuffer, step: _Step, when: str) -> Any:
         """``next_obs`` of the step; None if the transition is not to be stored"""
         lost = self._lost_ends(buffer, step)
         if (lost & self._ended_wrongly & ~step.terminated).any():
@@ -99,7 +99,7 @@ class ContinuityCheck:
             return None
         return continued[None] if isinstance(step.obs, np.ndarray) else {**step.next_obs, **continued}
 
-    def _lost_ends(self, buffer: FrameStorage, step: _Step) -> np.ndarray:
+    def _lost_ends(self, buffer: BaseFrameReplayBuffer, step: _Step) -> np.ndarray:
         """``(n_envs,)``: where the last observation of an episode is the first one of the next, unlike the one before it"""
         lost = np.zeros_like(step.done)
         vectors = list(_float_vectors(buffer))
@@ -137,7 +137,7 @@ def _part(obs: Any, key: str | None) -> Any:
     return obs if key is None else obs[key]
 
 
-def _float_vectors(buffer: FrameStorage) -> Iterator[str]:
+def _float_vectors(buffer: BaseFrameReplayBuffer) -> Iterator[str]:
     """Keys of vectors of several floats: a switch may have the same position by chance"""
     space = buffer.observation_space
     for key, part in space.spaces.items() if isinstance(space, spaces.Dict) else ():
@@ -150,7 +150,7 @@ def _continues(store: FrameStore, before: np.ndarray, after: np.ndarray) -> bool
 
 
 class _Checked:
-    def __init__(self, check: ContinuityCheck, buffer: FrameStorage, new_obs: Any, when: str) -> None:
+    def __init__(self, check: ContinuityCheck, buffer: BaseFrameReplayBuffer, new_obs: Any, when: str) -> None:
         self._check, self._buffer, self._new_obs, self._when = check, buffer, new_obs, when
 
     def add(self, obs: Any, next_obs: Any, action: np.ndarray, reward: np.ndarray, done: np.ndarray, infos: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from sb3_fpac.buffers import FrameStorage
+from sb3_fpac.buffers import BaseFrameReplayBuffer
 
 _LARGE = 1000.0
 
@@ -20,7 +20,7 @@ class MagnitudeCheck:
     def __init__(self) -> None:
         self._warned: set[str] = set()
 
-    def update(self, buffer: FrameStorage, obs: Any, reward: np.ndarray) -> None:
+    def update(self, buffer: BaseFrameReplayBuffer, obs: Any, reward: np.ndarray) -> None:
         """
         Call this at every step.
 

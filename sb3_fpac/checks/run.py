@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sb3_fpac.buffers import FrameStorage
+from sb3_fpac.buffers import BaseFrameReplayBuffer
 from sb3_fpac.checks.blank import BlankCheck, StillCheck
 from sb3_fpac.checks.continuity import ContinuityCheck
 from sb3_fpac.checks.crowding import CrowdingCheck
@@ -30,7 +30,7 @@ class RunChecks:
         self._crowding = CrowdingCheck()
 
     def before_storing(
-        self, buffer: FrameStorage, new_obs: Any, reward: np.ndarray, infos: Sequence[dict[str, Any]], when: str
+        self, buffer: BaseFrameReplayBuffer, new_obs: Any, reward: np.ndarray, infos: Sequence[dict[str, Any]], when: str
     ) -> Any:
         """
         Check what a step has returned.
@@ -55,7 +55,7 @@ class RunChecks:
         self._magnitude.update(buffer, new_obs, reward)
         return self._continuity.before(buffer, new_obs, when)
 
-    def before_updates(self, buffer: FrameStorage) -> None:
+    def before_updates(self, buffer: BaseFrameReplayBuffer) -> None:
         """
         Check once whether the replay buffer contains stacks of frames, whoever has filled it, and whether they show anything.
 

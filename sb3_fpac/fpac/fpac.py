@@ -20,7 +20,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.her import HerReplayBuffer
 
 from sb3_fpac.arguments import number
-from sb3_fpac.buffers import FixedEncoder, FrameBatch, FrameReplayBuffer, FrameStorage
+from sb3_fpac.buffers import BaseFrameReplayBuffer, FixedEncoder, FrameBatch, FrameReplayBuffer
 from sb3_fpac.checks.arguments import (
     check_gamma,
     check_hyperparameters,
@@ -82,7 +82,8 @@ class FPAC(CheckedLoading):
     :param random_shift: Padding, in pixels, of DrQ's random shift (arXiv 2004.13649), which uses 4; 0: no shift. All frames of
         a transition are shifted alike. Several images are shifted each on its own, by one padding or a dict by key.
     :param compile: ``True``: compile the losses with ``torch.compile`` and, on CUDA, replay updates as a graph; ``False``:
-        neither; ``"auto"``: True on CUDA. If compilation fails, training continues without it, with a warning.
+        neither; ``"auto"``: True on CUDA. If compilation fails, training continues without it, with a warning. With
+        ``use_sde=True`` nothing is compiled.
     :raises ValueError: if the observations are not stacks of images, or an argument is out of range
     :raises MemoryError: if the full replay buffer does not fit into memory
     """
@@ -92,7 +93,7 @@ class FPAC(CheckedLoading):
         "MultiInputPolicy": FPACPolicy,
     }
     policy: FPACPolicy
-    replay_buffer: FrameStorage
+    replay_buffer: BaseFrameReplayBuffer
 
     def __init__(
         self,
@@ -192,7 +193,7 @@ class FPAC(CheckedLoading):
         self.random_shift = check_random_shift(self.random_shift, self.replay_buffer.layouts)
         self._reset_update()
 
-    def _make_replay_buffer(self) -> FrameStorage:
+    def _make_replay_buffer(self) -> BaseFrameReplayBuffer:
         check_observations(self.observation_space, self._vec_normalize_env)
         buffer_class = check_replay_buffer_class(self.replay_buffer_class or FrameReplayBuffer)
         self.replay_buffer_class = buffer_class
@@ -390,7 +391,7 @@ class FPAC(CheckedLoading):
         dones: np.ndarray,
         infos: list[dict[str, Any]],
     ) -> None:
-        assert isinstance(replay_buffer, FrameStorage)
+        assert isinstance(replay_buffer, BaseFrameReplayBuffer)
         check_not_replaced(self._last_obs)
         checked = self._checks.before_storing(replay_buffer, new_obs, reward, infos, self._when)
         super()._store_transition(checked, buffer_action, new_obs, reward, dones, infos)

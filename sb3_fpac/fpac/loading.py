@@ -14,7 +14,7 @@ from stable_baselines3.common.noise import VectorizedActionNoise
 from stable_baselines3.common.save_util import json_to_data, open_path
 
 from sb3_fpac.arguments import keywords
-from sb3_fpac.buffers import FrameStorage, end_episodes
+from sb3_fpac.buffers import BaseFrameReplayBuffer, end_episodes
 from sb3_fpac.checks.arguments import check_loaded_buffer
 from sb3_fpac.files import check_zip, reading
 from sb3_fpac.sb3.saved_by import check_saved_by, read_attributes
@@ -28,7 +28,7 @@ _FIXED = ("ent_coef", "policy_kwargs", "use_sde")
 class CheckedLoading(SAC):
     """Base class of FPAC. Loading a file that is damaged or does not fit raises an error and leaves the model unchanged."""
 
-    replay_buffer: FrameStorage
+    replay_buffer: BaseFrameReplayBuffer
 
     @classmethod
     def load(
@@ -128,7 +128,7 @@ class CheckedLoading(SAC):
             check_loaded_buffer(buffer, self.replay_buffer)
         except ValueError as error:
             raise ValueError(f"{path} does not fit: {error}") from error
-        assert isinstance(buffer, FrameStorage)
+        assert isinstance(buffer, BaseFrameReplayBuffer)
         buffer.n_steps, buffer.gamma = self.replay_buffer.n_steps, self.replay_buffer.gamma
         self.replay_buffer = buffer
 

@@ -43,8 +43,9 @@ class Update:
     next observation without. The actor and α use the features of the same pass.
 
     :param policy: Its networks and optimizers
-    :param log_ent_coef: ``(1,)``: log α if it is learned, with its optimizer; otherwise None
-    :param ent_coef: α if it is fixed
+    :param log_ent_coef: ``(1,)``: log α if it is learned; otherwise None
+    :param ent_coef: α if it is fixed; otherwise None
+    :param ent_coef_optimizer: Optimizer of log α; None if α is fixed
     :param target_entropy: Target entropy of the policy
     :param gamma: Discount factor of one-step transitions
     :param tau: How far the target critic moves towards the critic, in [0, 1]

@@ -25,7 +25,7 @@ from sb3_fpac.features.extractor import FeaturePointExtractor
 from sb3_fpac.features.frame_extractor import FrameExtractor
 from sb3_fpac.features.pretrained import resolve_pretrained
 from sb3_fpac.observations import check_given
-from sb3_fpac.policies.feature_cache import EncoderTrainingCritic, FeatureCache, SharedEncoder
+from sb3_fpac.policies.feature_cache import EncoderTrainingCritic, FeatureCache, SharedEncoderModel
 
 TargetEncoder = Literal["online", "polyak"]
 
@@ -33,7 +33,7 @@ OWN_OPTIONS: dict[str, Any] = dict(target_encoder="online", actor_update_interva
 """The keyword arguments that SB3's policies lack, and the values with which the policies are SB3's own"""
 
 
-class SACActor(SharedEncoder, sac.Actor):
+class SACActor(SharedEncoderModel, sac.Actor):
     pass
 
 
@@ -43,7 +43,7 @@ class SACCritic(EncoderTrainingCritic, ContinuousCritic):
         return tuple(q_network(q_input) for q_network in self.q_networks)
 
 
-class TQCActor(SharedEncoder, tqc.Actor):
+class TQCActor(SharedEncoderModel, tqc.Actor):
     pass
 
 
@@ -53,7 +53,7 @@ class TQCCritic(EncoderTrainingCritic, tqc.Critic):
         return th.stack([q_network(q_input) for q_network in self.q_networks], dim=1)
 
 
-class CriticTrainedEncoder(BasePolicy):
+class SharedEncoderPolicy(BasePolicy):
     """
     Mixin for SACPolicy and TQCPolicy. With a feature-point extractor there is one encoder, ``policy.features_extractor``.
     With any other extractor the policy is SB3's own.

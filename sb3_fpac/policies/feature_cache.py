@@ -51,8 +51,8 @@ class FeatureCache:
         return FeatureCache, ()  # a copied or loaded cache is empty
 
 
-class SharedEncoder(BaseModel):
-    """Mixin for an actor: it uses the policy's encoder, and its loss does not reach the encoder."""
+class SharedEncoderModel(BaseModel):
+    """Mixin for an actor or a critic that uses the policy's encoder. An actor's loss does not reach the encoder."""
 
     feature_cache: FeatureCache
 
@@ -88,7 +88,7 @@ class SharedEncoder(BaseModel):
         )
 
 
-class EncoderTrainingCritic(SharedEncoder):
+class EncoderTrainingCritic(SharedEncoderModel):
     """Mixin for a critic: its own loss trains the encoder. The actor's loss, which passes through the critic, does not."""
 
     features_extractor: BaseFeaturesExtractor

@@ -10,31 +10,31 @@ from stable_baselines3.sac import policies as sac
 
 from sb3_fpac.features.combined_extractor import FeaturePointCombinedExtractor
 from sb3_fpac.hyperparams import fpac_kwargs
-from sb3_fpac.policies.critic_trained_encoder import CriticTrainedEncoder, SACActor, SACCritic, TQCActor, TQCCritic
+from sb3_fpac.policies.critic_trained_encoder import SACActor, SACCritic, SharedEncoderPolicy, TQCActor, TQCCritic
 
 
-class SACCnnPolicy(CriticTrainedEncoder, sac.CnnPolicy):
+class SACCnnPolicy(SharedEncoderPolicy, sac.CnnPolicy):
     """SB3's CnnPolicy of SAC; with a feature-point extractor, its one encoder is trained by the critic."""
 
     actor_class = SACActor
     critic_class = SACCritic
 
 
-class SACMultiInputPolicy(CriticTrainedEncoder, sac.MultiInputPolicy):
+class SACMultiInputPolicy(SharedEncoderPolicy, sac.MultiInputPolicy):
     """SB3's MultiInputPolicy of SAC; with a feature-point extractor, its one encoder is trained by the critic."""
 
     actor_class = SACActor
     critic_class = SACCritic
 
 
-class TQCCnnPolicy(CriticTrainedEncoder, tqc.CnnPolicy):
+class TQCCnnPolicy(SharedEncoderPolicy, tqc.CnnPolicy):
     """sb3-contrib's CnnPolicy of TQC; with a feature-point extractor, its one encoder is trained by the critic."""
 
     actor_class = TQCActor
     critic_class = TQCCritic
 
 
-class TQCMultiInputPolicy(CriticTrainedEncoder, tqc.MultiInputPolicy):
+class TQCMultiInputPolicy(SharedEncoderPolicy, tqc.MultiInputPolicy):
     """sb3-contrib's MultiInputPolicy of TQC; with a feature-point extractor, its one encoder is trained by the critic."""
 
     actor_class = TQCActor

@@ -20,7 +20,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.type_aliases import MaybeCallback
 
 from sb3_fpac.arguments import keywords
-from sb3_fpac.buffers import FrameStorage, end_episodes, normalized_keys
+from sb3_fpac.buffers import BaseFrameReplayBuffer, end_episodes, normalized_keys
 from sb3_fpac.checks.environments import (
     check_normalization,
     check_normalized,
@@ -35,7 +35,7 @@ from sb3_fpac.features.extractor import FeaturePointExtractor
 from sb3_fpac.features.frame_extractor import FrameExtractor
 from sb3_fpac.features.pixel_extractor import PixelExtractor
 from sb3_fpac.limits import free_memory, total_memory
-from sb3_fpac.policies.critic_trained_encoder import OWN_OPTIONS, CriticTrainedEncoder
+from sb3_fpac.policies.critic_trained_encoder import OWN_OPTIONS, SharedEncoderPolicy
 from sb3_fpac.policies.policies import FPACPolicy, FPACTQCPolicy
 from sb3_fpac.sb3.saved_by import check_saved_by
 from sb3_fpac.sb3.unnormalized import unnormalized_vectors
@@ -105,7 +105,7 @@ def check_policy_kwargs(model: BaseAlgorithm) -> None:
                 "'MultiInputPolicy', and policy_kwargs=fpac_kwargs with SAC or TQC, or "
                 "policy_kwargs=dict(features_extractor_class=FeaturePointExtractor) with another algorithm."
             )
-    if issubclass(model.policy_class, CriticTrainedEncoder):
+    if issubclass(model.policy_class, SharedEncoderPolicy):
         return
     parameters = inspect.signature(model.policy_class.__init__).parameters
     names = [name for name in OWN_OPTIONS if name in model.policy_kwargs and name not in parameters]
@@ -210,7 +210,7 @@ def _checked(setup: Callable[[Any], None]) -> Callable[[Any], None]:
                 self.normalized_keys = normalized_keys(self._vec_normalize_env)  # type: ignore[attr-defined]
         if isinstance(self, OffPolicyAlgorithm):
             check_replay_buffer(self)
-            if has_points and issubclass(self.replay_buffer_class or ReplayBuffer, FrameStorage):
+            if has_points and issubclass(self.replay_buffer_class or ReplayBuffer, BaseFrameReplayBuffer):
                 self.replay_buffer_kwargs = {**frame_options(self.policy_kwargs), **self.replay_buffer_kwargs}
         setup(self)
         description = describe(self) if self.verbose else None
@@ -237,7 +237,7 @@ def _checked_learn(setup: Callable[..., Any]) -> Callable[..., Any]:
         **kwargs: Any,
     ) -> Any:
         buffer = getattr(self, "replay_buffer", None)
-        if isinstance(buffer, FrameStorage):
+        if isinstance(buffer, BaseFrameReplayBuffer):
             check_own_buffer(self)  # type: ignore[arg-type]
             if reset_num_timesteps or self._last_obs is None:
                 end_episodes(buffer)  # SB3 resets the environment
@@ -284,7 +284,7 @@ def _storing_what_is_seen(store: Callable[..., None]) -> Callable[..., None]:
     def store_what_is_seen(
         self: OffPolicyAlgorithm, replay_buffer: ReplayBuffer, buffer_action: np.ndarray, new_obs: Any, *args: Any
     ) -> None:
-        if not (_has_points(self) or isinstance(replay_buffer, FrameStorage)):
+        if not (_has_points(self) or isinstance(replay_buffer, BaseFrameReplayBuffer)):
             return store(self, replay_buffer, buffer_action, new_obs, *args)
         with unnormalized_vectors(self, new_obs):
             return store(self, replay_buffer, buffer_action, new_obs, *args)

@@ -114,6 +114,15 @@ def load_agent(
     found = find_env(env_id, [*of_run, *gym_packages])
     model = load_weights(path, device=device) if is_safe else _load_zip(path, algo, device, trust)
     env = _make_env(settings, found, {**(arguments.get("env_kwargs") or {}), **(env_kwargs or {})}, seed, trust)
+    try:
+        return model, _join(model, env, path, env_id, trust)
+    except Exception:
+        env.close()
+        raise
+
+
+def _join(model: BaseAlgorithm, env: VecEnv, path: Path, env_id: str, trust: bool) -> VecEnv:
+    """Give an agent its environment; returns it as SB3 wraps it"""
     statistics = path.with_name(NORMALIZATION)
     if getattr(model, "normalized_keys", []) and unwrap_vec_normalize(env) is None and statistics.is_file():
         env = _normalized(env, statistics, trust)
@@ -121,20 +130,15 @@ def load_agent(
     try:
         model.set_env(env)
     except ValueError as error:
-        env.close()
         raise ValueError(
             f"{path} was trained on other observations or actions than those of {env_id}: {error}. Pass the keyword "
             "arguments of its training environment with --env-kwargs, or name a function that makes it, with all wrappers, as "
             "--env module:function."
         ) from error
-    try:
-        check_normalized(model, path)
-    except ValueError:
-        env.close()
-        raise
+    check_normalized(model, path)
     wrapped = model.get_env()
     assert wrapped is not None
-    return model, wrapped
+    return wrapped
 
 
 def _load_zip(path: Path, algo: str, device: str, trust: bool) -> BaseAlgorithm:
@@ -173,7 +177,11 @@ def _make_env(settings: Path | None, env_id: str, env_kwargs: Mapping[str, Any],
     except (TypeError, RuntimeError) as error:  # an unknown keyword; nothing to draw with
         raise ValueError(f"{env_id} cannot be made with {kwargs}: {error}") from error
     if settings is not None and hyperparams.get("normalize"):
-        env = _normalized(env, settings / NORMALIZATION, trust)
+        try:
+            env = _normalized(env, settings / NORMALIZATION, trust)
+        except Exception:
+            env.close()
+            raise
     n_stack = hyperparams.get("frame_stack") or 0
     return VecFrameStack(env, n_stack) if n_stack else env
 

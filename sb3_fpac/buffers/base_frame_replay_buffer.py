@@ -1,4 +1,4 @@
-"""What replay buffers that store every frame once have in common."""
+"""The base class of replay buffers that store every frame once."""
 
 import warnings
 from abc import abstractmethod
@@ -22,6 +22,7 @@ from sb3_fpac.buffers.frame_batch import FrameBatch
 from sb3_fpac.buffers.frame_pool import to_device
 from sb3_fpac.buffers.frame_store import FrameStore
 from sb3_fpac.buffers.memory import check_memory, check_storage_device
+from sb3_fpac.buffers.normalization import normalized_keys
 from sb3_fpac.buffers.transitions import check_transition
 from sb3_fpac.observations import (
     Layout,
@@ -42,7 +43,7 @@ References = dict[str | None, np.ndarray]
 """What is stored of observations, by key: references to frames, and vectors; the key of a single image is None"""
 
 
-class FrameStorage(ReplayBuffer):
+class BaseFrameReplayBuffer(ReplayBuffer):
     """
     Mixin for one of SB3's replay buffers, which then stores references in place of images.
 
@@ -56,8 +57,44 @@ class FrameStorage(ReplayBuffer):
     """The frames of every image, by key; the key of a single image is None"""
 
     @abstractmethod
+    def _as_rows(self, references: References) -> Any:
+        """References of one step, as the class of SB3 adds them"""
+
+    @abstractmethod
+    def _next_rows(self, observations: Any) -> References:
+        """A copy of the references that the next step overwrites"""
+
+    @abstractmethod
     def _sample_references(self, batch_size: int, env: VecNormalize | None) -> Any:
         """What SB3 samples: references as tensors on the CPU, or dicts of them"""
+
+    def add(
+        self,
+        obs: Any,
+        next_obs: Any,
+        action: np.ndarray,
+        reward: np.ndarray,
+        done: np.ndarray,
+        infos: list[dict[str, Any]],
+    ) -> None:
+        """
+        Add one transition of every environment.
+
+        :param obs: ``(n_envs, C, H, W)``, or a dict of arrays ``(n_envs, …)``
+        :param next_obs: As ``obs``; of an episode that ends here, its last observation
+        :param action: ``(n_envs, action_dim)``
+        :param reward: ``(n_envs,)``
+        :param done: ``(n_envs,)``
+        :param infos: One for each environment; ``"TimeLimit.truncated"`` tells time-outs
+        :raises ValueError: if an observation has another shape or other keys, or its header plane contains more than camera
+            shifts
+        """
+        added = self._put(obs, next_obs, action, reward, done, infos)
+        overwritten = [self._next_rows(each) for each in (self.observations, self.next_observations)] if self.full else []
+        super().add(*map(self._as_rows, added), action, reward, done, infos)  # type: ignore[call-arg]
+        for key, store in self.stores.items():
+            store.acquire(*(references[key] for references in added))
+            store.release(*(references[key] for references in overwritten))
 
     def sample_frames(
         self,
@@ -203,14 +240,6 @@ class FrameStorage(ReplayBuffer):
             raise ValueError(f"A transition has {key!r} with {problem}: correct it, or leave the transition out.")
         return vector.reshape(self.n_envs, *shape)
 
-    def _acquire(self, *of_observations: References) -> None:
-        for key, store in self.stores.items():
-            store.acquire(*(references[key] for references in of_observations))
-
-    def _release(self, *of_observations: References) -> None:
-        for key, store in self.stores.items():
-            store.release(*(references[key] for references in of_observations))
-
     def reset(self) -> None:
         """Forget all transitions and free their frames."""
         super().reset()
@@ -291,13 +320,3 @@ class FrameStorage(ReplayBuffer):
             vectors,
             next_vectors,
         )
-
-
-def normalized_keys(env: VecNormalize | None) -> list[str | None]:
-    """
-    :param env: None: nothing is normalized
-    :return: Keys of the observations that VecNormalize normalizes; the key of a single image is None
-    """
-    if env is None or not env.norm_obs:
-        return []
-    return [*(env.norm_obs_keys or [])] if isinstance(env.obs_rms, dict) else [None]
