@@ -22,7 +22,7 @@ from sb3_fpac.files import UnwritableFileError
 from sb3_fpac.report import page
 from sb3_fpac.visualization.episode import record_episode
 from sb3_fpac.visualization.video import gif, render_episode, render_maps, render_moments, write_image, write_video
-from sb3_fpac.zoo.saved_agents import find_model, load_agent
+from sb3_fpac.zoo.saved_agents import find_agent, find_model, load_agent
 
 CARTPOLE = "dmc-cartpole-swingup"
 SIZE = 24
@@ -276,6 +276,23 @@ def test_the_folder_of_a_run_is_enough(monkeypatch, capsys, logs, tmp_path):
         monkeypatch.setattr(sys, "argv", ["sb3_fpac", "watch", "-o", "new.png", *map(str, more)])
         with pytest.raises(SystemExit, match=words):
             main()
+
+
+@pytest.mark.parametrize("best", [False, True])
+def test_a_run_without_the_wanted_model_is_refused_with_what_there_is(logs, tmp_path, best):
+    run = tmp_path / "killed"
+    shutil.copytree(logs / "fpac" / f"{CARTPOLE}_1", run)
+    last = run / f"{CARTPOLE}.zip"
+    if not best:
+        last.rename(run / "best_model.zip")
+    with pytest.raises(ValueError, match=f"train longer, or {'leave out' if best else 'pass'} --load-best"):
+        find_agent(run, best)
+    for path in run.glob("*.zip"):
+        path.unlink()
+    with pytest.raises(
+        ValueError, match="train longer, or name a checkpoint with --model, --algo and --env instead of --agent"
+    ):
+        find_agent(run, best)
 
 
 def test_a_run_copied_without_its_settings_is_refused(monkeypatch, capsys, logs, tmp_path):

@@ -61,9 +61,13 @@ def find_agent(run: Path, best: bool = False, trust: bool = False) -> tuple[str,
     if len(settings) != 1:
         raise ValueError(f"{run} is not the folder of a run of RL Zoo, which contains one <env>/args.yml.")
     arguments = read_arguments(settings[0].parent, trust)
-    path = run / ("best_model.zip" if best else f"{EnvironmentName(arguments['env'])}.zip")
+    last, best_one = run / f"{EnvironmentName(arguments['env'])}.zip", run / "best_model.zip"
+    path, other = (best_one, last) if best else (last, best_one)
     if not path.is_file():
-        raise ValueError(f"There is no {path.name} in {run}: train longer, or {'leave out' if best else 'pass'} --load-best.")
+        cure = f"{'leave out' if best else 'pass'} --load-best"
+        if not other.is_file():
+            cure = "name a checkpoint with --model, --algo and --env instead of --agent"
+        raise ValueError(f"There is no {path.name} in {run}: train longer, or {cure}.")
     return arguments["algo"], arguments["env"], path
 
 
