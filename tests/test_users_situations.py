@@ -756,3 +756,14 @@ def test_a_stack_that_the_environment_repeats_above_is_told_to_repeat_below():
 
     with pytest.raises(ValueError, match="repeat actions and change pixels below it"):
         fpac(ActionRepeat(StackedNoise(), 3)).learn(20)
+
+
+@pytest.mark.parametrize(
+    "policy, make", [("CnnPolicy", StackedNoise), ("MultiInputPolicy", lambda: Robot(keys=("front", "joints")))]
+)
+def test_what_gymnasium_returns_is_unpacked_before_an_agent_acts_on_it(policy, make):
+    env = make()
+    model = fpac(env, policy)
+    for given in (env.reset(), env.step(env.action_space.sample())):
+        with pytest.raises(ValueError, match=rf"got a tuple of {len(given)}: .* observation, info = env\.reset\(\)\."):
+            model.predict(given)

@@ -16,12 +16,16 @@ def check_given(observation: Any, space: spaces.Space) -> None:
 
     :param observation: Of one or of several environments, with the channels of images first or last
     :param space: Space of the agent, with the channels of images first
-    :raises ValueError: if it is a dict and the agent needs none, or the other way round, a key is missing or left over, an
-        image is not uint8 or has another shape, such as that of a single frame in place of a stack, a vector has another shape
-        or values that networks cannot take, or keys have different numbers of observations
+    :raises ValueError: if it is a tuple, such as what ``reset`` of Gymnasium returns, a dict and the agent needs none, or the
+        other way round, a key is missing or left over, an image is not uint8 or has another shape, such as that of a single
+        frame in place of a stack, a vector has another shape or values that networks cannot take, or keys have different
+        numbers of observations
     """
-    if isinstance(observation, tuple):  # what reset returned; SB3 names the cure
-        return
+    if isinstance(observation, tuple):
+        raise ValueError(
+            f"The agent acts on an observation, got a tuple of {len(observation)}: reset and step of a Gymnasium environment "
+            "return more than the observation. Unpack it, as in observation, info = env.reset()."
+        )
     if observation is None or isinstance(observation, dict) != isinstance(space, spaces.Dict):
         expected = (
             f"a dict of {', '.join(map(repr, space))}"
