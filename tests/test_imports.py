@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -80,8 +81,10 @@ def test_every_folder_can_be_the_first_that_is_imported():
         "    for name in [name for name in sys.modules if name.split('.')[0] == 'sb3_fpac']:\n"
         "        del sys.modules[name]\n"
         "    importlib.import_module(f'sb3_fpac.{folder}')\n"
+        "    print(folder)\n"
     )
-    python("-c", code)
+    folders = python("-c", code).stdout.split()
+    assert folders == sorted(path.parent.name for path in Path(sb3_fpac.__path__[0]).glob("*/__init__.py"))
 
 
 def test_ctrl_c_ends_a_command_without_a_traceback(monkeypatch, capsys):

@@ -26,10 +26,8 @@ from sb3_fpac.buffers.normalization import normalized_keys
 from sb3_fpac.buffers.transitions import check_transition
 from sb3_fpac.observations import (
     Layout,
-    check_is_bytes,
     check_keys,
     check_options,
-    entry_of,
     naming,
     naming_warnings,
     options_of,
@@ -152,29 +150,6 @@ class BaseFrameReplayBuffer(ReplayBuffer):
     def layouts(self) -> dict[str | None, Layout]:
         """What every image is taken for, by key; the key of a single image is None"""
         return {key: store.layout for key, store in self.stores.items()}
-
-    def check_observations(self, obs: Any, when: str) -> None:
-        """
-        Check that images are bytes, and that vectors of Dict observations are numbers that networks can take.
-
-        :param obs: ``(n_envs, …)`` by key, or those of one environment
-        :param when: The current step, for the error message
-        :raises FloatingPointError: if a number of a vector is infinite or undefined in float32
-        :raises ValueError: if a number of a Discrete or MultiDiscrete is outside its space, or an image is not uint8
-        """
-        for image_key in self.stores:
-            image = entry_of(obs, image_key)
-            with naming(image_key):
-                check_is_bytes(image)
-        for key in self._vector_shapes:
-            space = cast(spaces.Dict, self.observation_space)[key]
-            problem = problem_of_values(entry_of(obs, key), space)
-            if problem is not None:
-                kind = FloatingPointError if isinstance(space, spaces.Box) else ValueError
-                raise kind(
-                    f"The environment returned {key!r} with {problem} at {when}: training was stopped before they were "
-                    "stored. Correct what it returns, or its space."
-                )
 
     def _put(
         self, obs: Any, next_obs: Any, action: np.ndarray, reward: np.ndarray, done: np.ndarray, infos: Any

@@ -11,6 +11,7 @@ from sb3_fpac.checks.blank import BlankCheck, StillCheck
 from sb3_fpac.checks.continuity import ContinuityCheck
 from sb3_fpac.checks.crowding import CrowdingCheck
 from sb3_fpac.checks.magnitude import MagnitudeCheck
+from sb3_fpac.checks.values import check_values
 
 
 class RunChecks:
@@ -50,7 +51,7 @@ class RunChecks:
             )
         last_observations = [info["terminal_observation"] for info in infos if info.get("terminal_observation") is not None]
         for observations in (new_obs, *last_observations):
-            buffer.check_observations(observations, when)
+            check_values(buffer, observations, when)
         self._still.update(buffer, new_obs, when)
         self._magnitude.update(buffer, new_obs, reward)
         return self._continuity.before(buffer, new_obs, when)

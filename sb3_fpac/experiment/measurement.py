@@ -23,7 +23,7 @@ from sb3_fpac.buffers import FrameReplayBuffer
 from sb3_fpac.doctor.clock import FEW, N_STEPS, UpdateClock
 from sb3_fpac.experiment.plan import RunConfig, file_entry
 from sb3_fpac.experiment.worker import make_manager
-from sb3_fpac.zoo.integration import NAMES
+from sb3_fpac.zoo.ours import NAMES
 
 MAX_SECONDS = 20
 """When to stop measuring updates, and when to stop an episode"""

@@ -32,7 +32,9 @@ from sb3_fpac.checks.arguments import (
     check_trained,
 )
 from sb3_fpac.checks.environments import check_env, check_not_replaced, check_observations
+from sb3_fpac.checks.policy_kwargs import check_places
 from sb3_fpac.checks.run import RunChecks
+from sb3_fpac.checks.values import check_values
 from sb3_fpac.envs import AsReturned
 from sb3_fpac.envs.action_repeat import env_steps_of
 from sb3_fpac.fpac.compilation import Compile, compile_update, configure_optimizer
@@ -42,7 +44,7 @@ from sb3_fpac.fpac.loss_tracker import LossTracker, check_finite
 from sb3_fpac.fpac.update import Losses, StackEncoder, Update
 from sb3_fpac.fpac.while_stepping import WhileStepping, has_processes, may_wait
 from sb3_fpac.policies.policies import FPACPolicy
-from sb3_fpac.sb3.setup import check_places, frame_options
+from sb3_fpac.sb3.points import frame_options
 
 SelfFPAC = TypeVar("SelfFPAC", bound="FPAC")
 
@@ -361,7 +363,7 @@ class FPAC(CheckedLoading):
             self.num_env_steps = 0
         self._n_updates_at_start = self._n_updates
         of_learn = super()._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
-        self.replay_buffer.check_observations(self._last_obs, self._when)
+        check_values(self.replay_buffer, self._last_obs, self._when)
         return of_learn
 
     def learn(

@@ -1,6 +1,7 @@
 """Loads agents that RL Zoo or ``model.save`` saved, together with their environments."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -117,12 +118,12 @@ def load_agent(
             raise UntrustedFileError(settings / "args.yml", env_id)
     found = find_env(env_id, [*of_run, *gym_packages])
     model = load_weights(path, device=device) if is_safe else _load_zip(path, algo, device, trust)
-    env = _make_env(settings, found, {**(arguments.get("env_kwargs") or {}), **(env_kwargs or {})}, seed, trust)
-    try:
-        return model, _join(model, env, path, env_id, trust)
-    except Exception:
-        env.close()
-        raise
+    kwargs = {**(arguments.get("env_kwargs") or {}), **(env_kwargs or {})}
+    with ExitStack() as if_refused:
+        env = _make_env(settings, found, kwargs, seed, trust, if_refused)
+        joined = _join(model, env, path, env_id, trust)
+        if_refused.pop_all()
+    return model, joined
 
 
 def _join(model: BaseAlgorithm, env: VecEnv, path: Path, env_id: str, trust: bool) -> VecEnv:
@@ -173,19 +174,19 @@ def _load_zip(path: Path, algo: str, device: str, trust: bool) -> BaseAlgorithm:
         raise ValueError(f"{path} does not load as an agent of {algo!r}: {error}") from error
 
 
-def _make_env(settings: Path | None, env_id: str, env_kwargs: Mapping[str, Any], seed: int, trust: bool) -> VecEnv:
+def _make_env(
+    settings: Path | None, env_id: str, env_kwargs: Mapping[str, Any], seed: int, trust: bool, if_refused: ExitStack
+) -> VecEnv:
+    """The environment of the run, which ``if_refused`` closes"""
     hyperparams = {} if settings is None else read_hyperparams(settings, trust)
     kwargs = {**(hyperparams.pop("env_kwargs", None) or {}), **env_kwargs}
     try:
         env = create_test_env(env_id, seed=seed, should_render=False, hyperparams=hyperparams, env_kwargs=kwargs)
     except (TypeError, RuntimeError) as error:  # an unknown keyword; nothing to draw with
         raise ValueError(f"{env_id} cannot be made with {kwargs}: {error}") from error
+    if_refused.callback(env.close)
     if settings is not None and hyperparams.get("normalize"):
-        try:
-            env = _normalized(env, settings / NORMALIZATION, trust)
-        except Exception:
-            env.close()
-            raise
+        env = _normalized(env, settings / NORMALIZATION, trust)
     n_stack = hyperparams.get("frame_stack") or 0
     return VecFrameStack(env, n_stack) if n_stack else env
 
