@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 
 _NO_DEPS = "--no-deps " if sys.version_info >= (3, 13) else ""  # as one of its requirements, labmaze, has no wheel
 INSTALL_DM_CONTROL = f'pip install {_NO_DEPS}"dm_control>=1.0.50"'
@@ -14,7 +14,7 @@ def needs(extra: str) -> Iterator[None]:
     """
     Guard imports of packages that an extra installs.
 
-    :param extra: Name of the extra
+    :param extra: Name of the extra; that of pictures, videos and reports is ``"viz"``
     :raises ImportError: if a package is missing; the message names it and the command that installs it
     """
     try:
@@ -22,12 +22,3 @@ def needs(extra: str) -> Iterator[None]:
     except ModuleNotFoundError as error:
         package = str(error.name).partition(".")[0]
         raise ImportError(f'{package} is missing: pip install "sb3-fpac[{extra}]"', name=package) from error
-
-
-def needs_viz() -> AbstractContextManager[None]:
-    """
-    Guard imports of packages that pictures, videos and reports need.
-
-    :raises ImportError: as :func:`needs`
-    """
-    return needs("viz")

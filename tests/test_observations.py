@@ -239,7 +239,7 @@ def test_colours_get_no_such_warning():
         warnings.simplefilter("error")
         model = FPAC("CnnPolicy", FrameStack(Noise()), buffer_size=50, learning_starts=5, batch_size=4, compile=False)
         model.learn(40)
-    assert model._n_updates == 35 and model.policy.features_extractor._images_to_compare == 0  # it has looked
+    assert model._n_updates == 35 and model.policy.features_extractor.first_images.n_to_compare == 0  # it has looked
 
 
 def test_a_single_frame_is_told_that_it_has_no_velocity():

@@ -16,6 +16,7 @@ from stable_baselines3.common.vec_env import (
 )
 
 from sb3_fpac.envs import AsReturned
+from sb3_fpac.visualization.normalization import share_statistics
 
 
 def another_env(training_env: VecEnv) -> gym.Env | VecEnv:
@@ -51,10 +52,7 @@ def another_env(training_env: VecEnv) -> gym.Env | VecEnv:
             first = wrapper.stacked_obs.channels_first
             vec_env = VecFrameStack(vec_env, wrapper.stacked_obs.n_stack, "first" if first else "last")
         elif isinstance(wrapper, VecNormalize):
-            keys = wrapper.norm_obs_keys
-            options = dict(norm_obs_keys=keys, clip_obs=wrapper.clip_obs, epsilon=wrapper.epsilon)
-            vec_env = VecNormalize(vec_env, training=False, norm_reward=False, **options)  # type: ignore[arg-type]
-            vec_env.obs_rms = wrapper.obs_rms
+            vec_env = share_statistics(vec_env, wrapper)
     return vec_env
 
 

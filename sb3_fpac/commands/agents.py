@@ -7,9 +7,9 @@ from typing import Any
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
-from sb3_fpac.optional import needs_viz
+from sb3_fpac.optional import needs
 
-with needs_viz():
+with needs("viz"):
     from sb3_fpac.zoo.saved_agents import find_agent, find_model, load_agent
 
 

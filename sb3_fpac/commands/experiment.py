@@ -11,9 +11,9 @@ from sb3_fpac.commands.devices import check_device
 from sb3_fpac.experiment.options import RunOptions
 from sb3_fpac.files import make_folder
 from sb3_fpac.limits import OtherPrograms
-from sb3_fpac.optional import needs_viz
+from sb3_fpac.optional import needs
 
-with needs_viz():
+with needs("viz"):
     from rich.console import Console
 
     from sb3_fpac.evaluation.steps import step_unit

@@ -3,15 +3,16 @@
 import argparse
 
 import gymnasium as gym
+import numpy as np
 
 from sb3_fpac.commands.devices import check_device
 from sb3_fpac.commands.output import check_output, say
-from sb3_fpac.optional import needs_viz
+from sb3_fpac.optional import needs
 from sb3_fpac.pretraining.frames import collect_frames
 from sb3_fpac.pretraining.picture import render_reconstructions
-from sb3_fpac.pretraining.training import pretrain
+from sb3_fpac.pretraining.training import Pretraining, pretrain
 
-with needs_viz():
+with needs("viz"):
     from tqdm import tqdm
 
     from sb3_fpac.visualization.video import write_image
@@ -28,6 +29,17 @@ def run(args: argparse.Namespace) -> None:
     picture = args.output.with_suffix(".png")
     output = check_output(args, picture)
     check_device(args.device)
+    episodes = _play(args)
+    pretraining = _pretrain(args, episodes)
+    pretraining.save(output)
+    write_image(picture, render_reconstructions(pretraining, episodes))
+    loss = float(pretraining.losses[-100:].mean())
+    sentence = f"{output}: {args.n_points} points, loss {loss:.5f} (last updates); see {picture}"
+    say(args, sentence, file=str(output), picture=str(picture), loss=loss)
+
+
+def _play(args: argparse.Namespace) -> list[np.ndarray]:
+    """The frames of every episode of a random policy"""
     env_id = find_env(args.env, args.gym_packages)
     try:
         env = gym.make(env_id, **args.env_kwargs)
@@ -35,7 +47,7 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError(f"{args.env} cannot be made with {args.env_kwargs}: {error}") from error
     try:
         with tqdm(total=args.frames, unit=" frames", desc=f"Playing {args.env} at random", disable=args.quiet) as progress:
-            episodes = collect_frames(
+            return collect_frames(
                 env,
                 args.frames,
                 seed=args.seed,
@@ -47,6 +59,9 @@ def run(args: argparse.Namespace) -> None:
             )
     finally:
         env.close()
+
+
+def _pretrain(args: argparse.Namespace, episodes: list[np.ndarray]) -> Pretraining:
     with tqdm(total=args.updates, unit=" updates", desc="Pre-training", disable=args.quiet) as progress:
 
         def show(loss: float) -> None:
@@ -54,7 +69,7 @@ def run(args: argparse.Namespace) -> None:
             progress.update()
 
         try:
-            pretraining = pretrain(
+            return pretrain(
                 episodes,
                 n_points=args.n_points,
                 temperature=args.temperature,
@@ -71,8 +86,3 @@ def run(args: argparse.Namespace) -> None:
             )
         except FloatingPointError as error:
             raise ValueError(str(error)) from error
-    pretraining.save(output)
-    write_image(picture, render_reconstructions(pretraining, episodes))
-    loss = float(pretraining.losses[-100:].mean())
-    sentence = f"{output}: {args.n_points} points, loss {loss:.5f} (last updates); see {picture}"
-    say(args, sentence, file=str(output), picture=str(picture), loss=loss)

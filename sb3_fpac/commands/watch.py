@@ -6,7 +6,7 @@ from sb3_fpac.cli.watch import MAPS
 from sb3_fpac.commands.agents import load_named_agent
 from sb3_fpac.commands.devices import check_device
 from sb3_fpac.commands.output import check_output, say
-from sb3_fpac.optional import needs_viz
+from sb3_fpac.optional import needs
 from sb3_fpac.visualization.agents import find_extractor
 from sb3_fpac.visualization.episode import Indices, record_episode
 from sb3_fpac.visualization.ranking import rank_points
@@ -22,7 +22,7 @@ from sb3_fpac.visualization.video import (
     write_video,
 )
 
-with needs_viz():
+with needs("viz"):
     from tqdm import tqdm
 
 _LOWEST_FPS = 0.01  # a GIF shows a picture for at most ten minutes

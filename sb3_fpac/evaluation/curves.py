@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from sb3_fpac.evaluation.runs import Run
-from sb3_fpac.optional import needs_viz
+from sb3_fpac.optional import needs
 
-with needs_viz():
+with needs("viz"):
     from rliable import library, metrics
 
 CONFIDENCE = 0.95

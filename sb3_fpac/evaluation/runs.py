@@ -86,32 +86,18 @@ def read_run(folder: str | Path) -> Run:
     :raises ValueError: if the folder is not that of a run, one of its files is damaged, or no episode has ended yet
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise ValueError(f"There is no folder {folder}: name that of a run, such as logs/fpac/dmc-cheetah-run_1.")
-    arguments = sorted(folder.glob("*/args.yml"))
-    if len(arguments) != 1:
-        raise ValueError(
-            f"{folder} is not the folder of a run of RL Zoo, which contains one <env>/args.yml: name one such as "
-            "logs/fpac/dmc-cheetah-run_1."
-        )
-    settings = arguments[0].parent
-    args, config = read_yaml(settings / "args.yml"), read_yaml(settings / "config.yml")
-    for name in ("algo", "env", "seed"):
-        if name not in args:
-            raise ValueError(f"{arguments[0]} lacks {name!r}: was it written by RL Zoo?")
+    settings = _settings(folder)
+    args, config = _read_arguments(settings / "args.yml"), read_yaml(settings / "config.yml")
     env_kwargs = {**(config.pop("env_kwargs", None) or {}), **(args.get("env_kwargs") or {})}
-    if not isinstance(args.get("n_timesteps", -1), int):
-        raise ValueError(f"n_timesteps of {arguments[0]} must be a whole number, got {args['n_timesteps']!r}.")
-    if args.get("n_timesteps", -1) > 0:
-        config["n_timesteps"] = args["n_timesteps"]  # -n overrides the YAML
     planned = read_yaml(folder / CONFIG_FILE) if (folder / CONFIG_FILE).is_file() else {}
     trained_agent = "" if planned else args.get("trained_agent")  # an experiment continues a run in its own folder
     checkpoint = checkpoint_step(trained_agent or "")
+    if args.get("n_timesteps", -1) > 0:
+        config["n_timesteps"] = args["n_timesteps"]  # -n overrides the YAML
     if trained_agent and checkpoint is None:
         config["trained_agent"] = trained_agent  # another agent's weights, not a continued run
     config |= {name: planned[name] for name in ("pretrain", "matmul_precision") if planned.get(name) is not None}
-    env_id = args["env"]
-    repeat = action_repeat(env_id, env_kwargs)
+    repeat = action_repeat(args["env"], env_kwargs)
     evaluated = (folder / EVALUATIONS).is_file()
     start = checkpoint or 0
     if evaluated:
@@ -119,20 +105,13 @@ def read_run(folder: str | Path) -> Run:
         start = start if steps[0] > start else 0  # RL Zoo has restarted its count: the checkpoint was not complete
         episodes = _episodes_if_readable(folder, start)
     else:
-        episodes = tuple(read_episodes(folder, start=start))
-        if not episodes:
-            raise ValueError(
-                f"{folder} has neither an evaluation nor a finished training episode yet: wait for the first one."
-            )
-        steps, returns = episode_windows(episodes, "r")
-        if not np.isfinite(returns).all():
-            raise ValueError(f"The training episodes of {folder} have returns that are not finite: leave this run out.")
+        steps, returns, episodes = _training_returns(folder, start)
     models = (folder / "best_model.zip", folder / f"{settings.name}.zip")
     model = next((path for path in models if path.is_file()), None)
     return Run(
         folder=folder,
         algorithm=args["algo"],
-        env_id=env_id,
+        env_id=args["env"],
         seed=args["seed"],
         steps=steps * repeat,
         returns=returns,
@@ -176,6 +155,29 @@ def episode_windows(episodes: Sequence[EpisodeEnd], column: str) -> tuple[np.nda
     return steps, values.reshape(n_windows, size)
 
 
+def _settings(folder: Path) -> Path:
+    """The folder in which RL Zoo saves the settings of a run"""
+    if not folder.is_dir():
+        raise ValueError(f"There is no folder {folder}: name that of a run, such as logs/fpac/dmc-cheetah-run_1.")
+    arguments = sorted(folder.glob("*/args.yml"))
+    if len(arguments) != 1:
+        raise ValueError(
+            f"{folder} is not the folder of a run of RL Zoo, which contains one <env>/args.yml: name one such as "
+            "logs/fpac/dmc-cheetah-run_1."
+        )
+    return arguments[0].parent
+
+
+def _read_arguments(path: Path) -> dict[str, Any]:
+    args = read_yaml(path)
+    for name in ("algo", "env", "seed"):
+        if name not in args:
+            raise ValueError(f"{path} lacks {name!r}: was it written by RL Zoo?")
+    if not isinstance(args.get("n_timesteps", -1), int):
+        raise ValueError(f"n_timesteps of {path} must be a whole number, got {args['n_timesteps']!r}.")
+    return args
+
+
 def _evaluation_returns(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     evaluations = read_evaluations(folder)
     returns = np.array(evaluations.returns, dtype=np.float64)
@@ -184,6 +186,16 @@ def _evaluation_returns(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     if not np.isfinite(returns).all():
         raise ValueError(f"{folder / EVALUATIONS} holds returns that are not finite: leave this run out.")
     return np.array(evaluations.steps, dtype=np.int64), returns
+
+
+def _training_returns(folder: Path, start: int) -> tuple[np.ndarray, np.ndarray, tuple[EpisodeEnd, ...]]:
+    episodes = tuple(read_episodes(folder, start=start))
+    if not episodes:
+        raise ValueError(f"{folder} has neither an evaluation nor a finished training episode yet: wait for the first one.")
+    steps, returns = episode_windows(episodes, "r")
+    if not np.isfinite(returns).all():
+        raise ValueError(f"The training episodes of {folder} have returns that are not finite: leave this run out.")
+    return steps, returns, episodes
 
 
 def _episodes_if_readable(folder: Path, start: int) -> tuple[EpisodeEnd, ...]:

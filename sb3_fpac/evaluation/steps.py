@@ -14,7 +14,9 @@ def action_repeat(env_id: str, env_kwargs: Mapping[str, Any]) -> int:
     :param env_kwargs: Keyword arguments of the environment
     :return: The action repeat of the task; 1 for other environments, whose steps are counted as SB3 counts them
     """
-    return env_kwargs.get("action_repeat") or TASKS[env_id].action_repeat if env_id in TASKS else 1
+    if env_id not in TASKS:
+        return 1
+    return env_kwargs.get("action_repeat") or TASKS[env_id].action_repeat
 
 
 def step_unit(env_id: str) -> str:

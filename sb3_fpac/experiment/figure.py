@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Sequence
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ from sb3_fpac.evaluation.steps import step_unit
 from sb3_fpac.evaluation.tables import step_label
 from sb3_fpac.experiment.config import Experiment
 from sb3_fpac.experiment.scores import Curves
-from sb3_fpac.optional import needs_viz
+from sb3_fpac.optional import needs
 
-with needs_viz():
+with needs("viz"):
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -39,15 +40,15 @@ def draw_figure(experiment: Experiment, rows: dict[str, Curves], note: str, path
     :param paths: Files to write; their suffixes determine the formats
     """
     n_tasks = max(len(curves) for curves in rows.values())
-    n_columns = -(-n_tasks // -(-n_tasks // COLUMNS)) if n_tasks > 1 else min(COLUMNS, len(rows))  # rows of like length
+    n_columns = ceil(n_tasks / ceil(n_tasks / COLUMNS)) if n_tasks > 1 else min(COLUMNS, len(rows))  # rows of like length
     step = n_columns if n_tasks > 1 else 1  # every quantity begins a new row, but those of a single task are side by side
-    n_rows = -(-sum(-(-len(curves) // step) * step for curves in rows.values()) // n_columns)
+    n_rows = ceil(sum(ceil(len(curves) / step) * step for curves in rows.values()) / n_columns)
     title = textwrap.fill(experiment.title, 50 * n_columns)
     remarks = "\n".join(textwrap.fill(remark, 70 * n_columns) for remark in _remarks(experiment, rows))
     n_labels = len({curve.group for curves in rows.values() for each in curves.values() for curve in each}) + len(MARKERS)
 
     body_height = 3 * n_rows + 0.3 * (title.count("\n") + 2)
-    footer_height = 0.22 * -(-n_labels // n_columns) + 0.2 + 0.15 * len(remarks.splitlines())
+    footer_height = 0.22 * ceil(n_labels / n_columns) + 0.2 + 0.15 * len(remarks.splitlines())
     figure = Figure(layout="constrained", figsize=(3.6 * n_columns + 0.6, body_height + footer_height))
     parts: Any = figure.subfigures(2, 1, height_ratios=[body_height, footer_height])
     body, footer = parts
@@ -62,7 +63,7 @@ def draw_figure(experiment: Experiment, rows: dict[str, Curves], note: str, path
             axes.set_axis_on()
             _draw_panel(axes, experiment, rows, what, task)
             place += 1
-        place = -(-place // step) * step
+        place = ceil(place / step) * step
     handles = {label: handle for axes in grid.flat for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     footer.legend(handles.values(), handles.keys(), loc="upper center", ncols=n_columns, fontsize="small")
     footer.text(0.02, 0.02, remarks, fontsize="x-small", verticalalignment="bottom")

@@ -1,6 +1,5 @@
 """The base class of extractors that encode every frame of a stack on its own."""
 
-import warnings
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 
@@ -9,9 +8,8 @@ from gymnasium import spaces
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
 from sb3_fpac.features.encoder import Encoder, Precision
-from sb3_fpac.observations import decode_camera_shift, look_like_grey_frames, problem_of_header, read_layout, write_option
-
-_IMAGES_TO_COMPARE = 20
+from sb3_fpac.features.first_images import FirstImages
+from sb3_fpac.observations import decode_camera_shift, read_layout
 
 
 class FrameExtractor(BaseFeaturesExtractor):
@@ -71,9 +69,7 @@ class FrameExtractor(BaseFeaturesExtractor):
         self.map_size = encoder.geometry.map_size(height, width)
         # forward multiplies its input by this number to get [0, 1]
         self._scale = 1 / 255 if normalized_image and observation_space.high.max() > 1 else 1.0
-        self._range_is_checked = False
-        self._images_to_compare = _IMAGES_TO_COMPARE
-        self._past_images: th.Tensor | None = None
+        self.first_images = FirstImages(layout, self._scale, type(self).__name__)
 
     @property
     def summary(self) -> str:
@@ -147,7 +143,7 @@ class FrameExtractor(BaseFeaturesExtractor):
     def prepare_for_export(self) -> None:
         """Compute in float32, and without the checks of the first observations, whose outcome a trace would contain."""
         self.encoder.precision = "float32"
-        self._range_is_checked, self._images_to_compare = True, 0
+        self.first_images.skip()
 
     def _encode(self, observations: th.Tensor) -> th.Tensor:
         """(B, C, H, W) → (B, S, K, …)"""
@@ -155,17 +151,9 @@ class FrameExtractor(BaseFeaturesExtractor):
 
     def _frames(self, observations: th.Tensor) -> th.Tensor:
         """(B, C, H, W) → (B·S, frame_channels, H, W), in [0, 1]"""
-        if not (self._range_is_checked or self.training):  # once, on the first images that the agent acts on
-            self._check_range(observations)
-            if self.camera_shift and not th.jit.is_tracing():
-                cure = write_option(self.key, "camera_shift", False)
-                problem = problem_of_header(observations[:, 0], self.n_frames - 1, cure)
-                if problem is not None:  # or it is a sample of the space, on which someone tries the agent
-                    warnings.warn(f"{self._of_image}{problem}", stacklevel=2)
-            self._range_is_checked = True
+        if not self.training:
+            self.first_images.look(observations, self.key)
         frames = observations[:, 1:] if self.camera_shift else observations
-        if self._images_to_compare and not (self.training or th.jit.is_tracing() or th.compiler.is_compiling()):
-            self._compare_with_past(frames)
         frames = frames.reshape(frames.shape[0] * self.n_frames, self.frame_channels, *frames.shape[-2:])
         return frames if self._scale == 1 else frames * self._scale
 
@@ -173,38 +161,3 @@ class FrameExtractor(BaseFeaturesExtractor):
         if not self.camera_shift:
             return None
         return decode_camera_shift((observations[:, 0] * (255 * self._scale)).round(), self.n_frames - 1)
-
-    def _compare_with_past(self, images: th.Tensor) -> None:
-        """Warn once if the first images that the agent acts on look like grey frames though they are read as colours"""
-        past, self._past_images = self._past_images, images
-        self._images_to_compare -= 1
-        if past is not None and self.frame_channels > 1 and look_like_grey_frames(past, images):
-            warnings.warn(
-                f"{self._of_image}The {images.shape[1]} channels of the observations move along by one at every step: they "
-                f"look like {images.shape[1]} grey frames, but are read as {self.layout}. Pass "
-                f"features_extractor_kwargs=dict({write_option(self.key, 'frame_channels', 1)}).",
-                stacklevel=2,
-            )
-            self._images_to_compare = 0
-        if not self._images_to_compare:
-            self._past_images = None
-
-    @property
-    def _of_image(self) -> str:
-        return "" if self.key is None else f"Image {self.key!r}: "
-
-    def _check_range(self, observations: th.Tensor) -> None:
-        highest = 1 / self._scale
-        if observations.numel() and not (observations.min() >= 0 and observations.max() <= highest * (1 + 1e-6)):
-            raise ValueError(
-                f"{self._of_image}Images reach {type(self).__name__} with values from {observations.min():.4g} to "
-                f"{observations.max():.4g} instead of 0 to {highest:.0f}: use a uint8 space, or with normalize_images=False "
-                "pass features_extractor_kwargs=dict(normalized_image=True)."
-            )
-        if observations.numel() and 0 < observations.max() <= highest / 255 * (1 + 1e-6):
-            highest_byte = float(observations.max() * self._scale * 255)
-            warnings.warn(
-                f"{self._of_image}The first images have values up to {highest_byte:.3g} of 255, as if they were 0 and 1, "
-                "or had been divided by 255 before: pass values from 0 to 255.",
-                stacklevel=2,
-            )

@@ -259,6 +259,14 @@ class FPAC(CheckedLoading):
         return rollout
 
     def train(self, gradient_steps: int, batch_size: int = 128) -> None:
+        """
+        Update the agent. Where environments run in processes of their own, the updates follow while these make their next
+        step.
+
+        :param gradient_steps: Number of updates
+        :param batch_size: Transitions in an update
+        :raises FloatingPointError: if training has diverged
+        """
         if self._train_in_next_step:
             assert self._while_stepping is not None
             self._while_stepping.job = partial(self._train_between_actions, gradient_steps, batch_size)

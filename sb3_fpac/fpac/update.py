@@ -193,7 +193,7 @@ class Update:
         of_target: dict[Any, th.Tensor] = {}
         target_extractors: Mapping[Any, FrameExtractor] = self.target_extractor.images
         for key, extractor in self.extractor.images.items():
-            now[key], after[key], of_target[key] = _encode(extractor, target_extractors[key], *batch.image(key))
+            now[key], after[key], of_target[key] = _features_of_image(extractor, target_extractors[key], *batch.image(key))
         features = self.extractor.combine(now, batch.vectors)
         with th.no_grad():
             next_features = target_features = self.extractor.combine(after, batch.next_vectors)
@@ -237,10 +237,10 @@ def sample_actions(actor: Actor, features: th.Tensor, noise: th.Tensor | None) -
     return actions, (log_gaussian - log_squash).sum(dim=1, keepdim=True)
 
 
-def _encode(
+def _features_of_image(
     extractor: FrameExtractor, target_extractor: FrameExtractor, frames: th.Tensor, camera_shifts: th.Tensor | None
 ) -> tuple[th.Tensor, th.Tensor, th.Tensor]:
-    """Features of one image: of the observations, of the next ones, and of these as the target critic sees them"""
+    """Of the observations, of the next ones, and of these as the target critic sees them"""
     n_frames = extractor.n_frames
     shifts, next_shifts = (None, None) if camera_shifts is None else camera_shifts.unbind(dim=1)
     points = _points(extractor, frames[:, :n_frames])

@@ -1,7 +1,7 @@
 """Pre-training of feature points by reconstruction."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,26 +127,13 @@ def pretrain(
         ).to(device)
         reconstruction = Reconstruction(channels, n_points, height, width, geometry, sigma)
     reconstruction = reconstruction.to(device, memory_format=th.channels_last)  # type: ignore[call-overload]
-    optimizer = th.optim.Adam([*extractor.parameters(), *reconstruction.parameters()], lr=learning_rate)
     in_bfloat16 = precision == "bfloat16" or (precision == "auto" and has_native_bfloat16(device))
-
     losses = np.empty(n_updates)
-    for i in range(n_updates):
-        target, source = (frames.to(device) for frames in pairs.draw(batch_size))
-        points = extractor.encode_frames(target)
-        with th.autocast(device.type, th.bfloat16, enabled=in_bfloat16):
-            rebuilt = reconstruction(points, source / 255)
-        loss = nn.functional.mse_loss(rebuilt.float(), target / 255)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses[i] = loss.item()
-        if not math.isfinite(losses[i]):
-            raise FloatingPointError(f"The loss of update {i + 1} is {losses[i]}: try a learning rate below {learning_rate}.")
+    for i, loss in enumerate(_updates(pairs, batch_size, extractor, reconstruction, learning_rate, in_bfloat16, n_updates)):
+        losses[i] = loss
         if on_update is not None:
-            on_update(losses[i])
-
-    points_made = PretrainedPoints(
+            on_update(loss)
+    points = PretrainedPoints(
         weights={name: weight.detach().cpu().clone() for name, weight in extractor.encoder.state_dict().items()},
         n_points=extractor.n_points,
         frame_channels=channels,
@@ -158,7 +145,35 @@ def pretrain(
         anti_aliasing=geometry.anti_aliasing,
         versions={"sb3_fpac": __version__, "torch": str(th.__version__)},
     )
-    return Pretraining(points_made, losses, extractor, reconstruction)
+    return Pretraining(points, losses, extractor, reconstruction)
+
+
+def _updates(
+    pairs: "_Pairs",
+    batch_size: int,
+    extractor: FeaturePointExtractor,
+    reconstruction: Reconstruction,
+    learning_rate: float,
+    in_bfloat16: bool,
+    n_updates: int,
+) -> Iterator[float]:
+    """The loss of every update"""
+    device = next(extractor.parameters()).device
+    optimizer = th.optim.Adam([*extractor.parameters(), *reconstruction.parameters()], lr=learning_rate)
+    for i in range(n_updates):
+        target, source = (frames.to(device) for frames in pairs.draw(batch_size))
+        points = extractor.encode_frames(target)
+        with th.autocast(device.type, th.bfloat16, enabled=in_bfloat16):
+            rebuilt = reconstruction(points, source / 255)
+        loss = nn.functional.mse_loss(rebuilt.float(), target / 255)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if not math.isfinite(loss.item()):
+            raise FloatingPointError(
+                f"The loss of update {i + 1} is {loss.item()}: try a learning rate below {learning_rate}."
+            )
+        yield loss.item()
 
 
 class _Pairs:

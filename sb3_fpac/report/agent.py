@@ -14,14 +14,14 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from sb3_fpac.evaluation.runs import Run
 from sb3_fpac.files import UntrustedFileError
-from sb3_fpac.optional import needs_viz
+from sb3_fpac.optional import needs
 from sb3_fpac.visualization import point_colours, to_rgb
 from sb3_fpac.visualization.agents import count_points, feature_names, find_extractor
 from sb3_fpac.visualization.episode import Episode, record_episode
 from sb3_fpac.visualization.ranking import NoRankingError, rank_points
 from sb3_fpac.visualization.video import render_episode, render_maps, write_video
 
-with needs_viz():
+with needs("viz"):
     from PIL import Image
     from tqdm import tqdm
 

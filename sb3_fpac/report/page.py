@@ -13,7 +13,7 @@ from sb3_fpac.evaluation.published import published_remarks, published_scores
 from sb3_fpac.evaluation.runs import Run
 from sb3_fpac.evaluation.tables import CHECKPOINTS, number, score_rows, significant, step_label
 from sb3_fpac.files import writing
-from sb3_fpac.optional import needs_viz
+from sb3_fpac.optional import needs
 from sb3_fpac.report.agent import AgentSection, first_agent_section, show_weights, sprite
 from sb3_fpac.report.chart import Chart, draw_chart
 from sb3_fpac.report.drawn import drawn_csv
@@ -23,7 +23,7 @@ from sb3_fpac.report.losses import draw_losses
 from sb3_fpac.report.system import describe_system
 from sb3_fpac.weights import read_weights
 
-with needs_viz():
+with needs("viz"):
     import jinja2
 
 FOLDER = Path(__file__).parent

@@ -13,7 +13,7 @@ import torch as th
 from sb3_fpac.arguments import number, whole_number
 from sb3_fpac.features.map_geometry import MapGeometry
 from sb3_fpac.features.spatial_softmax import Softmax, feature_points, joint_probabilities, marginal_probabilities
-from sb3_fpac.optional import needs_viz
+from sb3_fpac.optional import needs
 from sb3_fpac.visualization.colours import point_colours
 from sb3_fpac.visualization.panels import join
 
@@ -143,7 +143,7 @@ def plot_feature_maps(
         is out of range
     :raises ImportError: if Matplotlib is missing
     """
-    with needs_viz():
+    with needs("viz"):
         from matplotlib.figure import Figure
     maps = np.asarray(maps)
     _check_frame(frame)

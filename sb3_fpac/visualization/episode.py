@@ -11,12 +11,13 @@ import torch as th
 from sb3_contrib import MaskablePPO
 from sb3_contrib.common.maskable.utils import get_action_masks, is_masking_supported
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize, unwrap_vec_normalize
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, unwrap_vec_normalize
 
 from sb3_fpac.arguments import whole_number
 from sb3_fpac.checks.environments import check_normalized
 from sb3_fpac.features.extractor import FeaturePointExtractor
 from sb3_fpac.visualization.agents import Observations, encoder_input, find_images, image_of
+from sb3_fpac.visualization.normalization import share_statistics
 
 Indices = Sequence[int] | np.ndarray
 
@@ -202,16 +203,7 @@ def _as_in_training(env: VecEnv, model: BaseAlgorithm) -> VecEnv:
     if ours is None or not ours.norm_obs:
         check_normalized(model, "This agent")
         return env
-    normalized = VecNormalize(
-        env,
-        training=False,
-        norm_reward=False,
-        clip_obs=ours.clip_obs,
-        epsilon=ours.epsilon,
-        norm_obs_keys=None if ours.norm_obs_keys is None else list(ours.norm_obs_keys),
-    )
-    normalized.obs_rms = ours.obs_rms
-    return normalized
+    return share_statistics(env, ours)
 
 
 def _concatenate(observations: list[Any]) -> Observations:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from sb3_fpac.optional import needs_viz
+from sb3_fpac.optional import needs
 
 _GAP = 4  # pixels between labelled pictures
 _SMALLEST, _LARGEST = 11, 24  # font of a label, in pixels
@@ -57,7 +57,7 @@ def text_line(text: str, size: int, width: int) -> np.ndarray:
     :return: ``(2 size, …, 3)`` uint8
     :raises ImportError: if Pillow is missing
     """
-    with needs_viz():
+    with needs("viz"):
         from PIL import Image, ImageDraw, ImageFont
     font = ImageFont.load_default(size)
     line = Image.new("RGB", (max(width, int(font.getlength(text)) + size + 1), 2 * size))

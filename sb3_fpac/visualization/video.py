@@ -12,13 +12,13 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 
 from sb3_fpac.arguments import number
 from sb3_fpac.files import writing
-from sb3_fpac.optional import needs_viz
+from sb3_fpac.optional import needs
 from sb3_fpac.visualization import draw_points, draw_strip, figure_to_array, plot_feature_maps
 from sb3_fpac.visualization.agents import encoder_input, find_images, image_of
 from sb3_fpac.visualization.episode import Episode, Indices
 from sb3_fpac.visualization.panels import join, text_line, with_labels
 
-with needs_viz():
+with needs("viz"):
     import imageio.v2 as imageio
     from imageio_ffmpeg import count_frames_and_secs, get_ffmpeg_exe
     from PIL import Image
