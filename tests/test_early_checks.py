@@ -303,6 +303,28 @@ def test_an_evaluation_in_another_environment_is_refused_before_the_first_step(a
     assert model.num_timesteps == 0
 
 
+class StopsAtTheStart(BaseCallback):
+    def _on_training_start(self):
+        raise InterruptedError
+
+    def _on_step(self):
+        return True
+
+
+@pytest.mark.parametrize("inner", [False, True])
+@pytest.mark.parametrize("algorithm", [fpac, ppo])
+def test_an_evaluation_in_the_environment_of_training_is_named_before_the_first_step(algorithm, inner):
+    env = DummyVecEnv([lambda: FrameStack(Noise())])
+    model = algorithm(env)
+    evaluation = EvalCallback(env.envs[0] if inner else env, warn=False, verbose=0)
+    with (
+        pytest.warns(UserWarning, match="EvalCallback plays in the environment of training"),
+        pytest.raises(InterruptedError),
+    ):
+        model.learn(3, callback=CallbackList([evaluation, StopsAtTheStart()]))
+    assert model.num_timesteps == 0
+
+
 class OtherActions(gym.Wrapper):
     def __init__(self, env):
         super().__init__(env)

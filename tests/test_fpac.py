@@ -864,7 +864,10 @@ def test_an_evaluation_in_the_environment_of_the_training_leaves_no_false_transi
     env = DummyVecEnv([Noise])
     model = make(env, learning_starts=4)
     callback = EvalCallback(env, n_eval_episodes=1, eval_freq=7, warn=False, verbose=0)
-    with pytest.warns(UserWarning, match="Evaluate in an environment of its own"):
+    with (
+        pytest.warns(UserWarning, match="EvalCallback plays in the environment of training"),
+        pytest.warns(UserWarning, match="Evaluate in an environment of its own"),
+    ):
         model.learn(20, callback=callback)
     assert broken(model) == [] and model.replay_buffer.size() == 20 - 2
 

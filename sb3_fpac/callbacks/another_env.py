@@ -56,25 +56,6 @@ def another_env(training_env: VecEnv) -> gym.Env | VecEnv:
     return vec_env
 
 
-def share_environments(one: gym.Env | VecEnv, other: gym.Env | VecEnv) -> bool:
-    """
-    Check whether playing in one of two environments plays in the other.
-
-    :param one: An environment
-    :param other: Another, or the same
-    :return: True if they have an environment in common, whatever is around it
-    """
-    return not _innermost(one).isdisjoint(_innermost(other))
-
-
-def _innermost(env: gym.Env | VecEnv) -> set[int]:
-    if isinstance(env, gym.Env):
-        return {id(env.unwrapped)}
-    while isinstance(env, VecEnvWrapper):
-        env = env.venv
-    return {id(each.unwrapped) for each in env.envs} if isinstance(env, DummyVecEnv) else {id(env)}
-
-
 def _vec_wrappers(env: VecEnv) -> list[VecEnvWrapper]:
     """The wrappers of a vectorized environment that another one needs, the outermost first"""
     wrappers: list[VecEnvWrapper] = []

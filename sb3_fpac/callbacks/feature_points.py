@@ -11,7 +11,8 @@ from stable_baselines3.common.logger import Image, TensorBoardOutputFormat
 from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
 
 from sb3_fpac.arguments import whole_number
-from sb3_fpac.callbacks.another_env import another_env, share_environments
+from sb3_fpac.callbacks.another_env import another_env
+from sb3_fpac.checks.evaluation import share_environments
 from sb3_fpac.files import UnwritableFileError, make_folder
 from sb3_fpac.visualization.agents import find_extractor, observation_tensor
 from sb3_fpac.visualization.episode import Episode, record_episode

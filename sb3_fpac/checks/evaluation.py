@@ -1,9 +1,12 @@
 """Whether an agent can act in the environment in which it is evaluated. Without a check, this shows hours later."""
 
+import warnings
+
+import gymnasium as gym
 import numpy as np
 from gymnasium.vector.utils import create_empty_array
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, sync_envs_normalization
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecEnvWrapper, sync_envs_normalization
 
 from sb3_fpac.observations import check_given
 
@@ -13,6 +16,8 @@ _CURE = "Make eval_env like the environment of training, with the same id, argum
 def check_evaluation_env(model: BaseAlgorithm, eval_env: VecEnv) -> None:
     """
     Check an environment of SB3's EvalCallback before training.
+
+    There is a warning if it is the environment of training.
 
     :param model: Any SB3 algorithm whose images have their channels first
     :param eval_env: The environment of the callback, whose images may have their channels last
@@ -30,8 +35,33 @@ def check_evaluation_env(model: BaseAlgorithm, eval_env: VecEnv) -> None:
             f"The environment of EvalCallback has the actions {eval_env.action_space}, and that of training has "
             f"{model.action_space}. {_CURE}"
         )
+    if model.env is not None and share_environments(model.env, eval_env):
+        warnings.warn(
+            "EvalCallback plays in the environment of training, so every evaluation breaks off an episode of training: pass "
+            "it an environment of its own, such as by another gym.make.",
+            stacklevel=2,
+        )
     if model.env is not None and model.get_vec_normalize_env() is not None:
         _check_wrappers(model.env, eval_env)
+
+
+def share_environments(one: gym.Env | VecEnv, other: gym.Env | VecEnv) -> bool:
+    """
+    Check whether playing in one of two environments plays in the other.
+
+    :param one: An environment
+    :param other: Another, or the same
+    :return: True if they have an environment in common, whatever is around it
+    """
+    return not _innermost(one).isdisjoint(_innermost(other))
+
+
+def _innermost(env: gym.Env | VecEnv) -> set[int]:
+    if isinstance(env, gym.Env):
+        return {id(env.unwrapped)}
+    while isinstance(env, VecEnvWrapper):
+        env = env.venv
+    return {id(each.unwrapped) for each in env.envs} if isinstance(env, DummyVecEnv) else {id(env)}
 
 
 def _check_wrappers(training_env: VecEnv, eval_env: VecEnv) -> None:
