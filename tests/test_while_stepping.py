@@ -245,8 +245,9 @@ def test_processes_that_have_ended_are_named_with_the_cure(in_process):
         os.kill(process.pid, signal.SIGKILL)
         process.join()
     in_process.closed = True
-    with pytest.raises(ConnectionError, match=r"has ended.*model\.set_env\(SubprocVecEnv"):
+    with pytest.raises(ConnectionError, match=r"has ended.*model\.set_env\(SubprocVecEnv") as caught:
         model.learn(20, reset_num_timesteps=False)
+    assert caught.value.__cause__ is not None and caught.value.__cause__.__traceback__ is None
     new = make_vec_env(StackedNoise, 1, vec_env_cls=SubprocVecEnv)
     model.set_env(new)
     assert model.learn(20, reset_num_timesteps=False)._n_updates == 30

@@ -63,7 +63,7 @@ def _processes_that_run() -> Iterator[None]:
         raise ConnectionError(
             "The process of an environment has ended. Its own error is printed above, if there was one; Ctrl-C in a terminal "
             "ends it, too. To go on, make the environments again and pass them to the agent: model.set_env(SubprocVecEnv(…))."
-        ) from error
+        ) from error.with_traceback(None)  # its frames hold a memoryview, at which the garbage collector of 3.12.1 crashes
 
 
 def _discard_results(venv: VecEnv) -> None:
