@@ -1,5 +1,5 @@
 """
-Trains the agent in examples/agents: Gymnasium's Pendulum from pixels, with FPAC's preset for small machines.
+Trains an agent in examples/agents: Gymnasium's Pendulum from pixels, with FPAC's preset for small machines.
 
 Usage: python examples/pendulum.py [--steps 6000] [--seed 0] [--out pendulum.safetensors]
 """

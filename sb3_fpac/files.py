@@ -1,6 +1,6 @@
 """
-Files that may be damaged or hostile: one error that names the file, instead of what pickle or zipfile raise or run. And
-folders that cannot be written to, which are noticed before the work.
+Reads files that may be damaged or hostile, and reports one error that names the file. Checks that folders are writable before
+the work starts.
 """
 
 import os

@@ -425,7 +425,7 @@ def test_acting_happens_in_evaluation_mode_where_images_out_of_range_are_refused
         policy_kwargs={**fpac_kwargs, **SMALL, "normalize_images": False},
         **SHORT,
     )
-    undivided.policy.features_extractor._scale = 1.0  # as if normalized_image had not been passed
+    undivided.policy.features_extractor.first_images.scale = 1.0  # as if normalized_image had not been passed
     with pytest.raises(ValueError, match="normalized_image"):
         undivided.predict(model.observation_space.sample())
 

@@ -22,7 +22,7 @@ from sb3_fpac.evaluation.parts import read_runs
 from sb3_fpac.evaluation.published import METHODS, published_marks, published_scores
 from sb3_fpac.evaluation.run_files import read_episodes
 from sb3_fpac.evaluation.runs import Run, read_run
-from sb3_fpac.evaluation.tables import number, score_rows, significant, step_label
+from sb3_fpac.evaluation.tables import format_return, score_rows, significant, step_label
 from sb3_fpac.report.agent import show_agent, sprite
 from sb3_fpac.report.chart import draw_chart, nice_ticks
 from sb3_fpac.report.groups import group_runs
@@ -136,7 +136,7 @@ def _half_a_line(folder: Path) -> None:
         (lambda run: (run / CARTPOLE / "args.yml").write_text("algo: sac"), "args.yml lacks 'env': was it written by RL Zoo?"),
         (
             lambda run: (run / CARTPOLE / "args.yml").write_text("algo: sac\nenv: a\nseed: 1\nn_timesteps: '60'"),
-            "args.yml must be a whole number, got '60'.",
+            "args.yml must be a whole format_return, got '60'.",
         ),
         (
             lambda run: _half(run / "evaluations.npz"),
@@ -270,7 +270,7 @@ def test_ticks_are_round_and_reach_around_the_values(low, high, expected):
 
 
 def test_numbers_have_three_figures():
-    assert [number(value) for value in (1203.6, 173.2, 17.32, 0.168, -5.0, 99.97)] == [
+    assert [format_return(value) for value in (1203.6, 173.2, 17.32, 0.168, -5.0, 99.97)] == [
         "1,204",
         "173",
         "17.3",
@@ -278,8 +278,8 @@ def test_numbers_have_three_figures():
         "−5.00",
         "100",
     ]
-    assert number(1.234, like=500) == "1" and number(0) == "0.00"
-    assert [number(value) for value in (0.00417, -0.0995, 1.2e-5)] == ["0.0042", "−0.10", "0.000012"]
+    assert format_return(1.234, like=500) == "1" and format_return(0) == "0.00"
+    assert [format_return(value) for value in (0.00417, -0.0995, 1.2e-5)] == ["0.0042", "−0.10", "0.000012"]
 
 
 def test_numbers_of_any_size_have_three_significant_digits():

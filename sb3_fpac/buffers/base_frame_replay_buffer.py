@@ -109,6 +109,7 @@ class BaseFrameReplayBuffer(ReplayBuffer):
         :return: The batch, on :attr:`device`
         :raises ValueError: if the buffer is empty, ``env`` normalizes images, or a next observation does not continue its
             observation
+        :raises RuntimeError: with hindsight, if no episode has ended yet
         """
         images = [key for key in normalized_keys(env) if key in self.stores]
         if images:
@@ -154,7 +155,7 @@ class BaseFrameReplayBuffer(ReplayBuffer):
     def _put(
         self, obs: Any, next_obs: Any, action: np.ndarray, reward: np.ndarray, done: np.ndarray, infos: Any
     ) -> tuple[References, References]:
-        """References to a transition's observations, whose frames have been stored; nothing is, if something does not fit"""
+        """Store the frames of a transition and return references to them; store nothing if a part does not fit"""
         check_transition(action, reward, done, infos, self.n_envs, self.action_space)
         if isinstance(self.observation_space, spaces.Dict):
             for observation in (obs, next_obs):
@@ -174,7 +175,7 @@ class BaseFrameReplayBuffer(ReplayBuffer):
         return references, next_references
 
     def _end_left_episodes(self, obs: dict[str | None, tuple[np.ndarray, np.ndarray]]) -> None:
-        """Episodes whose last transition is not marked: n-step returns and hindsight would run on into the next one"""
+        """End episodes whose last transition was not marked: n-step returns and hindsight would continue into the next one"""
         are_next = np.all(
             [store.are_latest(frames) for store, (frames, _) in zip(self.stores.values(), obs.values(), strict=True)], axis=0
         )

@@ -30,7 +30,7 @@ def check_hyperparameters(model: Any) -> None:
     """
     Check FPAC's numbers, and convert NumPy's numbers to Python's.
 
-    :param model: FPAC, before its networks are made
+    :param model: FPAC, before its networks or its update are made
     """
     for name, lowest in _WHOLE_NUMBERS.items():
         setattr(model, name, whole_number(name, getattr(model, name), lowest))

@@ -20,7 +20,7 @@ class BlankCheck:
 
     def update(self, buffer: BaseFrameReplayBuffer) -> None:
         """
-        Call this before updates. It looks at the frames at the first one after 100 agent steps.
+        Call this before every update. It checks the frames once, as soon as 100 agent steps are stored.
 
         :param buffer: The replay buffer
         """

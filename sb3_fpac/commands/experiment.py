@@ -17,8 +17,8 @@ with needs("viz"):
     from rich.console import Console
 
     from sb3_fpac.evaluation.steps import step_unit
+    from sb3_fpac.experiment import estimate
     from sb3_fpac.experiment.config import Experiment, load_experiment
-    from sb3_fpac.experiment.estimate import table
     from sb3_fpac.experiment.evaluations import all_evaluations
     from sb3_fpac.experiment.figure import draw_figure
     from sb3_fpac.experiment.launch_local import default_jobs, run_locally, threads_of_a_job
@@ -91,7 +91,7 @@ def _estimate(experiment: Experiment, runs: Sequence[RunConfig], args: argparse.
         print(f"Measuring {variant} on {firsts[variant].task} …", file=sys.stderr)
         costs[variant] = measure(firsts[variant], threads)
     if costs:
-        print(f"\n{table(to_do, costs, jobs, others.processors())}")
+        print(f"\n{estimate.table(to_do, costs, jobs, others.processors())}")
 
 
 def _check(runs: Sequence[RunConfig]) -> None:

@@ -64,11 +64,11 @@ def final_scores(curve: Curve) -> tuple[str, str, str, str, str]:
     episodes = curve.runs[0].returns.shape[1]
     seeds = str(curve.seeds) if curve.seeds > 1 else f"1 ({episodes} episode{'s' * (episodes > 1)})"
     iqm, (low, high) = curve.iqm[-1], curve.final_iqm_interval
-    interval = f"{number(iqm)} [{number(low, like=iqm)}, {number(high, like=iqm)}]"
+    interval = f"{format_return(iqm)} [{format_return(low, like=iqm)}, {format_return(high, like=iqm)}]"
     return curve.label, seeds, f"{curve.steps[-1]:,}", _mean_std(curve.mean[-1], curve.std[-1]), interval
 
 
-def number(value: float, like: float | None = None) -> str:
+def format_return(value: float, like: float | None = None) -> str:
     """
     Format a return.
 
@@ -101,7 +101,7 @@ def step_label(steps: float) -> str:
     """
     Format a number of steps for the axis of a plot.
 
-    :param steps: The number, not negative
+    :param steps: The format_return, not negative
     :return: ``"500"``, ``"100k"``, ``"1.5M"``
     """
     for unit, letter in ((1e6, "M"), (1e3, "k")):
@@ -111,7 +111,7 @@ def step_label(steps: float) -> str:
 
 
 def _mean_std(mean: float, std: float) -> str:
-    return f"{number(mean)} ± {number(std, like=mean)}"
+    return f"{format_return(mean)} ± {format_return(std, like=mean)}"
 
 
 def _exponent(size: float) -> int:

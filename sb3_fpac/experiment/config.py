@@ -116,10 +116,11 @@ class Variant(BaseModel):
     @field_validator("hyperparams")
     @classmethod
     def _importable_hyperparams(cls, hyperparams: dict[str, Any]) -> dict[str, Any]:
-        for key in hyperparams.keys() & _RESERVED:
+        reserved = sorted(hyperparams.keys() & _RESERVED)
+        if reserved:
             raise ValueError(
-                f"hyperparams must not have {key!r}: set the steps with env_steps and keywords of the environment with the "
-                "variant's env_kwargs; a run has one environment."
+                f"hyperparams must not have {reserved[0]!r}: set the steps with env_steps and keywords of the environment "
+                "with the variant's env_kwargs; a run has one environment."
             )
         if not isinstance(hyperparams.get("policy_kwargs", {}), dict):
             raise ValueError(f"policy_kwargs must be a mapping, got {hyperparams['policy_kwargs']!r}.")
@@ -241,8 +242,9 @@ def _check_fit(experiment: Experiment) -> None:
         raise ValueError(f"torso_height can be drawn for dmc-* tasks only, got {others[0]!r}.")
     known = inspect.signature(make_dmc).parameters.keys() - {"domain", "task"}
     for variant in experiment.variants if len(others) < len(env_ids) else ():
-        for key in variant.env_kwargs.keys() - known:
-            raise ValueError(f"variant {variant.name}: env_kwargs has {key!r}: choose from {', '.join(sorted(known))}.")
+        unknown = sorted(variant.env_kwargs.keys() - known)
+        if unknown:
+            raise ValueError(f"variant {variant.name}: env_kwargs has {unknown[0]!r}: choose from {', '.join(sorted(known))}.")
 
 
 def resolve_classes(hyperparams: Mapping[str, Any]) -> dict[str, Any]:

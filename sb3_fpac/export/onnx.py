@@ -50,9 +50,10 @@ def export_onnx(model: BaseAlgorithm, path: Path | str) -> Path:
         import onnxscript  # noqa: F401  torch.onnx needs it
 
     agent = ExportedAgent(model)
-    for name in sorted(set(agent.input_names) & set(agent.output_names)):
+    taken = sorted(set(agent.input_names) & set(agent.output_names))
+    if taken:
         raise ValueError(
-            f"The observation has the key {name!r}, which is also the name of an output, and ONNX needs different names: "
+            f"The observation has the key {taken[0]!r}, which is also the name of an output, and ONNX needs different names: "
             "export TorchScript, policy.pt, or rename the key before training, with Gymnasium's TransformObservation."
         )
 

@@ -13,7 +13,8 @@ class Standardization(nn.Module):
     Subtracts the running mean of every feature and divides by its running standard deviation.
 
     The statistics are updated in training mode, by forward passes that record a gradient: by the batches that train the
-    encoder, and not by next observations. The n-th batch has the weight 1/n, and no less than 0.001. Batches are standardized
+    encoder, and not by next observations. The n-th batch has the weight 1/n, and no less than 0.001. A batch
+    of one observation has none. Batches are standardized
     by the running statistics, not by their own, so a feature has the same value in training and in acting. The result is
     clipped to ±10: what has been constant so far, as of a camera that was off, may suddenly change.
 

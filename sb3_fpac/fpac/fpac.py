@@ -54,10 +54,10 @@ class FPAC(CheckedLoading):
     Feature point actor-critic (arXiv 2106.07995): SAC from pixels on [points, velocities], with the hyperparameters of the
     paper's Table I as defaults.
 
-    The same algorithm as ``SAC(FPACPolicy, …)``, but faster: three frames of a transition are encoded instead of four, the
-    actor and α are updated with the features of the critic's update, every frame is stored once, and the whole update is one
-    function that can be compiled and, on a GPU, replayed as a graph. Environments of a ``SubprocVecEnv`` take their next step
-    while the agent is updated.
+    The same algorithm as ``SAC(FPACPolicy, …)``, but faster: with one-step returns, S + 1 frames of a transition are encoded
+    instead of 2S, the actor and α are updated with the features of the critic's update, every frame is stored once, and the
+    whole update is one function that can be compiled and, on a GPU, replayed as a graph. Environments of a ``SubprocVecEnv``
+    take their next step while the agent is updated.
 
     >>> import sb3_fpac
     >>> model = sb3_fpac.FPAC("CnnPolicy", "dmc-cheetah-run")  # doctest: +SKIP
@@ -185,11 +185,8 @@ class FPAC(CheckedLoading):
             self.replay_buffer = self._make_replay_buffer()
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "`n_steps=", UserWarning)  # the buffer gets n_steps
-            given = self.policy_kwargs
-            self.policy_kwargs = {**given, "actor_update_interval": 1}  # the update delays the actor
             super()._setup_model()
-            interval = {name: value for name, value in given.items() if name == "actor_update_interval"}
-            self.policy_kwargs = {name: self.policy_kwargs[name] for name in given} | interval
+        self.policy.actor_update_interval = 1  # the update delays the actor
         check_methods(self.policy, self.replay_buffer)
         check_same_layout(self.policy.features_extractor, self.replay_buffer)  # type: ignore[arg-type]
         self.random_shift = check_random_shift(self.random_shift, self.replay_buffer.layouts)

@@ -44,10 +44,11 @@ class CheckedLoading(SAC):
         :raises ValueError: if the file is damaged, another algorithm saved it, the model does not fit the environment, there
             is no such argument, or ``ent_coef``, ``policy_kwargs`` or ``use_sde`` differ from those of the file
         """
-        for name in sorted(kwargs.keys() - inspect.signature(super().load).parameters.keys() - keywords(cls)):
+        unknown = sorted(kwargs.keys() - inspect.signature(super().load).parameters.keys() - keywords(cls))
+        if unknown:
             raise ValueError(  # SB3 would set an attribute of this name, which nothing reads
-                f"{cls.__name__}.load can change arguments of {cls.__name__}, and {name!r} is none: leave it out. Policy and "
-                "encoder of a saved agent are those of its training."
+                f"{cls.__name__}.load can change arguments of {cls.__name__}, and {unknown[0]!r} is none: leave it out. "
+                "Policy and encoder of a saved agent are those of its training."
             )
         if isinstance(path, (str, pathlib.Path)):
             if str(path).endswith(".safetensors"):
@@ -58,7 +59,9 @@ class CheckedLoading(SAC):
             source = str(archive)
         else:
             archive, source = path, "This file"
-        check_saved_by(cls, read_attributes(archive), source)
+        with reading(source):
+            attributes = read_attributes(archive)
+        check_saved_by(cls, attributes, source)
         fixed = {name: kwargs[name] for name in _FIXED if name in kwargs}
         if fixed:
             arguments = inspect.signature(super().load).bind(path, *args, **kwargs).arguments

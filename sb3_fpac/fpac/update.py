@@ -39,8 +39,9 @@ class Update:
     One update of SAC with the encoder of FPAC. All shapes are static, nothing waits for the device, and random numbers are
     drawn outside the two loss functions, so that eager, compiled and graph-captured updates share this code.
 
-    A transition of a stack of S frames is encoded as S + 1 frames: the observation with gradient, and the last frame of the
-    next observation without. The actor and α use the features of the same pass.
+    A transition of a stack of S frames is encoded as S + 1 frames with one-step returns: the observation with gradient, and
+    the last frame of the next observation without. With n-step returns, all S frames of the next observation are encoded. The
+    actor and α use the features of the same pass.
 
     :param policy: Its networks and optimizers
     :param log_ent_coef: ``(1,)``: log α if it is learned; otherwise None

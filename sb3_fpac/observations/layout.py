@@ -42,7 +42,8 @@ def read_layout(
 
     :param space: Box of shape ``(channels, height, width)``: uint8 from 0 to 255
     :param frame_channels: Channels of one frame: 3 for RGB, 1 for grey
-    :param camera_shift: Whether there is a header plane; None: yes if one channel is left over and there are two frames
+    :param camera_shift: Whether there is a header plane; None: yes if one channel is left over and there are at least
+        two frames
     :param normalized: Whether floats, and values from 0 to 1, are accepted as well
     :return: The layout
     :raises ValueError: if the space is no such stack; the message names the cause and the cure

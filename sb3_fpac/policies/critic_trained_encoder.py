@@ -6,7 +6,6 @@ its features without gradient. ``SAC.train`` and ``TQC.train`` run unchanged.
 """
 
 from copy import deepcopy
-from functools import partial
 from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
@@ -143,8 +142,18 @@ class SharedEncoderPolicy(BasePolicy):
         self._register_hooks()
 
     def _register_hooks(self) -> None:
-        self.actor.optimizer.register_step_pre_hook(partial(_drop_gradients_between_updates, self.actor_update_interval))
+        self.actor.optimizer.register_step_pre_hook(self._drop_gradients_between_updates)
         self.critic.optimizer.register_step_post_hook(self.feature_cache.detach)
+
+    def _drop_gradients_between_updates(self, optimizer: th.optim.Optimizer, *args: Any) -> None:
+        """
+        Let an optimizer update on every n-th step only: it skips parameters without gradient. The count is stored in the
+        optimizer's state dict, so that saved training continues with the right step.
+        """
+        group = optimizer.param_groups[0]
+        group["updates"] = group.get("updates", 0) + 1
+        if group["updates"] % self.actor_update_interval:
+            optimizer.zero_grad(set_to_none=True)
 
     def predict(self, observation: Any, *args: Any, **kwargs: Any) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
         if self._has_shared_encoder:
@@ -218,14 +227,3 @@ def _share_features_extractor(model: BaseModel) -> None:
     features_extractor = model.features_extractor
     del model.features_extractor
     model.__dict__["features_extractor"] = features_extractor
-
-
-def _drop_gradients_between_updates(interval: int, optimizer: th.optim.Optimizer, *args: Any) -> None:
-    """
-    Let an optimizer update on every n-th step only: it skips parameters without gradient. The count is stored in the
-    optimizer's state dict, so that saved training continues with the right step.
-    """
-    group = optimizer.param_groups[0]
-    group["updates"] = group.get("updates", 0) + 1
-    if group["updates"] % interval:
-        optimizer.zero_grad(set_to_none=True)

@@ -8,9 +8,10 @@ from sb3_contrib.tqc import policies as tqc
 from stable_baselines3 import SAC
 from stable_baselines3.sac import policies as sac
 
-from sb3_fpac.features.combined_extractor import FeaturePointCombinedExtractor
 from sb3_fpac.hyperparams import fpac_kwargs
 from sb3_fpac.policies.critic_trained_encoder import SACActor, SACCritic, SharedEncoderPolicy, TQCActor, TQCCritic
+
+_DEFAULTS = dict(fpac_kwargs)  # a copy, since SB3 changes the policy_kwargs that it is passed
 
 
 class SACCnnPolicy(SharedEncoderPolicy, sac.CnnPolicy):
@@ -59,7 +60,7 @@ class FPACPolicy(SACCnnPolicy):
     """
 
     def __init__(self, observation_space: spaces.Space, *args: Any, **kwargs: Any) -> None:
-        super().__init__(observation_space, *args, **_with_defaults(observation_space, kwargs))
+        super().__init__(observation_space, *args, **{**_DEFAULTS, **kwargs})
 
 
 class FPACTQCPolicy(TQCCnnPolicy):
@@ -74,17 +75,7 @@ class FPACTQCPolicy(TQCCnnPolicy):
     """
 
     def __init__(self, observation_space: spaces.Space, *args: Any, **kwargs: Any) -> None:
-        super().__init__(observation_space, *args, **_with_defaults(observation_space, kwargs))
-
-
-_DEFAULTS = dict(fpac_kwargs)  # a copy, since SB3 changes the policy_kwargs that it is passed
-
-
-def _with_defaults(observation_space: spaces.Space, kwargs: dict[str, Any]) -> dict[str, Any]:
-    defaults = dict(_DEFAULTS)
-    if isinstance(observation_space, spaces.Dict):
-        defaults["features_extractor_class"] = FeaturePointCombinedExtractor
-    return {**defaults, **kwargs}
+        super().__init__(observation_space, *args, **{**_DEFAULTS, **kwargs})
 
 
 def register_policies() -> None:

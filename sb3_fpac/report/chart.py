@@ -7,7 +7,7 @@ import numpy as np
 
 from sb3_fpac.evaluation.curves import Curve
 from sb3_fpac.evaluation.published import PublishedScore, published_marks
-from sb3_fpac.evaluation.tables import number, significant, step_label
+from sb3_fpac.evaluation.tables import format_return, significant, step_label
 
 MAX_DOTS = 40  # curves with more evaluations are drawn without dots
 MAX_INTERVALS = 6  # between the ticks of an axis
@@ -169,10 +169,10 @@ def _line(
                 "note": f", after {steps}" if time_unit else "",
                 "x": _percent(places[index], last),
                 "y": y(mean),
-                "mean": number(mean),
-                "low": number(curve.low[index], like=mean),
-                "high": number(curve.high[index], like=mean),
-                "iqm": number(curve.iqm[index], like=mean),
+                "mean": format_return(mean),
+                "low": format_return(curve.low[index], like=mean),
+                "high": format_return(curve.high[index], like=mean),
+                "iqm": format_return(curve.iqm[index], like=mean),
             }
         )
     several = zip(curve.runs, run_places, strict=True) if curve.seeds > 1 else ()

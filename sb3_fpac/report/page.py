@@ -11,7 +11,7 @@ from sb3_fpac.evaluation.curves import group_curves
 from sb3_fpac.evaluation.parts import read_runs
 from sb3_fpac.evaluation.published import published_remarks, published_scores
 from sb3_fpac.evaluation.runs import Run
-from sb3_fpac.evaluation.tables import CHECKPOINTS, number, score_rows, significant, step_label
+from sb3_fpac.evaluation.tables import CHECKPOINTS, format_return, score_rows, significant, step_label
 from sb3_fpac.files import writing
 from sb3_fpac.optional import needs
 from sb3_fpac.report.agent import AgentSection, first_agent_section, show_weights, sprite
@@ -145,7 +145,7 @@ def _fill(task: str, data: dict[str, Any], agent: AgentSection | None, **content
         style=(FOLDER / "style.css").read_text(encoding="utf-8"),
         script=(FOLDER / "script.js").read_text(encoding="utf-8"),
         data=data,
-        number=number,
+        number=format_return,
         significant=significant,
         step_label=step_label,
         checkpoints=CHECKPOINTS,

@@ -91,7 +91,7 @@ def _checked(setup: Callable[[Any], None]) -> Callable[[Any], None]:
 
 
 def _print(text: str) -> None:
-    """With ? for signs that standard output has not, as × in a file to which Windows writes Cyrillic"""
+    """Replace characters that standard output cannot encode by ?, as × in a file to which Windows writes Cyrillic"""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     print(text.encode(encoding, errors="replace").decode(encoding))
 

@@ -9,7 +9,7 @@ from stable_baselines3.common.type_aliases import PyTorchObs
 
 from sb3_fpac.features.combined_extractor import FeaturePointCombinedExtractor
 from sb3_fpac.features.extractor import FeaturePointExtractor
-from sb3_fpac.observations import check_keys
+from sb3_fpac.observations import check_given
 
 Observations = np.ndarray | dict[str, np.ndarray]
 PointsExtractor = FeaturePointExtractor | FeaturePointCombinedExtractor
@@ -106,23 +106,8 @@ def observation_tensor(model: BaseAlgorithm, observation: Observations) -> PyTor
     :return: ``(B, …)``, images channel-first; for a Dict space, by key
     :raises ValueError: if the observations are not the agent's; for a Dict space, the message names the key
     """
-    space = model.observation_space
-    if isinstance(space, spaces.Dict) != isinstance(observation, dict):
-        raise ValueError(f"Observations must be those of the agent, {space}, got {type(observation).__name__}.")
-    if not isinstance(observation, dict):
-        return model.policy.obs_to_tensor(observation)[0]
-    assert isinstance(space, spaces.Dict)
-    check_keys(observation, space)
-    tensors: dict[str, th.Tensor] = {}
-    for key, part in observation.items():
-        try:
-            tensors.update(model.policy.obs_to_tensor({key: part})[0])
-        except ValueError as error:
-            raise ValueError(f"Observation {key!r}: {error}") from error
-    lengths = {key: len(tensor) for key, tensor in tensors.items()}
-    if len(set(lengths.values())) > 1:
-        raise ValueError(f"Observations must have the same number for every key, got {lengths}.")
-    return tensors
+    check_given(observation, model.observation_space)
+    return model.policy.obs_to_tensor(observation)[0]
 
 
 def feature_names(model: BaseAlgorithm) -> list[str]:

@@ -142,7 +142,7 @@ def read_weights(path: str | Path) -> tuple[dict[str, Any], dict[str, th.Tensor]
         raise ValueError(
             f"{path} has the format {contents.get('format')!r}, this version reads {_FORMAT}: save it again with this version."
         )
-    if contents.pop("checksum", None) not in (None, _checksum(contents, tensors)):  # the first files have none
+    if contents.pop("checksum", None) != _checksum(contents, tensors):
         raise DamagedFileError(path, "its checksum is wrong")
     return contents, tensors
 

@@ -38,7 +38,7 @@ def load_pretrained_agent(
     return model
 
 
-def learn(manager: Any, learn: Callable[[Any], None], model: BaseAlgorithm) -> None:
+def learn_or_continue(manager: Any, learn: Callable[[Any], None], model: BaseAlgorithm) -> None:
     """
     Train an agent, or continue its run.
 

@@ -55,7 +55,7 @@ def _adapt_experiments() -> None:
     _wrap(ExperimentManager, "objective", hyperparameters.run_trial)
     _wrap(ExperimentManager, "create_callbacks", _create_callbacks)
     _wrap(ExperimentManager, "_load_pretrained_agent", continuation.load_pretrained_agent)
-    _wrap(ExperimentManager, "learn", continuation.learn)
+    _wrap(ExperimentManager, "learn", continuation.learn_or_continue)
 
 
 def _wrap(owner: type, name: str, function: Callable[..., Any]) -> None:
