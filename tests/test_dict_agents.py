@@ -171,7 +171,7 @@ def test_observations_that_do_not_fit_are_named_by_key(model):
     obs = observations(4)
     with pytest.raises(ValueError, match="lacks 'joints'"):
         rank_points(model, {key: array for key, array in obs.items() if key != "joints"})
-    with pytest.raises(ValueError, match=r"Observation 'wrist': .*shape"):
+    with pytest.raises(ValueError, match=r"'wrist'.*images of shape"):
         rank_points(model, obs | dict(wrist=obs["wrist"][:, :1]))
     with pytest.raises(ValueError, match=r"same number for every key, got .*'mode': 3"):
         rank_points(model, obs | dict(mode=obs["mode"][:3]))

@@ -292,7 +292,7 @@ def dict_agent():
         (linear_ppo, images()[0], "at least two"),
         (linear_ppo, dict(eye=images()), "got dict"),
         (dict_agent, images(), "got ndarray"),
-        (linear_ppo, images(channels=3), "observation shape"),
+        (linear_ppo, images(channels=3), "images of shape"),
         (
             lambda: PPO("CnnPolicy", Spaces(spaces.Box(0, 255, (3, 36, 36), np.uint8)), **ON_POLICY),
             images(),

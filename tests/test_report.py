@@ -136,7 +136,7 @@ def _half_a_line(folder: Path) -> None:
         (lambda run: (run / CARTPOLE / "args.yml").write_text("algo: sac"), "args.yml lacks 'env': was it written by RL Zoo?"),
         (
             lambda run: (run / CARTPOLE / "args.yml").write_text("algo: sac\nenv: a\nseed: 1\nn_timesteps: '60'"),
-            "args.yml must be a whole format_return, got '60'.",
+            "args.yml must be a whole number, got '60'.",
         ),
         (
             lambda run: _half(run / "evaluations.npz"),

@@ -17,6 +17,7 @@ from stable_baselines3 import A2C, DQN, PPO, SAC
 from torch import nn
 
 from sb3_fpac import FPAC, FeaturePointExtractor, FPACPolicy, fpac_fast, fpac_kwargs, load_weights, save_weights
+from sb3_fpac.weights.agents import _checksum
 
 SHORT = dict(buffer_size=60, learning_starts=10, batch_size=4, seed=0)
 BY_KEY = dict(frame_channels=dict(front=3, wrist=1), camera_shift=dict(front=True), n_points=dict(front=3, wrist=2))
@@ -127,8 +128,10 @@ def rewritten(path, **changes):
     with safe_open(path, framework="pt") as file:
         contents = json.loads(file.metadata()["sb3_fpac"])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    del contents["checksum"]  # as whoever writes such a file would
-    save_file(tensors, path, metadata={"sb3_fpac": json.dumps({**contents, **changes})})
+    del contents["checksum"]
+    contents |= changes
+    contents["checksum"] = _checksum(contents, tensors)  # as whoever writes such a file would
+    save_file(tensors, path, metadata={"sb3_fpac": json.dumps(contents)})
     return path
 
 

@@ -17,6 +17,7 @@ from stable_baselines3.her import HerReplayBuffer
 
 from sb3_fpac.arguments import whole_number
 from sb3_fpac.buffers.encoded_frames import FixedEncoder
+from sb3_fpac.buffers.episode_ends import EpisodeEnds
 from sb3_fpac.buffers.episodes import end_episodes, is_mid_episode
 from sb3_fpac.buffers.frame_batch import FrameBatch
 from sb3_fpac.buffers.frame_pool import to_device
@@ -84,8 +85,8 @@ class BaseFrameReplayBuffer(ReplayBuffer):
         :param reward: ``(n_envs,)``
         :param done: ``(n_envs,)``
         :param infos: One for each environment; ``"TimeLimit.truncated"`` tells time-outs
-        :raises ValueError: if an observation has another shape or other keys, or its header plane contains more than camera
-            shifts
+        :raises ValueError: if an observation has another shape or other keys, its header plane contains more than camera
+            shifts, or two time-outs in a row do not continue their episode
         """
         added = self._put(obs, next_obs, action, reward, done, infos)
         overwritten = [self._next_rows(each) for each in (self.observations, self.next_observations)] if self.full else []
@@ -139,6 +140,7 @@ class BaseFrameReplayBuffer(ReplayBuffer):
             image_spaces, vectors = split_keys(space)
             images = dict(image_spaces)
         check_options(options, [key for key in images if key is not None])
+        self._episode_ends = EpisodeEnds(n_envs)
         self.stores = {}
         for key, image in images.items():
             kwargs = {"frame_channels": 3, "camera_shift": None, **options_of(key, options)}
@@ -169,6 +171,7 @@ class BaseFrameReplayBuffer(ReplayBuffer):
         for key, store in self.stores.items():  # all before the first frame is stored
             with naming(key):
                 stacks[key] = [store.split(each) for each in ((obs, next_obs) if key is None else (obs[key], next_obs[key]))]
+        self._episode_ends.complete([(before[0], after[0]) for before, after in stacks.values()], done, infos)
         self._end_left_episodes({key: obs_parts for key, (obs_parts, _) in stacks.items()})
         for key, store in self.stores.items():
             references[key], next_references[key] = store.put(*stacks[key])

@@ -174,11 +174,25 @@ class HerFrameReplayBuffer(BaseFrameReplayBuffer, HerReplayBuffer):
         :param batch_size: B
         :param env: Normalizes observations and rewards
         :return: The samples, on :attr:`device`
+        :raises RuntimeError: if it contains no complete episode
         """
         return self._with_observations(self._sample_references(batch_size, env), env)
 
     def _sample_references(self, batch_size: int, env: VecNormalize | None) -> DictReplayBufferSamples:
+        if not self.ep_length.any():
+            raise RuntimeError(self._why_no_episode())
         return super().sample(batch_size, env)
+
+    def _why_no_episode(self) -> str:
+        if not self.full:
+            return (
+                "Hindsight needs a complete episode, and none has ended yet: raise learning_starts above the length of an "
+                "episode of each environment, or limit the length with Gymnasium's TimeLimit."
+            )
+        return (
+            f"Hindsight needs a complete episode, and an episode longer than {self.buffer_size} steps has overwritten all "
+            f"others: raise buffer_size above {self.n_envs} (environments) times the length of the longest episode."
+        )
 
     def _next_rows(self, observations: dict[str, np.ndarray]) -> References:
         return {key: rows[self.pos].copy() for key, rows in observations.items()}

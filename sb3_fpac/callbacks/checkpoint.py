@@ -4,11 +4,13 @@ import os
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch as th
 from filelock import BaseFileLock, FileLock, Timeout
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.save_util import load_from_zip_file
 
 from sb3_fpac.arguments import whole_number
 from sb3_fpac.buffers import is_mid_episode
@@ -106,9 +108,9 @@ def save_checkpoint(model: OffPolicyAlgorithm, folder: str | Path) -> Path:
 
     :param model: Between two rollouts
     :param folder: Folder in which ``step_<n>`` is created
-    :return: Its path
+    :return: Its path; also if the agent is at its step already, as one is that has been resumed
     :raises FloatingPointError: if training has diverged
-    :raises FileExistsError: if there is a checkpoint of this step
+    :raises FileExistsError: if there is a checkpoint of this step with another agent
     :raises ValueError: if there is a checkpoint of a later step
     :raises OSError: if writing fails, such as on a full disk; what was written so far is deleted
     """
@@ -122,7 +124,9 @@ def save_checkpoint(model: OffPolicyAlgorithm, folder: str | Path) -> Path:
 
     checkpoint = folder / f"step_{model.num_timesteps}"
     if checkpoint.exists():
-        raise FileExistsError(f"{checkpoint} exists already: choose another folder, or delete it.")
+        if _has_weights_of(model, checkpoint):  # a script that has ended is started again
+            return checkpoint
+        raise FileExistsError(f"{checkpoint} is of another agent: choose another folder, or delete it.")
     unfinished = checkpoint.with_suffix(".tmp")
     try:
         unfinished.mkdir()
@@ -139,6 +143,13 @@ def save_checkpoint(model: OffPolicyAlgorithm, folder: str | Path) -> Path:
     for path in older:
         shutil.rmtree(path.rename(path.with_suffix(".tmp")))  # a half-deleted checkpoint must not look complete
     return checkpoint
+
+
+def _has_weights_of(model: OffPolicyAlgorithm, checkpoint: Path) -> bool:
+    _, parameters, _ = load_from_zip_file(checkpoint / MODEL, load_data=False, device="cpu")
+    saved: Any = parameters["policy"]
+    weights = model.policy.state_dict()
+    return saved.keys() == weights.keys() and all(th.equal(saved[name], weight.cpu()) for name, weight in weights.items())
 
 
 def _check_is_furthest(folder: Path, n_steps: int) -> None:

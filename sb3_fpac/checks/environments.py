@@ -74,6 +74,19 @@ def check_actions(space: spaces.Space) -> None:
         raise ValueError(f"An action has only one value in {space}: leave it out, with Gymnasium's TransformAction.")
 
 
+def check_first_action(space: spaces.Space) -> None:
+    """
+    Check that discrete actions are numbered from 0, as SB3's algorithms send them.
+
+    :param space: Of the environment's actions
+    """
+    if isinstance(space, (spaces.Discrete, spaces.MultiDiscrete)) and np.any(space.start):
+        raise ValueError(
+            f"SB3's algorithms number discrete actions from 0, got {space}, which starts at {space.start}: wrap the "
+            "environment in Gymnasium's TransformAction, with a space that starts at 0 and a function that adds the start."
+        )
+
+
 def check_axes(space: spaces.Space) -> None:
     """
     Check that Stable-Baselines3 can put the channels of all images first, as it does with all of them or none.
@@ -174,19 +187,30 @@ def check_normalized(model: BaseAlgorithm, what: Any) -> None:
         )
 
 
-def warn_of_new_statistics(normalization: VecNormalize | None) -> None:
+def warn_of_new_statistics(model: BaseAlgorithm) -> None:
     """
-    Warn if VecNormalize has seen nothing yet, so that vectors are others than those with which an agent was trained.
+    Warn if VecNormalize has seen nothing yet, or does not normalize rewards any more, so that vectors or rewards are others
+    than those with which an agent was trained.
 
-    :param normalization: The VecNormalize of an agent that has been trained; None: there is none
+    :param model: An agent that has been trained
     """
+    normalization = model.get_vec_normalize_env()
     statistics = normalization.obs_rms if normalization is not None and normalization.norm_obs else {}
-    keys = [key for key, each in statistics.items() if each.count < 1] if isinstance(statistics, dict) else []
-    if keys:
+    names = [repr(key) for key, each in statistics.items() if each.count < 1] if isinstance(statistics, dict) else []
+    normalizes_rewards = normalization is not None and normalization.norm_reward
+    if normalization is not None and normalizes_rewards and normalization.ret_rms.count < 1:
+        names.append("the rewards")
+    if names:
         warnings.warn(
-            f"This agent has been trained, and gets a VecNormalize of {', '.join(map(repr, keys))} that has seen nothing yet: "
+            f"This agent has been trained, and gets a VecNormalize of {', '.join(names)} that has seen nothing yet: "
             "pass VecNormalize.load(path, venv), with the file that VecNormalize.save wrote, or leave VecNormalize out if "
             "there was none.",
+            stacklevel=3,
+        )
+    if getattr(model, "has_normalized_rewards", False) and not normalizes_rewards:
+        warnings.warn(
+            "This agent was trained with rewards that VecNormalize had normalized, and gets rewards of another size now: pass "
+            "VecNormalize.load(path, venv) to set_env, with the file that VecNormalize.save wrote.",
             stacklevel=3,
         )
 

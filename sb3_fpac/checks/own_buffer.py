@@ -1,5 +1,6 @@
 """Whether a replay buffer was filled in the environments of its agent."""
 
+import warnings
 from typing import Any
 
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
@@ -17,6 +18,22 @@ def check_own_buffer(model: OffPolicyAlgorithm) -> None:
         raise ValueError(
             f"The replay buffer does not fit this agent: {problem} Use a buffer that was filled in the same environment, and "
             "as many of it."
+        )
+
+
+def warn_of_empty_buffer(model: OffPolicyAlgorithm) -> None:
+    """
+    Warn if an agent that has been trained goes on with an empty replay buffer: its first updates see a few transitions only.
+
+    :param model: Any off-policy algorithm
+    """
+    buffer = model.replay_buffer
+    if buffer is not None and buffer.buffer_size > 1 and not buffer.size() and model.num_timesteps > model.learning_starts:
+        warnings.warn(
+            "This agent has been trained, and its replay buffer is empty, so that the next updates see the same few "
+            "transitions again and again: load its own with load_replay_buffer, after save_replay_buffer, or raise "
+            "learning_starts.",
+            stacklevel=3,
         )
 
 

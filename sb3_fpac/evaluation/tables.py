@@ -101,7 +101,7 @@ def step_label(steps: float) -> str:
     """
     Format a number of steps for the axis of a plot.
 
-    :param steps: The format_return, not negative
+    :param steps: The number, not negative
     :return: ``"500"``, ``"100k"``, ``"1.5M"``
     """
     for unit, letter in ((1e6, "M"), (1e3, "k")):

@@ -18,6 +18,7 @@ from torch import nn
 from sb3_fpac.checks.environments import check_normalized
 from sb3_fpac.export.normalization import ObservationNormalization
 from sb3_fpac.features import FrameExtractor
+from sb3_fpac.fpac.loss_tracker import check_finite
 from sb3_fpac.visualization.agents import find_extractor, find_images
 
 _ONLY_FOR_TRAINING = ("actor_target", "critic", "critic_target", "q_net_target")
@@ -55,6 +56,7 @@ class ExportedAgent(nn.Module):
         super().__init__()
         find_extractor(model)
         check_normalized(model, "The agent")
+        check_finite(model.policy, f"agent step {model.num_timesteps}")
         self._act = _find_act(model)
         self.algorithm = type(model).__name__
         self.space, self.action_space = model.observation_space, model.action_space

@@ -11,8 +11,8 @@ _N_TO_COMPARE = 20
 
 class FirstImages:
     """
-    Checks the range and the header plane of the first image on which an agent acts, and whether the first 20 look like grey
-    frames though they are read as colours. Later images cost nothing.
+    Checks the range and the header plane of the first image on which an agent acts, and whether the first 20 are black, or
+    look like grey frames though they are read as colours. Later images cost nothing.
 
     :param layout: What the images are taken for
     :param scale: What the extractor multiplies them by to get [0, 1]
@@ -24,6 +24,7 @@ class FirstImages:
         self.n_to_compare = _N_TO_COMPARE
         self._range_is_checked = False
         self._past: th.Tensor | None = None
+        self._are_black = True
 
     def skip(self) -> None:
         """Look at no image: a trace would contain what was seen in the first."""
@@ -69,6 +70,7 @@ class FirstImages:
 
     def _compare_with_past(self, images: th.Tensor, key: str | None, of_image: str) -> None:
         past, self._past = self._past, images
+        self._are_black = self._are_black and not images.any()
         self.n_to_compare -= 1
         if past is not None and self.layout.frame_channels > 1 and look_like_grey_frames(past, images):
             warnings.warn(
@@ -80,3 +82,9 @@ class FirstImages:
             self.n_to_compare = 0
         if not self.n_to_compare:
             self._past = None
+            if self._are_black:
+                warnings.warn(
+                    f"{of_image}The first {_N_TO_COMPARE} images that the agent sees are black: return uint8 from 0 to 255, "
+                    "since SB3 converts floats in [0, 1] to 0, and check that the environment draws.",
+                    stacklevel=2,
+                )

@@ -18,6 +18,7 @@ from stable_baselines3.common.type_aliases import MaybeCallback
 
 from sb3_fpac.buffers import BaseFrameReplayBuffer, end_episodes, normalized_keys
 from sb3_fpac.checks.environments import (
+    check_first_action,
     check_normalization,
     check_normalized,
     check_spaces,
@@ -25,7 +26,7 @@ from sb3_fpac.checks.environments import (
     warn_of_new_statistics,
 )
 from sb3_fpac.checks.evaluation import check_evaluation_env
-from sb3_fpac.checks.own_buffer import check_own_buffer
+from sb3_fpac.checks.own_buffer import check_own_buffer, warn_of_empty_buffer
 from sb3_fpac.checks.policy_kwargs import check_places, check_policy_kwargs
 from sb3_fpac.checks.replay_memory import check_replay_memory
 from sb3_fpac.sb3.points import describe, frame_options, has_points
@@ -74,10 +75,12 @@ def _checked(setup: Callable[[Any], None]) -> Callable[[Any], None]:
         if with_points:
             self.policy_kwargs = _own(self.policy_kwargs)
             check_places(self)
+            check_first_action(self.action_space)
             check_normalization(self.observation_space, self._vec_normalize_env)
             check_stacking(self.env, has_replay_buffer=isinstance(self, OffPolicyAlgorithm))
             if self._vec_normalize_env is not None and not hasattr(self, "normalized_keys"):
                 self.normalized_keys = normalized_keys(self._vec_normalize_env)  # type: ignore[attr-defined]
+                self.has_normalized_rewards = self._vec_normalize_env.norm_reward  # type: ignore[attr-defined]
         if isinstance(self, OffPolicyAlgorithm) and with_points:
             check_replay_memory(self)
             if issubclass(self.replay_buffer_class or ReplayBuffer, BaseFrameReplayBuffer):
@@ -113,8 +116,10 @@ def _checked_learn(setup: Callable[..., Any]) -> Callable[..., Any]:
                 end_episodes(buffer)  # SB3 resets the environment
         if has_points(self):
             check_normalized(self, "This agent")
+            if isinstance(self, OffPolicyAlgorithm) and not reset_num_timesteps:
+                warn_of_empty_buffer(self)
             if self.num_timesteps and self._last_obs is None:  # it has been loaded, or has another environment
-                warn_of_new_statistics(self._vec_normalize_env)
+                warn_of_new_statistics(self)
             if isinstance(self, OffPolicyAlgorithm) and self.buffer_size == 1:
                 raise ValueError(
                     "This agent was loaded to act, with a replay buffer of one transition: to train it, load it with its "

@@ -20,6 +20,7 @@ from stable_baselines3.common.utils import check_for_correct_spaces
 from sb3_fpac.checks.environments import check_spaces, warn_of_new_statistics
 from sb3_fpac.files import DamagedFileError, writing
 from sb3_fpac.fpac import FPAC
+from sb3_fpac.fpac.loss_tracker import check_finite
 from sb3_fpac.version import __version__
 from sb3_fpac.weights.json_values import CLASSES, decode, encode
 
@@ -47,9 +48,11 @@ def save_weights(model: BaseAlgorithm, path: str | Path) -> Path:
     :param model: FPAC, SAC, TQC, PPO, A2C, TD3, DDPG, DQN or QRDQN
     :param path: The file, ``agent.safetensors``
     :return: The path
+    :raises FloatingPointError: if a weight is infinite or undefined
     :raises ValueError: if the agent was made with a class of your own, or another argument that is not data
     """
     path = Path(path)
+    check_finite(model.policy, f"agent step {model.num_timesteps}")
     contents = dict(
         format=_FORMAT,
         version=__version__,
@@ -111,7 +114,7 @@ def load_weights(path: str | Path, env: GymEnv | None = None, **kwargs: Any) -> 
     model._setup_model()
     if contents.get("normalized_keys"):
         model.normalized_keys = list(contents["normalized_keys"])  # type: ignore[attr-defined]
-        warn_of_new_statistics(model.get_vec_normalize_env())
+        warn_of_new_statistics(model)
     try:
         model.policy.load_state_dict(tensors)
     except RuntimeError as error:
