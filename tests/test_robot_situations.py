@@ -314,9 +314,11 @@ def test_a_trained_agent_with_a_new_vec_normalize_is_told_to_load_the_old_one(tm
         warnings.simplefilter("error")
         model.learn(13)
         FPAC.load(tmp_path / "agent.zip", VecNormalize.load(tmp_path / "statistics.pkl", DummyVecEnv([one_camera]))).learn(13)
-    with pytest.warns(UserWarning, match=r"gets a VecNormalize of 'joints' that has seen nothing yet: .* VecNormalize\.load"):
+    with pytest.warns(
+        UserWarning, match=r"VecNormalize of 'joints' and the rewards that has seen nothing yet: .* VecNormalize\.load"
+    ):
         FPAC.load(tmp_path / "agent.zip", normalized()).learn(1)
-    with pytest.warns(UserWarning, match="gets a VecNormalize of 'joints' that has seen nothing yet"):
+    with pytest.warns(UserWarning, match="VecNormalize of 'joints' and the rewards that has seen nothing yet"):
         load_weights(save_weights(model, tmp_path / "agent.safetensors"), normalized())
     with pytest.raises(ValueError, match="was trained with VecNormalize of 'joints', whose statistics are missing"):
         FPAC.load(tmp_path / "agent.zip", normalized(norm_obs=False)).learn(1)

@@ -390,7 +390,8 @@ def test_an_agent_that_starts_without_waiting_is_checked_after_a_hundred_steps()
             return dict(eye=super()._obs(), dark=np.zeros_like(super()._obs()))
 
     model = fpac(Eyes(), policy="MultiInputPolicy", learning_starts=0, buffer_size=300)
-    model.learn(99)
+    with pytest.warns(UserWarning, match="Image 'dark': The first 20 images that the agent sees are black"):
+        model.learn(99)
     with pytest.warns(UserWarning, match="'dark': in the 100 agent steps in the replay buffer, all frames are black"):
         model.learn(20, reset_num_timesteps=False)
 

@@ -17,7 +17,6 @@ from stable_baselines3.her import HerReplayBuffer
 
 from sb3_fpac.arguments import whole_number
 from sb3_fpac.buffers.encoded_frames import FixedEncoder
-from sb3_fpac.buffers.episode_ends import EpisodeEnds
 from sb3_fpac.buffers.episodes import end_episodes, is_mid_episode
 from sb3_fpac.buffers.frame_batch import FrameBatch
 from sb3_fpac.buffers.frame_pool import to_device
@@ -40,6 +39,13 @@ Samples = TypeVar("Samples", ReplayBufferSamples, DictReplayBufferSamples)
 
 References = dict[str | None, np.ndarray]
 """What is stored of observations, by key: references to frames, and vectors; the key of a single image is None"""
+
+
+_WRONG_END = (
+    "The next observation of a transition that ends an episode does not continue its observation, as if it were the first one of "
+    "the next episode: pass replay_buffer.add the last one of its own, which a VecEnv puts into "
+    "infos[i]['terminal_observation']."
+)
 
 
 class BaseFrameReplayBuffer(ReplayBuffer):
@@ -85,8 +91,8 @@ class BaseFrameReplayBuffer(ReplayBuffer):
         :param reward: ``(n_envs,)``
         :param done: ``(n_envs,)``
         :param infos: One for each environment; ``"TimeLimit.truncated"`` tells time-outs
-        :raises ValueError: if an observation has another shape or other keys, its header plane contains more than camera
-            shifts, or two time-outs in a row do not continue their episode
+        :raises ValueError: if an observation has another shape or other keys, or its header plane contains more than camera
+            shifts
         """
         added = self._put(obs, next_obs, action, reward, done, infos)
         overwritten = [self._next_rows(each) for each in (self.observations, self.next_observations)] if self.full else []
@@ -140,7 +146,6 @@ class BaseFrameReplayBuffer(ReplayBuffer):
             image_spaces, vectors = split_keys(space)
             images = dict(image_spaces)
         check_options(options, [key for key in images if key is not None])
-        self._episode_ends = EpisodeEnds(n_envs)
         self.stores = {}
         for key, image in images.items():
             kwargs = {"frame_channels": 3, "camera_shift": None, **options_of(key, options)}
@@ -171,7 +176,6 @@ class BaseFrameReplayBuffer(ReplayBuffer):
         for key, store in self.stores.items():  # all before the first frame is stored
             with naming(key):
                 stacks[key] = [store.split(each) for each in ((obs, next_obs) if key is None else (obs[key], next_obs[key]))]
-        self._episode_ends.complete([(before[0], after[0]) for before, after in stacks.values()], done, infos)
         self._end_left_episodes({key: obs_parts for key, (obs_parts, _) in stacks.items()})
         for key, store in self.stores.items():
             references[key], next_references[key] = store.put(*stacks[key])
@@ -197,9 +201,13 @@ class BaseFrameReplayBuffer(ReplayBuffer):
         """
         Check that what is stored are stacks of frames.
 
-        :raises ValueError: if half of the next observations do not continue their observations
+        :raises ValueError: if half of the next observations do not continue their observations, or the last one of an episode
+            that matters for learning does not
         """
         n_rows = self.buffer_size if self.full else self.pos
+        matter = self.dones[:n_rows].astype(bool)  # of n-step returns, terminated ones have no value after them
+        if self.n_steps > 1:
+            matter &= self.timeouts[:n_rows].astype(bool)
         for key, store in self.stores.items():
             slots, next_slots = (
                 (rows if key is None else rows[key])[:n_rows, ..., : store.n_frames]
@@ -209,6 +217,8 @@ class BaseFrameReplayBuffer(ReplayBuffer):
             with naming(key):
                 if continued.size and continued.mean() <= 0.5:
                     raise store.not_continued()
+                if (matter & ~continued).any():
+                    raise ValueError(_WRONG_END)
 
     def _vector(self, key: str, vector: Any, shape: tuple[int, ...]) -> np.ndarray:
         vector = np.asarray(vector)

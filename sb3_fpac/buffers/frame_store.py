@@ -121,6 +121,22 @@ class FrameStore:
         parts = zip(obs[:, first + n_channels :], next_obs[:, first : next_obs.shape[1] - n_channels], strict=True)
         return np.array([np.array_equal(*part) for part in parts])
 
+    def continuations(self, obs: np.ndarray, next_obs: np.ndarray, where: np.ndarray) -> np.ndarray:
+        """
+        Replace stacks by those that continue the stacks before: with all but their oldest frame, and the newest frame.
+
+        :param obs: ``(n_envs, C, H, W)``
+        :param next_obs: ``(n_envs, C, H, W)``
+        :param where: ``(n_envs,)`` bool: which of the next observations are replaced
+        :return: ``(n_envs, C, H, W)``
+        """
+        if not where.any():
+            return next_obs
+        first, n_channels = int(self.layout.camera_shift), self.layout.frame_channels
+        replaced = np.array(next_obs)
+        replaced[where, first : next_obs.shape[1] - n_channels] = obs[where, first + n_channels :]
+        return replaced
+
     def not_continued(self) -> ValueError:
         """The error for stacks that do not continue those before"""
         return ValueError(

@@ -71,17 +71,20 @@ class ContinuityCheck:
         """
         return _Checked(self, buffer, new_obs, when)
 
-    def allows(self, buffer: BaseFrameReplayBuffer, step: _Step, when: str) -> bool:
-        """Whether the transition is to be stored"""
+    def next_obs_to_store(self, buffer: BaseFrameReplayBuffer, step: _Step, when: str) -> Any:
+        """``next_obs`` of the step; None if the transition is not to be stored"""
         lost = self._lost_ends(buffer, step)
         if (lost & self._ended_wrongly & ~step.terminated).any():
             raise ValueError(_WRONG_END)
         self._ended_wrongly[step.done] = lost[step.done]
         cause = _WRONG_END if (lost & ~step.terminated).any() else _OTHER_STEPS
         broken = np.zeros_like(step.done)
+        continued: dict[str | None, np.ndarray] = {}
         for key, store in buffer.stores.items():
             before, after = _part(step.obs, key), _part(step.next_obs, key)
-            of_key = ~store.are_continued(before, after) & ~step.terminated
+            of_key = ~store.are_continued(before, after)
+            continued[key] = store.continuations(before, after, of_key & step.terminated)
+            of_key &= ~step.terminated
             are_repeated = any(np.array_equal(before[i], after[i]) for i in np.flatnonzero(of_key))
             cause = _REPEATED if are_repeated else cause
             with naming(key):
@@ -93,7 +96,8 @@ class ContinuityCheck:
         if broken.any():
             end_episodes(buffer)
             self._warn(when, cause)
-        return not broken.any()
+            return None
+        return continued[None] if isinstance(step.obs, np.ndarray) else {**step.next_obs, **continued}
 
     def _lost_ends(self, buffer: BaseFrameReplayBuffer, step: _Step) -> np.ndarray:
         """``(n_envs,)``: where the last observation of an episode is the first one of the next, unlike the one before it"""
@@ -151,5 +155,6 @@ class _Checked:
 
     def add(self, obs: Any, next_obs: Any, action: np.ndarray, reward: np.ndarray, done: np.ndarray, infos: Any) -> None:
         step = _Step(obs, next_obs, self._new_obs, np.asarray(done, dtype=bool), infos)
-        if self._check.allows(self._buffer, step, self._when):
+        next_obs = self._check.next_obs_to_store(self._buffer, step, self._when)
+        if next_obs is not None:
             self._buffer.add(obs, next_obs, action, reward, done, infos)

@@ -202,7 +202,7 @@ def warn_of_new_statistics(model: BaseAlgorithm) -> None:
         names.append("the rewards")
     if names:
         warnings.warn(
-            f"This agent has been trained, and gets a VecNormalize of {', '.join(names)} that has seen nothing yet: "
+            f"This agent has been trained, and gets a VecNormalize of {' and '.join(names)} that has seen nothing yet: "
             "pass VecNormalize.load(path, venv), with the file that VecNormalize.save wrote, or leave VecNormalize out if "
             "there was none.",
             stacklevel=3,

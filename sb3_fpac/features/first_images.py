@@ -70,7 +70,7 @@ class FirstImages:
 
     def _compare_with_past(self, images: th.Tensor, key: str | None, of_image: str) -> None:
         past, self._past = self._past, images
-        self._are_black = self._are_black and not images.any()
+        self._are_black = self._are_black and bool(images.max() * self.scale <= 1 / 254)  # SB3 casts no last one
         self.n_to_compare -= 1
         if past is not None and self.layout.frame_channels > 1 and look_like_grey_frames(past, images):
             warnings.warn(

@@ -23,7 +23,6 @@ MADE = {
     f"{_SB3}.common.vec_env.vec_normalize": "VecNormalize",
     f"{_SB3}.her.her_replay_buffer": "HerReplayBuffer",
     "rl_zoo3.utils": "SimpleLinearSchedule",
-    "sb3_fpac.buffers.episode_ends": "EpisodeEnds",
     "sb3_fpac.buffers.frame_pool": "FramePool",
     "sb3_fpac.buffers.frame_replay_buffer": "FrameReplayBuffer",
     "sb3_fpac.buffers.frame_store": "FrameStore",
