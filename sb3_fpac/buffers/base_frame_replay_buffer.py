@@ -42,8 +42,8 @@ References = dict[str | None, np.ndarray]
 
 
 _WRONG_END = (
-    "The next observation of a transition that ends an episode does not continue its observation, as if it were the first one of "
-    "the next episode: pass replay_buffer.add the last one of its own, which a VecEnv puts into "
+    "The next observation of a transition that ends an episode does not continue its observation, as if it were the first one "
+    "of the next episode: pass replay_buffer.add the last one of its own, which a VecEnv puts into "
     "infos[i]['terminal_observation']."
 )
 
