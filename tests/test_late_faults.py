@@ -1,5 +1,8 @@
 """What would show hours later, on another machine, or never, is said at once."""
 
+from contextlib import nullcontext
+from copy import deepcopy
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from sb3_fpac.export import ExportedAgent
 
 POINTS = dict(features_extractor_class=FeaturePointExtractor, features_extractor_kwargs=dict(n_points=4))
 SMALL = dict(buffer_size=90, learning_starts=12, batch_size=4, seed=0, compile=False, policy_kwargs=dict(net_arch=[8]))
+OF_ROBOT = dict(net_arch=[8], features_extractor_kwargs=dict(n_points=3, frame_channels=dict(wrist=1, front=3)))
 
 
 def fpac(env=None, policy="CnnPolicy", **kwargs):
@@ -54,12 +58,26 @@ def record(model, venv, n_steps, with_last_observations):
     for _ in range(n_steps):
         action = np.stack([venv.action_space.sample() for _ in range(venv.num_envs)])
         next_obs, reward, done, infos = venv.step(action)
-        stored = next_obs.copy()
-        if with_last_observations:
-            for i in np.flatnonzero(done):
-                stored[i] = infos[i]["terminal_observation"]
+        stored = deepcopy(next_obs)
+        for i in np.flatnonzero(done) if with_last_observations else ():
+            last = infos[i]["terminal_observation"]
+            for of_all, of_last in [(stored[key], last[key]) for key in last] if isinstance(last, dict) else [(stored, last)]:
+                of_all[i] = of_last
         model.replay_buffer.add(obs, stored, action, reward, done, infos)
         obs = next_obs
+
+
+@pytest.mark.parametrize("with_last_observations", [True, False])
+@pytest.mark.parametrize("n_envs", [1, 2])
+def test_demonstrations_of_several_cameras_need_the_last_observations(n_envs, with_last_observations):
+    def robots():
+        return DummyVecEnv([Robot] * n_envs)
+
+    model = fpac(robots(), "MultiInputPolicy", policy_kwargs=OF_ROBOT)
+    record(model, robots(), 20, with_last_observations)
+    with nullcontext() if with_last_observations else pytest.raises(ValueError, match=r"Image .*that ends an episode"):
+        model.train(2, batch_size=4)
+    assert model._n_updates == 2 * with_last_observations
 
 
 @pytest.mark.parametrize("n_steps", [1, 3])
@@ -195,12 +213,11 @@ def test_hindsight_without_a_complete_episode_says_why(length, words):
         pass
 
     Long.length = length
-    encoder = dict(n_points=3, frame_channels=dict(wrist=1, front=3))
     model = fpac(
         DummyVecEnv([lambda: Long(goals=True)] * 2),
         "MultiInputPolicy",
         replay_buffer_class=HerFrameReplayBuffer,
-        policy_kwargs=dict(net_arch=[8], features_extractor_kwargs=encoder),
+        policy_kwargs=OF_ROBOT,
         learning_starts=20 if length > 100 else 130,
     )
     with pytest.raises(RuntimeError, match=words):

@@ -213,7 +213,7 @@ class BaseFrameReplayBuffer(ReplayBuffer):
                 (rows if key is None else rows[key])[:n_rows, ..., : store.n_frames]
                 for rows in (self.observations, self.next_observations)
             )
-            continued = (slots[..., 1:] == next_slots[..., :-1]).all(axis=-1)
+            continued = (slots[..., 1:] == next_slots[..., :-1]).all(axis=-1).reshape(n_rows, self.n_envs)
             with naming(key):
                 if continued.size and continued.mean() <= 0.5:
                     raise store.not_continued()
