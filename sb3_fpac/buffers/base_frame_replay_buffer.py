@@ -41,13 +41,6 @@ References = dict[str | None, np.ndarray]
 """What is stored of observations, by key: references to frames, and vectors; the key of a single image is None"""
 
 
-_WRONG_END = (
-    "The next observation of a transition that ends an episode does not continue its observation, as if it were the first one "
-    "of the next episode: pass replay_buffer.add the last one of its own, which a VecEnv puts into "
-    "infos[i]['terminal_observation']."
-)
-
-
 class BaseFrameReplayBuffer(ReplayBuffer):
     """
     Mixin for one of SB3's replay buffers, which then stores references in place of images.
@@ -196,29 +189,6 @@ class BaseFrameReplayBuffer(ReplayBuffer):
                 stacklevel=4,
             )
         end_episodes(self)
-
-    def check_stacks(self) -> None:
-        """
-        Check that what is stored are stacks of frames.
-
-        :raises ValueError: if half of the next observations do not continue their observations, or the last one of an episode
-            that matters for learning does not
-        """
-        n_rows = self.buffer_size if self.full else self.pos
-        matter = self.dones[:n_rows].astype(bool)  # of n-step returns, terminated ones have no value after them
-        if self.n_steps > 1:
-            matter &= self.timeouts[:n_rows].astype(bool)
-        for key, store in self.stores.items():
-            slots, next_slots = (
-                (rows if key is None else rows[key])[:n_rows, ..., : store.n_frames]
-                for rows in (self.observations, self.next_observations)
-            )
-            continued = (slots[..., 1:] == next_slots[..., :-1]).all(axis=-1).reshape(n_rows, self.n_envs)
-            with naming(key):
-                if continued.size and continued.mean() <= 0.5:
-                    raise store.not_continued()
-                if (matter & ~continued).any():
-                    raise ValueError(_WRONG_END)
 
     def _vector(self, key: str, vector: Any, shape: tuple[int, ...]) -> np.ndarray:
         vector = np.asarray(vector)

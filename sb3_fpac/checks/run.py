@@ -11,6 +11,7 @@ from sb3_fpac.checks.blank import BlankCheck, StillCheck
 from sb3_fpac.checks.continuity import ContinuityCheck
 from sb3_fpac.checks.crowding import CrowdingCheck
 from sb3_fpac.checks.magnitude import MagnitudeCheck
+from sb3_fpac.checks.stacks import check_stacks
 from sb3_fpac.checks.values import check_values
 
 
@@ -64,7 +65,7 @@ class RunChecks:
         :raises ValueError: if it contains no stacks of frames
         """
         if not self._stacks_are_checked:
-            buffer.check_stacks()
+            check_stacks(buffer)
             self._stacks_are_checked = True
         self._blank.update(buffer)
 
